@@ -1,0 +1,44 @@
+# Defaults of every target and coppice_library(), the one way to declare a layer.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+find_program(COPPICE_CCACHE ccache)
+if(COPPICE_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${COPPICE_CCACHE})
+endif()
+find_program(COPPICE_MOLD mold)
+if(COPPICE_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+# Bits must not depend on what the compiler contracts: a * b + c is two roundings unless a kernel asks for one.
+add_compile_options(-ffp-contract=off)
+if(COPPICE_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
+add_library(coppice_warnings INTERFACE)
+target_compile_options(coppice_warnings INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast>
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${COPPICE_WERROR}>>:-Werror>)
+
+# coppice_library(name DIR dir [LINK targets...] [PRIVATE_LINK targets...] [EXCLUDE regex]): a static library of every
+# .cpp below `dir` (relative to the project) but those that match EXCLUDE.
+function(coppice_library name)
+  cmake_parse_arguments(arg "" "DIR;EXCLUDE" "LINK;PRIVATE_LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${arg_DIR}/*.cpp)
+  if(arg_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${arg_EXCLUDE}")
+  endif()
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${arg_LINK} PRIVATE coppice_warnings ${arg_PRIVATE_LINK})
+endfunction()

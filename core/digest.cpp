@@ -1,0 +1,163 @@
+#include "core/digest.h"
+
+#include <algorithm>  // for copy_n
+#include <bit>        // for rotr, rotl
+#include <cmath>      // for sin
+#include <vector>     // for vector
+
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::array<std::uint32_t, 64> kSha256Constants{
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+constexpr std::array<std::uint32_t, 256> make_crc32c_table() {
+  std::array<std::uint32_t, 256> table{};
+  for (std::uint32_t byte = 0; byte < 256; ++byte) {
+    std::uint32_t crc = byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1U) ^ ((crc & 1U) != 0 ? 0x82F63B78U : 0U);
+    table[byte] = crc;
+  }
+  return table;
+}
+
+constexpr std::array<std::uint32_t, 256> kCrc32cTable = make_crc32c_table();
+
+std::uint32_t load_big_endian(const std::uint8_t* p) {
+  return std::uint32_t{p[0]} << 24U | std::uint32_t{p[1]} << 16U | std::uint32_t{p[2]} << 8U | std::uint32_t{p[3]};
+}
+
+std::uint32_t load_little_endian(const std::uint8_t* p) {
+  return std::uint32_t{p[3]} << 24U | std::uint32_t{p[2]} << 16U | std::uint32_t{p[1]} << 8U | std::uint32_t{p[0]};
+}
+
+// One 64-byte block of MD5 into `state`.
+void md5_compress(std::array<std::uint32_t, 4>& state, const std::uint8_t* block) {
+  constexpr std::array<int, 16> kShifts{7, 12, 17, 22, 5, 9, 14, 20, 4, 11, 16, 23, 6, 10, 15, 21};
+  auto [a, b, c, d] = state;
+  for (std::uint32_t i = 0; i < 64; ++i) {
+    std::uint32_t mixed = 0;
+    std::uint32_t word = 0;
+    switch (i / 16) {
+      case 0: mixed = (b & c) | (~b & d); word = i; break;
+      case 1: mixed = (d & b) | (~d & c); word = (5 * i + 1) % 16; break;
+      case 2: mixed = b ^ c ^ d; word = (3 * i + 5) % 16; break;
+      default: mixed = c ^ (b | ~d); word = (7 * i) % 16; break;
+    }
+    const auto constant = static_cast<std::uint32_t>(std::abs(std::sin(i + 1.0)) * 4294967296.0);
+    const std::uint32_t sum = a + mixed + constant + load_little_endian(block + std::size_t{4} * word);
+    a = d;
+    d = c;
+    c = b;
+    b += std::rotl(sum, kShifts[i / 16 * 4 + i % 4]);
+  }
+  state[0] += a;
+  state[1] += b;
+  state[2] += c;
+  state[3] += d;
+}
+
+}  // namespace
+
+Sha256::Sha256()
+    : state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19} {}
+
+void Sha256::compress(const std::uint8_t* block) {
+  std::array<std::uint32_t, 64> w{};
+  for (std::size_t i = 0; i < 16; ++i) w[i] = load_big_endian(block + 4 * i);
+  for (std::size_t i = 16; i < 64; ++i) {
+    const std::uint32_t s0 = std::rotr(w[i - 15], 7) ^ std::rotr(w[i - 15], 18) ^ (w[i - 15] >> 3U);
+    const std::uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ (w[i - 2] >> 10U);
+    w[i] = w[i - 16] + s0 + w[i - 7] + s1;
+  }
+  auto [a, b, c, d, e, f, g, h] = state_;
+  for (std::size_t i = 0; i < 64; ++i) {
+    const std::uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
+    const std::uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kSha256Constants[i] + w[i];
+    const std::uint32_t s0 = std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22);
+    const std::uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
+    h = g;
+    g = f;
+    f = e;
+    e = d + t1;
+    d = c;
+    c = b;
+    b = a;
+    a = t1 + t2;
+  }
+  const std::array<std::uint32_t, 8> add{a, b, c, d, e, f, g, h};
+  for (std::size_t i = 0; i < 8; ++i) state_[i] += add[i];
+}
+
+void Sha256::update(std::span<const std::uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const std::size_t filled = length_bytes_ % 64;
+    if (filled == 0 && bytes.size() >= 64) {
+      compress(bytes.data());
+      length_bytes_ += 64;
+      bytes = bytes.subspan(64);
+      continue;
+    }
+    const std::size_t taken = std::min(bytes.size(), 64 - filled);
+    std::copy_n(bytes.begin(), taken, block_.begin() + static_cast<std::ptrdiff_t>(filled));
+    length_bytes_ += taken;
+    bytes = bytes.subspan(taken);
+    if (length_bytes_ % 64 == 0) compress(block_.data());
+  }
+}
+
+void Sha256::update(std::string_view bytes) { update(bytes_of(bytes)); }
+
+std::array<std::uint8_t, 32> Sha256::finish() {
+  const std::uint64_t length_bits = length_bytes_ * 8;
+  std::array<std::uint8_t, 72> padding{0x80};
+  const std::size_t zeros_end = (119 - length_bytes_ % 64) % 64 + 1;  // 0x80 and zeros, up to 8 bytes before a block ends
+  for (std::size_t i = 0; i < 8; ++i) padding[zeros_end + i] = static_cast<std::uint8_t>(length_bits >> (56 - 8 * i));
+  update(std::span<const std::uint8_t>(padding).first(zeros_end + 8));
+  std::array<std::uint8_t, 32> digest{};
+  for (std::size_t i = 0; i < 32; ++i) digest[i] = static_cast<std::uint8_t>(state_[i / 4] >> (24 - 8 * (i % 4)));
+  return digest;
+}
+
+std::string sha256_hex(std::span<const std::uint8_t> bytes) {
+  Sha256 digest;
+  digest.update(bytes);
+  return hex(digest.finish());
+}
+
+std::string sha256_hex(std::string_view bytes) { return sha256_hex(bytes_of(bytes)); }
+
+std::string md5_hex(std::span<const std::uint8_t> bytes) {
+  std::array<std::uint32_t, 4> state{0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476};
+  const std::size_t whole = bytes.size() / 64 * 64;
+  for (std::size_t i = 0; i < whole; i += 64) md5_compress(state, bytes.data() + i);
+  std::vector<std::uint8_t> tail(bytes.begin() + static_cast<std::ptrdiff_t>(whole), bytes.end());
+  tail.push_back(0x80);
+  while (tail.size() % 64 != 56) tail.push_back(0);
+  for (unsigned i = 0; i < 8; ++i) tail.push_back(static_cast<std::uint8_t>(std::uint64_t{bytes.size()} * 8 >> (8 * i)));
+  for (std::size_t i = 0; i < tail.size(); i += 64) md5_compress(state, tail.data() + i);
+  std::array<std::uint8_t, 16> digest{};
+  for (std::size_t i = 0; i < 16; ++i) digest[i] = static_cast<std::uint8_t>(state[i / 4] >> (8 * (i % 4)));
+  return hex(digest);
+}
+
+std::uint32_t crc32c(std::span<const std::uint8_t> bytes, std::uint32_t crc) {
+  crc = ~crc;
+  for (const std::uint8_t byte : bytes) crc = kCrc32cTable[(crc ^ byte) & 0xFFU] ^ (crc >> 8U);
+  return ~crc;
+}
+
+std::span<const std::uint8_t> bytes_of(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+}  // namespace coppice

@@ -1,0 +1,41 @@
+#pragma once
+// Digests that identify bytes: SHA-256 for models, configs and checkpoints, CRC-32C for journal records and frames,
+// MD5 only because published data sets are identified by it. None of them is used as a secret.
+
+#include <array>        // for array
+#include <cstdint>      // for uint8_t
+#include <span>         // for span
+#include <string>       // for string
+#include <string_view>  // for string_view
+
+namespace coppice {
+
+// FIPS 180-4. Feed bytes with update(), then finish() once.
+class Sha256 {
+ public:
+  Sha256();
+  void update(std::span<const std::uint8_t> bytes);
+  void update(std::string_view bytes);
+  std::array<std::uint8_t, 32> finish();
+
+ private:
+  void compress(const std::uint8_t* block);
+
+  std::array<std::uint32_t, 8> state_;
+  std::array<std::uint8_t, 64> block_{};
+  std::uint64_t length_bytes_ = 0;
+};
+
+std::string sha256_hex(std::span<const std::uint8_t> bytes);
+std::string sha256_hex(std::string_view bytes);
+
+// RFC 1321, as 32 hexadecimal digits.
+std::string md5_hex(std::span<const std::uint8_t> bytes);
+
+// Castagnoli polynomial, reflected, as in iSCSI (RFC 3720); `crc` continues an earlier value.
+std::uint32_t crc32c(std::span<const std::uint8_t> bytes, std::uint32_t crc = 0);
+
+// The bytes of a text.
+std::span<const std::uint8_t> bytes_of(std::string_view text);
+
+}  // namespace coppice

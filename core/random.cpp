@@ -1,0 +1,105 @@
+#include "core/random.h"
+
+#include <cmath>    // for sqrt, log, cos
+#include <numbers>  // for pi
+#include <numeric>  // for iota
+#include <utility>  // for swap
+
+namespace coppice {
+namespace {
+
+// Steele et al. 2014, SplitMix64: spreads (seed, purpose) over the 64 bits of the key.
+std::uint64_t mix(std::uint64_t x) {
+  x += 0x9E3779B97F4A7C15ULL;
+  x = (x ^ (x >> 30U)) * 0xBF58476D1CE4E5B9ULL;
+  x = (x ^ (x >> 27U)) * 0x94D049BB133111EBULL;
+  return x ^ (x >> 31U);
+}
+
+}  // namespace
+
+std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+  constexpr std::uint64_t kMultiplier0 = 0xD2511F53U;
+  constexpr std::uint64_t kMultiplier1 = 0xCD9E8D57U;
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t product0 = kMultiplier0 * counter[0];
+    const std::uint64_t product1 = kMultiplier1 * counter[2];
+    counter = {static_cast<std::uint32_t>(product1 >> 32U) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(product1),
+               static_cast<std::uint32_t>(product0 >> 32U) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(product0)};
+    key[0] += 0x9E3779B9U;
+    key[1] += 0xBB67AE85U;
+  }
+  return counter;
+}
+
+RandomStream::RandomStream(RandomKey key) {
+  const std::uint64_t mixed = mix(mix(key.seed) + static_cast<std::uint64_t>(key.purpose));
+  key_ = {static_cast<std::uint32_t>(mixed), static_cast<std::uint32_t>(mixed >> 32U)};
+  stream_ = {static_cast<std::uint32_t>(key.client), static_cast<std::uint32_t>(key.task)};
+}
+
+std::uint32_t RandomStream::next_u32() {
+  if (used_ == 4) {
+    block_ = philox4x32({static_cast<std::uint32_t>(block_index_), static_cast<std::uint32_t>(block_index_ >> 32U),
+                         stream_[0], stream_[1]},
+                        key_);
+    ++block_index_;
+    used_ = 0;
+  }
+  return block_[used_++];
+}
+
+std::uint64_t RandomStream::next_u64() {
+  const std::uint64_t low = next_u32();
+  return low | (std::uint64_t{next_u32()} << 32U);
+}
+
+float RandomStream::next_uniform() { return static_cast<float>(next_u32() >> 8U) * 0x1p-24F; }
+
+double RandomStream::next_uniform_double() { return static_cast<double>(next_u64() >> 11U) * 0x1p-53; }
+
+double RandomStream::next_normal() {
+  const double radius = std::sqrt(-2.0 * std::log(1.0 - next_uniform_double()));
+  return radius * std::cos(2.0 * std::numbers::pi * next_uniform_double());
+}
+
+double RandomStream::next_gamma(double shape) {
+  if (shape < 1.0) {
+    const double boost = std::pow(1.0 - next_uniform_double(), 1.0 / shape);
+    return next_gamma(shape + 1.0) * boost;
+  }
+  const double d = shape - 1.0 / 3.0;
+  const double c = 1.0 / std::sqrt(9.0 * d);
+  while (true) {
+    const double x = next_normal();
+    const double v = std::pow(1.0 + c * x, 3.0);
+    if (v <= 0.0) continue;
+    if (std::log(1.0 - next_uniform_double()) < 0.5 * x * x + d - d * v + d * std::log(v)) return d * v;
+  }
+}
+
+std::uint64_t RandomStream::next_below(std::uint64_t bound) {
+  const std::uint64_t limit = UINT64_MAX - UINT64_MAX % bound;  // a multiple of bound
+  std::uint64_t value = next_u64();
+  while (value >= limit) value = next_u64();
+  return value % bound;
+}
+
+void RandomStream::seek(std::uint64_t word) {
+  block_index_ = word / 4;
+  used_ = 4;
+  for (std::uint64_t skip = word % 4; skip > 0; --skip) next_u32();
+}
+
+void shuffle(std::span<std::int64_t> values, RandomStream& stream) {
+  for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[stream.next_below(i)]);
+}
+
+std::vector<std::int64_t> random_permutation(std::int64_t n, RandomStream& stream) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  shuffle(order, stream);
+  return order;
+}
+
+}  // namespace coppice
