@@ -1,6 +1,6 @@
 #pragma once
-// The networks that can be named in a config. A model is a function from what the data looks like to a Graph: one file
-// in zoo/ and one line in models.def.
+// The networks that can be named in a config. A model is a function from what the data looks like
+// to a Graph: one file in zoo/ and one line in models.def.
 
 #include <cstdint>      // for int64_t
 #include <span>         // for span
@@ -14,9 +14,10 @@ namespace coppice {
 // What the data asks of a model.
 struct ModelRequest {
   InputSpec input;
-  std::int64_t classes = 10;     // logits
-  std::int64_t vocabulary = 0;   // of token inputs
-  double input_mean = 0.5;       // of the normalisation node: (x - mean) / deviation maps [0, 1] to [-1, 1]
+  std::int64_t classes = 10;    // logits
+  std::int64_t vocabulary = 0;  // of token inputs
+  double input_mean =
+      0.5;  // of the normalisation node: (x - mean) / deviation maps [0, 1] to [-1, 1]
   double input_deviation = 0.5;
 };
 
@@ -26,8 +27,9 @@ struct ModelInfo {
 };
 std::span<const ModelInfo> known_models();
 
-// The network of `config`: config.layers if there are any, else the zoo's config.name. Throws ConfigError for an unknown
-// name, an option the model does not have, or data it cannot take, saying what it needs.
+// The network of `config`: config.layers if there are any, else the zoo's config.name. Throws
+// ConfigError for an unknown name, an option the model does not have, or data it cannot take,
+// saying what it needs.
 Graph make_model(const ModelConfig& config, const ModelRequest& request);
 
 }  // namespace coppice

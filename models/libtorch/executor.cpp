@@ -1,0 +1,281 @@
+#include "models/libtorch/executor.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>  // for copy, fill, min
+#include <optional>   // for optional
+#include <utility>    // for move
+
+#include "core/aligned_buffer.h"
+#include "core/error.h"
+#include "core/random.h"
+#include "core/text.h"
+#include "models/libtorch/arena_tensors.h"
+#include "models/libtorch/batch.h"
+#include "models/libtorch/cross_entropy.h"
+#include "models/libtorch/forward.h"
+#include "models/libtorch/local_optimizer.h"
+
+namespace coppice::libtorch {
+namespace {
+
+constexpr std::int64_t kInferenceBatch = 256;  // bounds the memory of activations
+constexpr std::uint64_t kWordsAnEpoch = std::uint64_t{1} << 40U;  // of the batch-order stream
+
+// Runs `work`, turning LibTorch's exceptions into ours.
+template <typename Work>
+auto guarded(const char* where, Work&& work) {
+  at::get_num_threads();  // a thread's first call applies the process's thread count to it
+  try {
+    return work();
+  } catch (const c10::Error& error) {
+    throw KernelError(text("executor libtorch, ", where, ": ", error.what_without_backtrace()));
+  }
+}
+
+void expect_size(const char* what, std::size_t got, std::int64_t expected) {
+  if (static_cast<std::int64_t>(got) != expected) {
+    throw ConfigError(text(what, ": expected ", expected, " floats, got ", got));
+  }
+}
+
+// Logits are {classes}, or {steps, classes} with a label a step.
+void check_output(const Graph& graph) {
+  if (graph.nodes().empty()) throw ConfigError("executor libtorch: the graph has no nodes");
+  const Shape& shape = graph.output().shape;
+  if (shape.size() > 2 || element_count(shape) / shape.back() != graph.input().labels_per_sample) {
+    throw ConfigError(
+        text("executor libtorch: expected logits of {classes} or {steps, classes} for ",
+             graph.input().labels_per_sample, " label(s) a sample, layer '", graph.output().name,
+             "' gives ", shape_text(shape)));
+  }
+}
+
+double cross_entropy_weight(const LocalPlan& plan) {
+  double weight = 0.0;
+  for (const LossTerm& term : plan.loss_terms) weight += term.weight;
+  return weight;
+}
+
+// The order in which a client's samples are visited: a permutation an epoch, each a function of
+// (seed, client, round, epoch), cut into batches; the last one of an epoch may be smaller.
+class BatchOrder {
+ public:
+  BatchOrder(const TrainRequest& request)
+      : stream_({.seed = request.seed,
+                 .purpose = Purpose::kBatchOrder,
+                 .client = request.client,
+                 .task = request.round}),
+        samples_(request.source->size),
+        batch_size_(request.plan->batch_size) {}
+
+  std::int64_t batches_an_epoch() const { return (samples_ + batch_size_ - 1) / batch_size_; }
+
+  // Batch `step`, counted over all epochs; to be asked in order.
+  std::span<const std::int64_t> batch(std::int64_t step) {
+    const std::int64_t epoch = step / batches_an_epoch();
+    if (step % batches_an_epoch() == 0) {
+      stream_.seek(static_cast<std::uint64_t>(epoch) * kWordsAnEpoch);
+      order_ = random_permutation(samples_, stream_);
+    }
+    const std::int64_t first = step % batches_an_epoch() * batch_size_;
+    const std::int64_t n = std::min(batch_size_, samples_ - first);
+    return std::span(order_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
+  }
+
+ private:
+  RandomStream stream_;
+  std::int64_t samples_;
+  std::int64_t batch_size_;
+  std::vector<std::int64_t> order_;
+};
+
+class LibtorchExecutor final : public Executor {
+ public:
+  explicit LibtorchExecutor(Graph graph)
+      : graph_(std::move(graph)),
+        forward_(graph_),
+        batch_(graph_),
+        optimizer_(graph_),
+        weights_(static_cast<std::size_t>(graph_.parameter_count())),
+        gradient_(weights_.size()),
+        leaves_(trainable_leaves(graph_, weights_.data(), gradient_.data())) {}
+
+  std::string_view name() const override { return "libtorch"; }
+  const Graph& graph() const override { return graph_; }
+  std::span<const float> parameters() const override { return weights_.span(); }
+
+  std::string refusal(const LocalPlan& plan) const override;
+  TrainResult train(const TrainRequest& request) override;
+  EvalResult evaluate(std::span<const float> parameters, const SampleSource& source,
+                      std::span<const std::int64_t> indices) override;
+  std::vector<float> infer(std::span<const float> parameters,
+                           std::span<const float> samples) override;
+
+ private:
+  void check(const TrainRequest& request) const;
+  TrainResult run_steps(const TrainRequest& request);
+  CrossEntropy step(const TrainRequest& request, std::int64_t step);
+  at::Tensor logits(std::span<const at::Tensor> parameters, const DropoutKey* dropout) const;
+  std::vector<at::Tensor> evaluation_parameters(std::span<const float> parameters);
+
+  Graph graph_;
+  Forward forward_;
+  Batch batch_;
+  LocalOptimizer optimizer_;
+  AlignedBuffer weights_;
+  AlignedBuffer gradient_;
+  AlignedBuffer evaluated_;  // parameters that came unaligned
+  std::vector<at::Tensor> leaves_;
+};
+
+std::string LibtorchExecutor::refusal(const LocalPlan& plan) const {
+  if (plan.loss_terms.empty()) return "loss_terms is empty: there is nothing to train on";
+  for (const LossTerm& term : plan.loss_terms) {
+    if (term.kind == LossKind::kDistillation) {
+      return "loss term distillation: executor libtorch trains on cross_entropy only";
+    }
+    if (term.kind == LossKind::kContrastive) {
+      return "loss term contrastive: executor libtorch trains on cross_entropy only";
+    }
+  }
+  if (!plan.keep_state.empty()) {
+    return text(
+        "keep_state: executor libtorch keeps no state of a client between rounds, asked for ",
+        join(std::span<const std::string>(plan.keep_state)));
+  }
+  return {};
+}
+
+void LibtorchExecutor::check(const TrainRequest& request) const {
+  if (request.plan == nullptr || request.source == nullptr)
+    throw ConfigError("train: no plan or no samples given");
+  const LocalPlan& plan = *request.plan;
+  if (const std::string reason = refusal(plan); !reason.empty()) throw ConfigError(reason);
+  if (request.source->size < 1)
+    throw ConfigError(text("client ", request.client, " has no training samples"));
+  if (plan.batch_size < 1)
+    throw ConfigError(text("batch_size: expected >= 1, got ", plan.batch_size));
+  if (plan.epochs < 0 || plan.steps < 0 || (plan.epochs == 0) == (plan.steps == 0)) {
+    throw ConfigError(text("a plan has either epochs or steps: got epochs ", plan.epochs,
+                           " and steps ", plan.steps));
+  }
+  expect_size("global model", request.global.size(), graph_.parameter_count());
+  const bool has_correction = !plan.linear_correction.empty();
+  expect_size("linear_correction", request.linear_correction.size(),
+              has_correction ? graph_.parameter_count() : 0);
+  if (plan.mask_rule == MaskRule::kKeepZero) {
+    const std::int64_t bits = request.mask == nullptr ? -1 : request.mask->size();
+    if (bits != graph_.parameter_count()) {
+      throw ConfigError(text("mask: expected ", graph_.parameter_count(), " bits, got ",
+                             bits < 0 ? "none" : std::to_string(bits)));
+    }
+  }
+}
+
+at::Tensor LibtorchExecutor::logits(std::span<const at::Tensor> parameters,
+                                    const DropoutKey* dropout) const {
+  return forward_.run(parameters, batch_.samples(), dropout).reshape({-1, batch_.classes()});
+}
+
+TrainResult LibtorchExecutor::train(const TrainRequest& request) {
+  check(request);
+  return guarded("train", [&] { return run_steps(request); });
+}
+
+TrainResult LibtorchExecutor::run_steps(const TrainRequest& request) {
+  std::ranges::copy(request.global, weights_.data());
+  if (request.plan->mask_rule == MaskRule::kKeepZero) request.mask->apply(weights_.span());
+  optimizer_.begin(request);
+  BatchOrder order(request);
+  const LocalPlan& plan = *request.plan;
+  const std::int64_t steps = plan.steps > 0 ? plan.steps : plan.epochs * order.batches_an_epoch();
+  TrainResult result;
+  double loss_sum = 0.0;
+  for (std::int64_t i = 0; i < steps; ++i) {
+    batch_.read(*request.source, order.batch(i));
+    const CrossEntropy scored = step(request, i);
+    loss_sum += scored.loss_sum;
+    result.correct += scored.correct;
+    result.labels_seen += static_cast<std::int64_t>(batch_.labels().size());
+    result.samples_seen += batch_.size();
+  }
+  result.steps = steps;
+  result.mean_loss =
+      cross_entropy_weight(plan) * loss_sum / static_cast<double>(result.labels_seen);
+  return result;
+}
+
+// Forward, backward and one optimizer step on the batch that was read; the scores are those before
+// the step.
+CrossEntropy LibtorchExecutor::step(const TrainRequest& request, std::int64_t step) {
+  const DropoutKey dropout{
+      .seed = request.seed, .client = request.client, .round = request.round, .step = step};
+  const at::Tensor output = logits(leaves_, &dropout);
+  CrossEntropy scored = cross_entropy(output, batch_.labels());
+  const double scale =
+      cross_entropy_weight(*request.plan) / static_cast<double>(batch_.labels().size());
+  std::ranges::fill(gradient_.span(), 0.0F);
+  output.backward(cross_entropy_gradient(scored, batch_.labels(), scale));
+  optimizer_.step(weights_.data(), gradient_.data());
+  return scored;
+}
+
+// Matrix products may give other bits at another alignment, so parameters are always read at the
+// arena's.
+std::vector<at::Tensor> LibtorchExecutor::evaluation_parameters(std::span<const float> parameters) {
+  expect_size("parameters", parameters.size(), graph_.parameter_count());
+  const bool is_aligned = reinterpret_cast<std::uintptr_t>(parameters.data()) % 64 == 0;
+  if (is_aligned) return parameter_views(graph_, parameters.data());
+  if (evaluated_.size() == 0) evaluated_ = AlignedBuffer(parameters.size());
+  std::ranges::copy(parameters, evaluated_.data());
+  return parameter_views(graph_, evaluated_.data());
+}
+
+EvalResult LibtorchExecutor::evaluate(std::span<const float> parameters, const SampleSource& source,
+                                      std::span<const std::int64_t> indices) {
+  if (indices.empty()) return {};
+  return guarded("evaluate", [&] {
+    const at::NoGradGuard no_grad;
+    const std::vector<at::Tensor> views = evaluation_parameters(parameters);
+    batch_.read(source, indices);
+    const CrossEntropy scored = cross_entropy(logits(views, nullptr), batch_.labels());
+    return EvalResult{.loss_sum = scored.loss_sum,
+                      .correct = scored.correct,
+                      .labels = static_cast<std::int64_t>(batch_.labels().size())};
+  });
+}
+
+std::vector<float> LibtorchExecutor::infer(std::span<const float> parameters,
+                                           std::span<const float> samples) {
+  const auto sample_size = static_cast<std::size_t>(batch_.sample_size());
+  if (samples.size() % sample_size != 0) {
+    throw ConfigError(text("samples: expected a multiple of ", sample_size, " floats (",
+                           shape_text(graph_.input().shape), " a sample), got ", samples.size()));
+  }
+  return guarded("infer", [&] {
+    const at::NoGradGuard no_grad;
+    const std::vector<at::Tensor> views = evaluation_parameters(parameters);
+    std::vector<float> out;
+    const std::size_t piece = static_cast<std::size_t>(kInferenceBatch) * sample_size;
+    for (std::size_t first = 0; first < samples.size(); first += piece) {
+      batch_.assign(samples.subspan(first, std::min(piece, samples.size() - first)));
+      const at::Tensor rows = logits(views, nullptr).contiguous();
+      const float* data = rows.const_data_ptr<float>();
+      out.insert(out.end(), data, data + rows.numel());
+    }
+    return out;
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<Executor> make_libtorch_executor(Graph graph) {
+  check_output(graph);
+  return guarded("make", [&] { return std::make_unique<LibtorchExecutor>(std::move(graph)); });
+}
+
+}  // namespace coppice::libtorch

@@ -1,0 +1,39 @@
+#pragma once
+// A graph as a sequence of LibTorch calls: parameters and a batch in, logits out, recorded by
+// autograd when the parameters ask for gradients. Internal to models/. Refers to the graph, which
+// must outlive it. Not thread-safe.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>  // for int64_t
+#include <span>     // for span
+#include <vector>   // for vector
+
+#include "core/graph.h"
+#include "models/libtorch/op_call.h"
+
+namespace coppice::libtorch {
+
+class Forward {
+ public:
+  explicit Forward(const Graph& graph);
+
+  // The output of the last node, [n, ...]. `parameters` are the graph's, in its order; `samples` is
+  // [n, input shape...], ids as integers or as floats; all floats of one dtype. Without `dropout`,
+  // dropout nodes pass their input on. Throws ConfigError for an id outside its vocabulary.
+  at::Tensor run(std::span<const at::Tensor> parameters, const at::Tensor& samples,
+                 const DropoutKey* dropout) const;
+
+ private:
+  struct Step {
+    at::Tensor (*run)(const OpCall&);
+    const Node* node;
+    std::vector<int> releases;  // nodes whose output nobody needs after this step
+    std::int64_t dropout_ordinal;
+  };
+
+  std::vector<Step> steps_;
+  std::int64_t dropout_count_ = 0;
+};
+
+}  // namespace coppice::libtorch
