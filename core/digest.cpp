@@ -40,8 +40,23 @@ std::uint32_t load_little_endian(const std::uint8_t* p) {
   return std::uint32_t{p[3]} << 24U | std::uint32_t{p[2]} << 16U | std::uint32_t{p[1]} << 8U | std::uint32_t{p[0]};
 }
 
+// RFC 1321, section 3.4: floor(2^32 * |sin(i + 1)|). Kept, because a sine a
+// step would be most of the work.
+const std::array<std::uint32_t, 64>& md5_constants() {
+  static const std::array<std::uint32_t, 64> constants = [] {
+    std::array<std::uint32_t, 64> table{};
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      const double sine = std::sin(static_cast<double>(i) + 1.0);
+      table[i] = static_cast<std::uint32_t>(std::abs(sine) * 4294967296.0);
+    }
+    return table;
+  }();
+  return constants;
+}
+
 // One 64-byte block of MD5 into `state`.
 void md5_compress(std::array<std::uint32_t, 4>& state, const std::uint8_t* block) {
+  const std::array<std::uint32_t, 64>& constants = md5_constants();
   constexpr std::array<int, 16> kShifts{7, 12, 17, 22, 5, 9, 14, 20, 4, 11, 16, 23, 6, 10, 15, 21};
   auto [a, b, c, d] = state;
   for (std::uint32_t i = 0; i < 64; ++i) {
@@ -53,8 +68,7 @@ void md5_compress(std::array<std::uint32_t, 4>& state, const std::uint8_t* block
       case 2: mixed = b ^ c ^ d; word = (3 * i + 5) % 16; break;
       default: mixed = c ^ (b | ~d); word = (7 * i) % 16; break;
     }
-    const auto constant = static_cast<std::uint32_t>(std::abs(std::sin(i + 1.0)) * 4294967296.0);
-    const std::uint32_t sum = a + mixed + constant + load_little_endian(block + std::size_t{4} * word);
+    const std::uint32_t sum = a + mixed + constants[i] + load_little_endian(block + std::size_t{4} * word);
     a = d;
     d = c;
     c = b;
