@@ -1,0 +1,138 @@
+#include "client/local_clients.h"
+
+#include <chrono>     // for steady_clock
+#include <exception>  // for throw_with_nested
+
+#include "algorithms/pruner.h"
+#include "client/update_gate.h"
+#include "comm/codec.h"
+#include "comm/messages.h"
+#include "core/error.h"
+#include "core/failpoint.h"
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// What a client does after training: gate, vote, encode, decode, add. Buffers are reused from client to client.
+class Reporter {
+ public:
+  Reporter(const ClientTask& task, const Graph& graph, std::uint64_t seed)
+      : task_(task), graph_(graph), seed_(seed), codec_(make_codec(task.codec)) {
+    if (task.ballot) {
+      coupling_ = couple(graph);
+      pruner_ = make_pruner(task.ballot->pruner);
+    }
+    const SumKey key{task.model_version, 0, task.mask_epoch};
+    report_.sums[key] = empty_sums(task, graph.parameter_count(), coupling_.unit_count);
+    sums_ = &report_.sums[key];
+  }
+
+  void add(ClientRow row, std::span<const float> global, std::span<const float> local) {
+    update_.resize(global.size());
+    for (std::size_t i = 0; i < global.size(); ++i) update_[i] = local[i] - global[i];
+    row.update_norm = update_norm(update_);
+    row.reason = gate(row.update_norm, task_);
+    if (row.reason == RefusalReason::kNone) row.reason = add_to_sums(row, local);
+    row.status = row.reason == RefusalReason::kNone ? ClientStatus::kAccepted : ClientStatus::kRefused;
+    row.bytes_up += static_cast<std::int64_t>(encode_rows({&row, 1}).size());
+    report_.rows.push_back(row);
+  }
+
+  RankReport take() { return std::move(report_); }
+
+ private:
+  RefusalReason add_to_sums(ClientRow& row, std::span<const float> local) {
+    codec_->encode(update_, {seed_, Purpose::kRounding, row.client, task_.round}, frame_);
+    row.bytes_up += static_cast<std::int64_t>(frame_.size());
+    codec_->decode(frame_, update_);
+    if (!sums_->at(kUpdateSum).add(update_, row.weight)) return RefusalReason::kOutOfRange;
+    if (!task_.ballot) return RefusalReason::kNone;
+    const std::vector<double> scores = pruner_->scores(graph_, coupling_, local);
+    const auto ballot_frame = encode_ballot(make_ballot(coupling_, scores, task_.ballot->keep_counts));
+    row.bytes_up += static_cast<std::int64_t>(ballot_frame.size());
+    const bool is_added = sums_->at(kBallotSum).add(decode_ballot(ballot_frame), row.weight);
+    if (!is_added) throw Error("a ballot of 0s and 1s did not fit its grid");
+    return RefusalReason::kNone;
+  }
+
+  const ClientTask& task_;
+  const Graph& graph_;
+  std::uint64_t seed_;
+  std::unique_ptr<Codec> codec_;
+  Coupling coupling_;
+  std::unique_ptr<Pruner> pruner_;
+  RankReport report_;
+  NamedSums* sums_ = nullptr;
+  std::vector<float> update_;
+  std::vector<std::uint8_t> frame_;
+};
+
+}  // namespace
+
+LocalClients::LocalClients(const Dataset& dataset, const Partition& partition, std::string executor_name,
+                           std::uint64_t seed)
+    : dataset_(dataset), partition_(partition), executor_name_(std::move(executor_name)), seed_(seed) {}
+
+LocalClients::~LocalClients() = default;
+
+void LocalClients::set_graph(const Graph& graph) {
+  if (executor_ != nullptr && executor_->graph() == graph) return;
+  executor_.reset();  // its arenas go before the next one's come
+  executor_ = make_executor(executor_name_, graph);
+}
+
+SampleSource LocalClients::source(std::span<const std::int64_t> owned) const {
+  const auto resolve = [owned](std::span<const std::int64_t> indices) {
+    std::vector<std::int64_t> samples;
+    samples.reserve(indices.size());
+    for (const std::int64_t i : indices) samples.push_back(owned[static_cast<std::size_t>(i)]);
+    return samples;
+  };
+  return {.size = static_cast<std::int64_t>(owned.size()),
+          .samples = [this, resolve](std::span<const std::int64_t> indices,
+                                     std::span<float> out) { gather_samples(dataset_, dataset_.train, resolve(indices), out); },
+          .labels = [this, resolve](std::span<const std::int64_t> indices, std::span<std::int32_t> out) {
+            gather_labels(dataset_, dataset_.train, resolve(indices), out);
+          }};
+}
+
+RankReport LocalClients::train(const ClientTask& task, std::span<const float> global,
+                               std::span<const std::int64_t> clients, std::int64_t bytes_down) {
+  Reporter reporter(task, executor_->graph(), seed_);
+  for (const std::int64_t client : clients) {
+    try {
+      const auto begin = std::chrono::steady_clock::now();
+      const std::vector<std::int64_t>& owned = partition_.clients.at(static_cast<std::size_t>(client)).train;
+      const SampleSource samples = source(owned);
+      TrainRequest request;
+      request.plan = &task.plan;
+      request.source = &samples;
+      request.global = global;
+      request.seed = seed_;
+      request.client = client;
+      request.round = task.round;
+      const TrainResult result = executor_->train(request);
+      ClientRow row;
+      row.client = client;
+      row.weight = samples.size;
+      row.loss = result.mean_loss;
+      row.correct = result.correct;
+      row.labels = result.labels_seen;
+      row.samples = result.samples_seen;
+      row.seconds = seconds_since(begin);
+      row.bytes_down = bytes_down;
+      reporter.add(row, global, executor_->parameters());
+      failpoint("after_client");
+    } catch (const Error&) {
+      std::throw_with_nested(Error(text("round ", task.round, ", client ", client)));
+    }
+  }
+  return reporter.take();
+}
+
+}  // namespace coppice

@@ -1,0 +1,245 @@
+#include "comm/messages.h"
+
+#include "comm/wire.h"
+#include "core/error.h"
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::size_t kRowBytes = 10 * 8 + 2;
+
+void write_grid(WireWriter& out, GridSpec grid) {
+  out.i64(grid.range_bits);
+  out.i64(grid.quantum_bits);
+}
+
+GridSpec read_grid(WireReader& in) {
+  const std::int64_t range = in.i64();
+  const std::int64_t quantum = in.i64();
+  if (range < 0 || range > 62 || quantum < 0 || quantum > 62) {
+    throw WireError(
+        text("task: grid of ", range, " + ", quantum, " bits, expected at most 62 each"));
+  }
+  return {static_cast<int>(range), static_cast<int>(quantum)};
+}
+
+// An enumerator up to and including `last`.
+template <typename Enum>
+Enum read_enum(WireReader& in, Enum last, const char* what) {
+  const std::uint8_t value = in.u8();
+  if (value > static_cast<std::uint8_t>(last))
+    throw WireError(text(what, ": unknown value ", int{value}));
+  return static_cast<Enum>(value);
+}
+
+void write_optimizer(WireWriter& out, const OptimizerSpec& optimizer) {
+  out.u8(static_cast<std::uint8_t>(optimizer.kind));
+  for (const double value : {optimizer.lr, optimizer.momentum, optimizer.weight_decay,
+                             optimizer.beta1, optimizer.beta2, optimizer.epsilon}) {
+    out.f64(value);
+  }
+}
+
+OptimizerSpec read_optimizer(WireReader& in) {
+  OptimizerSpec optimizer;
+  optimizer.kind = read_enum(in, OptimizerKind::kAdamW, "optimizer");
+  for (double* value : {&optimizer.lr, &optimizer.momentum, &optimizer.weight_decay,
+                        &optimizer.beta1, &optimizer.beta2, &optimizer.epsilon}) {
+    *value = in.f64();
+  }
+  return optimizer;
+}
+
+void write_plan(WireWriter& out, const LocalPlan& plan) {
+  write_optimizer(out, plan.optimizer);
+  out.i64(plan.epochs);
+  out.i64(plan.steps);
+  out.i64(plan.batch_size);
+  out.f64(plan.clip_norm);
+  out.f64(plan.prox_mu);
+  out.text(plan.linear_correction);
+  out.u64(plan.loss_terms.size());
+  for (const LossTerm& term : plan.loss_terms) {
+    out.u8(static_cast<std::uint8_t>(term.kind));
+    out.f64(term.weight);
+    out.f64(term.temperature);
+    out.text(term.buffer);
+  }
+  out.u8(static_cast<std::uint8_t>(plan.mask_rule));
+  out.u64(plan.keep_state.size());
+  for (const std::string& name : plan.keep_state) out.text(name);
+}
+
+// A count of items that take at least `least` bytes each.
+std::size_t read_count(WireReader& in, std::size_t least, const char* what) {
+  const std::uint64_t count = in.u64();
+  if (count > in.left() / least)
+    throw WireError(text(what, ": ", count, " items in ", in.left(), " bytes"));
+  return static_cast<std::size_t>(count);
+}
+
+LocalPlan read_plan(WireReader& in) {
+  LocalPlan plan;
+  plan.optimizer = read_optimizer(in);
+  plan.epochs = in.i64();
+  plan.steps = in.i64();
+  plan.batch_size = in.i64();
+  plan.clip_norm = in.f64();
+  plan.prox_mu = in.f64();
+  plan.linear_correction = in.text();
+  plan.loss_terms.resize(read_count(in, 25, "loss terms"));
+  for (LossTerm& term : plan.loss_terms) {
+    term.kind = read_enum(in, LossKind::kContrastive, "loss term");
+    term.weight = in.f64();
+    term.temperature = in.f64();
+    term.buffer = in.text();
+  }
+  plan.mask_rule = read_enum(in, MaskRule::kKeepZero, "mask rule");
+  plan.keep_state.resize(read_count(in, 8, "kept state"));
+  for (std::string& name : plan.keep_state) name = in.text();
+  return plan;
+}
+
+std::vector<std::uint8_t> framed(FrameType type, const std::vector<std::uint8_t>& payload) {
+  std::vector<std::uint8_t> out;
+  write_frame(type, payload, out);
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> encode_task(const ClientTask& task) {
+  std::vector<std::uint8_t> payload;
+  WireWriter out(payload);
+  out.i64(task.round);
+  out.text(task.track);
+  out.i64(task.model_version);
+  out.i64(task.mask_epoch);
+  write_plan(out, task.plan);
+  write_grid(out, task.update_grid);
+  out.i64(task.max_weight);
+  out.text(task.codec);
+  out.f64(task.norm_bound);
+  out.u8(task.ballot ? 1 : 0);
+  if (task.ballot) {
+    out.text(task.ballot->pruner);
+    out.int64s(task.ballot->keep_counts);
+    write_grid(out, task.ballot->grid);
+  }
+  out.int64s(task.cohort);
+  return framed(FrameType::kTask, payload);
+}
+
+ClientTask decode_task(std::span<const std::uint8_t> frame) {
+  WireReader in(read_frame(FrameType::kTask, frame), "task");
+  ClientTask task;
+  task.round = in.i64();
+  task.track = in.text();
+  task.model_version = in.i64();
+  task.mask_epoch = in.i64();
+  task.plan = read_plan(in);
+  task.update_grid = read_grid(in);
+  task.max_weight = in.i64();
+  task.codec = in.text();
+  task.norm_bound = in.f64();
+  const std::uint8_t has_ballot = in.u8();
+  if (has_ballot > 1) throw WireError("task: expected 0 or 1 ballots");
+  if (has_ballot == 1) {
+    BallotRequest ballot;
+    ballot.pruner = in.text();
+    ballot.keep_counts = in.int64s();
+    ballot.grid = read_grid(in);
+    task.ballot = std::move(ballot);
+  }
+  task.cohort = in.int64s();
+  in.expect_end();
+  return task;
+}
+
+std::vector<std::uint8_t> encode_model(const ModelMessage& model) {
+  std::vector<std::uint8_t> payload;
+  WireWriter out(payload);
+  out.text(model.graph_json);
+  out.floats(model.parameters);
+  return framed(FrameType::kModel, payload);
+}
+
+ModelMessage decode_model(std::span<const std::uint8_t> frame) {
+  WireReader in(read_frame(FrameType::kModel, frame), "model");
+  ModelMessage model;
+  model.graph_json = in.text();
+  model.parameters = in.floats();
+  in.expect_end();
+  return model;
+}
+
+std::vector<std::uint8_t> encode_rows(std::span<const ClientRow> rows) {
+  std::vector<std::uint8_t> payload;
+  WireWriter out(payload);
+  out.u64(rows.size());
+  for (const ClientRow& row : rows) {
+    out.i64(row.client);
+    out.i64(row.weight);
+    out.u8(static_cast<std::uint8_t>(row.status));
+    out.u8(static_cast<std::uint8_t>(row.reason));
+    out.f64(row.loss);
+    out.i64(row.correct);
+    out.i64(row.labels);
+    out.i64(row.samples);
+    out.f64(row.update_norm);
+    out.f64(row.seconds);
+    out.i64(row.bytes_up);
+    out.i64(row.bytes_down);
+  }
+  return framed(FrameType::kReport, payload);
+}
+
+std::vector<ClientRow> decode_rows(std::span<const std::uint8_t> frame) {
+  WireReader in(read_frame(FrameType::kReport, frame), "rows");
+  std::vector<ClientRow> rows(read_count(in, kRowBytes, "rows"));
+  for (ClientRow& row : rows) {
+    row.client = in.i64();
+    row.weight = in.i64();
+    row.status = read_enum(in, ClientStatus::kMissing, "status");
+    row.reason = read_enum(in, RefusalReason::kNormAboveBound, "reason");
+    row.loss = in.f64();
+    row.correct = in.i64();
+    row.labels = in.i64();
+    row.samples = in.i64();
+    row.update_norm = in.f64();
+    row.seconds = in.f64();
+    row.bytes_up = in.i64();
+    row.bytes_down = in.i64();
+  }
+  in.expect_end();
+  return rows;
+}
+
+std::vector<std::uint8_t> encode_ballot(std::span<const float> ballot) {
+  std::vector<std::uint8_t> bits((ballot.size() + 7) / 8);
+  for (std::size_t i = 0; i < ballot.size(); ++i) {
+    if (ballot[i] != 0.0F) bits[i / 8] = static_cast<std::uint8_t>(bits[i / 8] | 1U << (i % 8));
+  }
+  std::vector<std::uint8_t> payload;
+  WireWriter out(payload);
+  out.u64(ballot.size());
+  out.bytes(bits);
+  return framed(FrameType::kBallot, payload);
+}
+
+std::vector<float> decode_ballot(std::span<const std::uint8_t> frame) {
+  WireReader in(read_frame(FrameType::kBallot, frame), "ballot");
+  const std::uint64_t size = in.u64();
+  const std::vector<std::uint8_t> bits = in.bytes();
+  in.expect_end();
+  if (size > bits.size() * 8 || bits.size() != (size + 7) / 8) {
+    throw WireError(text("ballot: ", size, " units in ", bits.size(), " bytes"));
+  }
+  std::vector<float> ballot(static_cast<std::size_t>(size));
+  for (std::size_t i = 0; i < ballot.size(); ++i)
+    ballot[i] = ((bits[i / 8] >> (i % 8)) & 1U) != 0 ? 1.0F : 0.0F;
+  return ballot;
+}
+
+}  // namespace coppice

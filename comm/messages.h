@@ -1,0 +1,33 @@
+#pragma once
+// The frames that carry tasks, models, ballots and rows. Both directions are bounded: decode throws
+// WireError for bytes that encode did not make. Pure functions.
+
+#include <cstdint>  // for uint8_t
+#include <span>     // for span
+#include <string>   // for string
+#include <vector>   // for vector
+
+#include "core/task.h"
+
+namespace coppice {
+
+// A model on its way to clients: the graph as canonical JSON and the parameters as fp32.
+struct ModelMessage {
+  std::string graph_json;
+  std::vector<float> parameters;
+};
+
+std::vector<std::uint8_t> encode_task(const ClientTask& task);
+ClientTask decode_task(std::span<const std::uint8_t> frame);
+
+std::vector<std::uint8_t> encode_model(const ModelMessage& model);
+ModelMessage decode_model(std::span<const std::uint8_t> frame);
+
+std::vector<std::uint8_t> encode_rows(std::span<const ClientRow> rows);
+std::vector<ClientRow> decode_rows(std::span<const std::uint8_t> frame);
+
+// A ballot of 0s and 1s, one bit a unit.
+std::vector<std::uint8_t> encode_ballot(std::span<const float> ballot);
+std::vector<float> decode_ballot(std::span<const std::uint8_t> frame);
+
+}  // namespace coppice

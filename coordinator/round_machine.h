@@ -1,0 +1,128 @@
+#pragma once
+// The coordinator as a deterministic state machine: events in, actions out. It knows no clock, no network and no file;
+// whoever drives it (rank 0 over MPI, a gateway, a simulator, a test) carries events and obeys actions. The same events
+// in any order of arrival lead to the same state.
+//
+//   begin -> SendTask -> ReportArrived x sites -> [Evaluate -> Evaluated] -> CommitRound -> Committed -> SendTask ... Finish
+//
+// Owned and called by one thread.
+
+#include <cstdint>   // for int64_t
+#include <memory>    // for unique_ptr
+#include <optional>  // for optional
+#include <set>       // for set
+#include <string>    // for string
+#include <variant>   // for variant
+#include <vector>    // for vector
+
+#include "algorithms/pruner.h"
+#include "algorithms/strategy.h"
+#include "coordinator/round_plan.h"
+#include "coordinator/server_state.h"
+#include "core/eval_sums.h"
+#include "core/experiment.h"
+#include "core/task.h"
+
+namespace coppice {
+
+// What is known of a finished round; the driver adds seconds and writes it down.
+struct RoundRecord {
+  std::int64_t position = 0;  // commits before it
+  RoundPlan plan;
+  std::vector<ClientRow> rows;  // by client; one a client of the cohort
+  double train_loss = 0.0;      // weighted mean over accepted clients
+  std::int64_t samples = 0;
+  std::int64_t bytes_up = 0;
+  std::int64_t bytes_down = 0;
+  std::int64_t refused = 0;
+  std::int64_t missing = 0;
+  std::int64_t parameters = 0;  // after the round
+  double density = 1.0;         // of the dense model's parameters
+  std::int64_t mask_epoch = 0;
+  double norm_median = 0.0;
+  std::optional<EvalSums> test;
+  std::optional<EvalSums> validation;
+};
+
+// Events.
+struct ReportArrived {
+  std::int64_t site = 0;
+  RankReport report;
+};
+struct TimedOut {};  // the round closes with the reports that are there
+struct Joined {
+  std::int64_t site = 0;  // expected from the next task on
+};
+struct Left {
+  std::int64_t site = 0;  // no longer expected; a report that arrived before counts
+};
+struct Evaluated {
+  EvalSums test;
+  EvalSums validation;
+};
+struct Committed {};
+using Event = std::variant<ReportArrived, TimedOut, Joined, Left, Evaluated, Committed>;
+
+// Actions.
+struct SendTask {
+  ClientTask task;
+};
+struct Evaluate {};  // the current global model, state()
+struct CommitRound {
+  RoundRecord record;
+};
+struct Finish {};
+using Action = std::variant<SendTask, Evaluate, CommitRound, Finish>;
+
+class RoundMachine {
+ public:
+  // `weights[k]` = training samples of client k. `dense` is the model both tracks start from. Throws ConfigError for an
+  // unknown strategy or pruner, a cohort larger than the population, or a grid that the weights overflow.
+  RoundMachine(ExperimentConfig config, std::vector<std::int64_t> weights, ServerState dense);
+
+  // Continues after commits that are on disk, with the state that they left.
+  void restore(ServerState state);
+
+  // The first action; `sites` are those whose reports will be waited for.
+  Action begin(std::set<std::int64_t> sites);
+
+  // Nothing, or what to do next. Throws Error for an event that the present step does not expect (a driver's mistake);
+  // a report of another model version or from an unknown site is ignored.
+  std::optional<Action> handle(Event event);
+
+  const ServerState& state() const { return state_; }
+  const std::vector<RoundPlan>& plans() const { return plans_; }
+  std::int64_t dense_parameters() const { return dense_.graph.parameter_count(); }
+
+ private:
+  enum class Step { kIdle, kTraining, kEvaluating, kCommitting, kFinished };
+
+  const RoundPlan& plan() const { return plans_[static_cast<std::size_t>(state_.position)]; }
+  Action next_task();
+  ClientTask make_task() const;
+  std::vector<std::int64_t> select_cohort(std::int64_t round) const;
+  void add_ballot(ClientTask& task) const;
+  std::optional<Action> take(ReportArrived event);
+  std::optional<Action> close_if_complete();
+  Action close_round();
+  void fill_rows();
+  void apply_sums(const NamedSums& sums);
+  void shrink_model(const NamedSums& sums);
+  void require(Step step, const char* event) const;
+
+  ExperimentConfig config_;
+  std::vector<std::int64_t> weights_;
+  ServerState dense_;
+  ServerState state_;
+  std::vector<RoundPlan> plans_;
+  std::unique_ptr<Strategy> strategy_;
+  std::unique_ptr<Pruner> pruner_;  // null without pruning
+  Step step_ = Step::kIdle;
+  std::set<std::int64_t> sites_;    // of the group
+  std::set<std::int64_t> waiting_;  // those whose report of this round is outstanding
+  ClientTask task_;
+  RankReport reports_;
+  RoundRecord record_;
+};
+
+}  // namespace coppice
