@@ -1,7 +1,8 @@
 #pragma once
-// Turns one client's update into the bytes that travel and back, deterministically: encode() is a function of the
-// values and a random key, decode() of the bytes alone, so that a simulated client's update is exactly what a real
-// one would have delivered. Stateless; any thread may call a codec.
+// Turns one client's update into the bytes that travel and back, deterministically: encode() is a
+// function of the values and a random key, decode() of the bytes alone, so that a simulated
+// client's update is exactly what a real one would have delivered. Stateless; any thread may call a
+// codec.
 
 #include <cstdint>      // for uint8_t
 #include <memory>       // for unique_ptr
@@ -20,13 +21,16 @@ class Codec {
   virtual std::string_view name() const = 0;
 
   // Replaces `out` by a whole frame (comm/wire.h) that holds `values`. Values must be finite.
-  virtual void encode(std::span<const float> values, const RandomKey& key, std::vector<std::uint8_t>& out) const = 0;
+  virtual void encode(std::span<const float> values, const RandomKey& key,
+                      std::vector<std::uint8_t>& out) const = 0;
 
-  // Fills `out` from a frame. Throws WireError, naming what was expected and got, for bytes that encode() did not
-  // make: wrong magic, type, length, count or checksum, truncation, trailing bytes. Reads nothing out of bounds.
+  // Fills `out` from a frame. Throws WireError, naming what was expected and got, for bytes that
+  // encode() did not make: wrong magic, type, length, count or checksum, truncation, trailing
+  // bytes. Reads nothing out of bounds.
   virtual void decode(std::span<const std::uint8_t> frame, std::span<float> out) const = 0;
 
-  // Largest |decoded - value| that encode() may cause for values of magnitude at most `max_magnitude`.
+  // Largest |decoded - value| that encode() may cause for values of magnitude at most
+  // `max_magnitude`.
   virtual double error_bound(double max_magnitude) const = 0;
 };
 

@@ -1,0 +1,36 @@
+#include "comm/codec.h"
+
+#include <array>  // for to_array
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace coppice {
+
+#define COPPICE_CODEC(name, sentence) std::unique_ptr<Codec> make_##name##_codec();
+#include "comm/codecs.def"
+#undef COPPICE_CODEC
+
+namespace {
+
+constexpr auto kCodecs = std::to_array<CodecInfo>({
+#define COPPICE_CODEC(name, sentence) {#name, sentence},
+#include "comm/codecs.def"
+#undef COPPICE_CODEC
+});
+
+}  // namespace
+
+std::span<const CodecInfo> known_codecs() { return kCodecs; }
+
+std::unique_ptr<Codec> make_codec(std::string_view name) {
+#define COPPICE_CODEC(known, sentence) \
+  if (name == #known) return make_##known##_codec();
+#include "comm/codecs.def"
+#undef COPPICE_CODEC
+  std::vector<std::string_view> names;
+  for (const CodecInfo& codec : kCodecs) names.push_back(codec.name);
+  throw ConfigError(unknown_name("codec", name, names));
+}
+
+}  // namespace coppice
