@@ -1,0 +1,104 @@
+#include "coordinator/run_record.h"
+
+namespace coppice {
+namespace {
+
+Json optional_accuracy(const std::optional<EvalSums>& sums) {
+  return sums && sums->labels > 0 ? Json(sums->accuracy()) : Json();
+}
+
+Json optional_loss(const std::optional<EvalSums>& sums) {
+  return sums && sums->labels > 0 ? Json(sums->loss()) : Json();
+}
+
+const char* status_text(ClientStatus status) {
+  switch (status) {
+    case ClientStatus::kAccepted: return "accepted";
+    case ClientStatus::kRefused: return "refused";
+    case ClientStatus::kMissing: return "missing";
+  }
+  return "unknown";
+}
+
+Json row_json(const ClientRow& row) {
+  Json out;
+  out.set("client", row.client);
+  out.set("weight", row.weight);
+  out.set("status", status_text(row.status));
+  if (row.reason != RefusalReason::kNone) out.set("reason", reason_text(row.reason));
+  out.set("loss", row.loss);
+  out.set("update_norm", row.update_norm);
+  out.set("seconds", row.seconds);
+  out.set("bytes_up", row.bytes_up);
+  out.set("bytes_down", row.bytes_down);
+  return out;
+}
+
+}  // namespace
+
+Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds) {
+  Json out;
+  out.set("round", record.plan.round);
+  out.set("phase", record.plan.phase);
+  out.set("test_accuracy", optional_accuracy(record.test));
+  out.set("test_loss", optional_loss(record.test));
+  out.set("validation_accuracy", optional_accuracy(record.validation));
+  out.set("train_loss", record.train_loss);
+  out.set("seconds", seconds.train);
+  out.set("eval_seconds", seconds.evaluate);
+  out.set("samples", record.samples);
+  out.set("bytes_up", record.bytes_up);
+  out.set("bytes_down", record.bytes_down);
+  out.set("parameters", record.parameters);
+  out.set("density", record.density);
+  out.set("mean_bits", 32.0);
+  out.set("refused", record.refused);
+  out.set("missing", record.missing);
+  out.set("clients", static_cast<std::int64_t>(record.rows.size()));
+  return out;
+}
+
+Json CommitRecord::to_json(const RoundRecord& record) const {
+  Json::Array rows;
+  for (const ClientRow& row : record.rows) rows.push_back(row_json(row));
+  Json out;
+  out.set("type", "commit");
+  out.set("position", position);
+  out.set("norm_median", norm_median);
+  out.set("checkpoint", checkpoint);
+  out.set("checkpoint_sha256", checkpoint_sha256);
+  out.set("metrics", metrics);
+  out.set("clients", std::move(rows));
+  return out;
+}
+
+CommitRecord CommitRecord::from_json(const Json& json) {
+  return {.position = json.at("position").as_integer(),
+          .norm_median = json.at("norm_median").as_number(),
+          .checkpoint = json.at("checkpoint").as_text(),
+          .checkpoint_sha256 = json.at("checkpoint_sha256").as_text(),
+          .metrics = json.at("metrics")};
+}
+
+Json RunIdentity::to_json() const {
+  Json out;
+  out.set("type", "start");
+  out.set("version", version);
+  out.set("config_sha256", config_sha256);
+  out.set("data_sha256", data_sha256);
+  out.set("executor", executor);
+  out.set("isa", isa);
+  out.set("libraries", libraries);
+  return out;
+}
+
+RunIdentity RunIdentity::from_json(const Json& json) {
+  return {.version = json.at("version").as_text(),
+          .config_sha256 = json.at("config_sha256").as_text(),
+          .data_sha256 = json.at("data_sha256").as_text(),
+          .executor = json.at("executor").as_text(),
+          .isa = json.at("isa").as_text(),
+          .libraries = json.at("libraries").as_text()};
+}
+
+}  // namespace coppice
