@@ -22,6 +22,8 @@ struct ModelConfig {
   std::int64_t depth = 0;         // char_transformer: blocks (2)
   std::int64_t heads = 0;         // char_transformer: attention heads (4)
   double dropout = 0.0;           // in [0, 1): before the last layer of mlp, inside blocks of char_transformer
+
+  friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
 struct PartitionConfig {
@@ -30,6 +32,8 @@ struct PartitionConfig {
   double alpha = 0.5;
   std::int64_t classes_per_client = 2;
   std::int64_t min_samples = 10;
+
+  friend bool operator==(const PartitionConfig&, const PartitionConfig&) = default;
 };
 
 struct DataConfig {
@@ -42,6 +46,8 @@ struct DataConfig {
   std::int64_t context = 64;
   std::string label_column = "label";
   std::string client_column = "client";
+
+  friend bool operator==(const DataConfig&, const DataConfig&) = default;
 };
 
 struct TrainConfig {
@@ -56,6 +62,8 @@ struct TrainConfig {
   double clip_norm = 0.0;              // of a step's gradient; 0: off
   double max_update_norm = 0.0;        // a client's update above it is refused; 0: off
   double norm_bound_factor = 10.0;     // refuse above this multiple of the last committed round's median norm; 0: off
+
+  friend bool operator==(const TrainConfig&, const TrainConfig&) = default;
 };
 
 struct StrategyConfig {
@@ -63,6 +71,8 @@ struct StrategyConfig {
   double mu = 0.01;               // fedprox
   double server_lr = 1.0;         // applied to the mean update
   double server_momentum = 0.0;   // FedAvgM
+
+  friend bool operator==(const StrategyConfig&, const StrategyConfig&) = default;
 };
 
 struct PruneConfig {
@@ -71,6 +81,8 @@ struct PruneConfig {
   double start = 0.1;             // fraction of the rounds after which shrinking begins
   double end = 0.5;               // fraction of the rounds after which it is done
   std::int64_t steps = 3;         // shrinks on the way
+
+  friend bool operator==(const PruneConfig&, const PruneConfig&) = default;
 };
 
 struct CompressConfig {
@@ -78,16 +90,22 @@ struct CompressConfig {
   std::string dense_reference;    // a finished run folder whose final accuracy is the dense one
   Constraints constraints;
   PruneConfig prune;
+
+  friend bool operator==(const CompressConfig&, const CompressConfig&) = default;
 };
 
 struct CommConfig {
   std::string codec = "dense";
   std::int64_t forced_nodes = 0;  // tests: pretend that ranks sit on this many nodes
+
+  friend bool operator==(const CommConfig&, const CommConfig&) = default;
 };
 
 struct EvalConfig {
   std::int64_t every = 1;         // rounds
   std::int64_t batch_size = 500;
+
+  friend bool operator==(const EvalConfig&, const EvalConfig&) = default;
 };
 
 struct ExperimentConfig {
@@ -100,6 +118,8 @@ struct ExperimentConfig {
   CompressConfig compress;
   CommConfig comm;
   EvalConfig eval;
+
+  friend bool operator==(const ExperimentConfig&, const ExperimentConfig&) = default;
 };
 
 }  // namespace coppice

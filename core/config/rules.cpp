@@ -1,0 +1,81 @@
+#include "core/config/rules.h"
+
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+std::optional<Conflict> model_conflict(const ModelConfig& model) {
+  if (!model.layers.empty() && !model.name.empty()) {
+    return Conflict{"model.name", text("'", model.name,
+                                       "' and model.layers are given together; give one of them")};
+  }
+  if (model.layers.empty() && model.name.empty()) {
+    return Conflict{"model.name", "neither a name nor model.layers is given"};
+  }
+  return std::nullopt;
+}
+
+std::optional<Conflict> cohort_conflict(const ExperimentConfig& config) {
+  const PartitionConfig& partition = config.data.partition;
+  if (partition.clients == 0 && partition.scheme != "by_key") {
+    return Conflict{"data.partition.clients", text("0 takes all natural clients of by_key; ",
+                                                   partition.scheme, " needs at least 1")};
+  }
+  if (partition.clients > 0 && config.train.clients_per_round > partition.clients) {
+    return Conflict{"train.clients_per_round",
+                    text("expected at most the ", partition.clients,
+                         " of data.partition.clients, got ", config.train.clients_per_round)};
+  }
+  return std::nullopt;
+}
+
+std::optional<Conflict> train_conflict(const TrainConfig& train) {
+  if (train.optimizer.kind == OptimizerKind::kAdamW && train.optimizer.momentum != 0) {
+    return Conflict{"train.optimizer.momentum",
+                    text("adamw has none, got ", train.optimizer.momentum,
+                         "; set beta1 instead and momentum to 0")};
+  }
+  if (train.schedule.warmup_rounds >= train.rounds) {
+    return Conflict{"train.schedule.warmup_rounds",
+                    text("expected less than the ", train.rounds, " of train.rounds, got ",
+                         train.schedule.warmup_rounds)};
+  }
+  return std::nullopt;
+}
+
+std::optional<Conflict> compress_conflict(const ExperimentConfig& config) {
+  const CompressConfig& compress = config.compress;
+  if (compress.prune.start >= compress.prune.end) {
+    return Conflict{"compress.prune.start",
+                    text("expected less than the ", compress.prune.end,
+                         " of compress.prune.end, got ", compress.prune.start)};
+  }
+  if (compress.control && !compress.dense_reference.empty()) {
+    return Conflict{"compress.dense_reference",
+                    "compress.control is true as well; keep one of them"};
+  }
+  if (!compress.constraints.min_retention) return std::nullopt;
+  if (!compress.control && compress.dense_reference.empty()) {
+    return Conflict{"compress.constraints.min_retention",
+                    "there is no dense model to compare with; set compress.control: true or give a "
+                    "compress.dense_reference"};
+  }
+  if (config.data.validation_fraction == 0) {
+    return Conflict{
+        "compress.constraints.min_retention",
+        "retention is decided on validation samples; set data.validation_fraction above 0"};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Conflict> find_conflict(const ExperimentConfig& config) {
+  if (auto conflict = model_conflict(config.model)) return conflict;
+  if (auto conflict = cohort_conflict(config)) return conflict;
+  if (auto conflict = train_conflict(config.train)) return conflict;
+  return compress_conflict(config);
+}
+
+}  // namespace coppice

@@ -1,0 +1,253 @@
+#include "core/config/schema.h"
+
+#include <algorithm>  // for any_of, find
+#include <array>      // for array
+#include <utility>    // for move
+#include <vector>     // for vector
+
+#include "core/config/layers.h"
+#include "core/config/values.h"
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+template <typename Type, typename Field>
+ConfigKey make_key(std::string path, Type type, std::string unit, Field field,
+                   std::string sentence) {
+  ConfigKey key;
+  key.path = std::move(path);
+  key.expected = type.describe();
+  key.unit = std::move(unit);
+  key.sentence = std::move(sentence);
+  key.read = [type, field](const YamlNode& node, ExperimentConfig& config) {
+    field(config) = type.read(node);
+  };
+  key.write = [type, field](const ExperimentConfig& config) { return type.write(field(config)); };
+  return key;
+}
+
+using Count = WholeNumber<std::int64_t>;
+using Word = Choice<std::string>;
+
+constexpr std::int64_t kMany = 1'000'000;
+constexpr RealNumber kPositive{.above = 0};
+constexpr RealNumber kNotNegative{.at_least = 0};
+constexpr RealNumber kShareBelowOne{.at_least = 0, .below = 1};
+constexpr RealNumber kShare{.at_least = 0, .at_most = 1};
+constexpr RealNumber kPositiveShare{.above = 0, .at_most = 1};
+
+// The field's name is the key's path, unless the key goes by another one (KEY_AS).
+#define KEY_AS(path, field, type, unit, sentence) \
+  make_key(                                       \
+      path, type, unit, [](auto& config) -> auto& { return config.field; }, sentence)
+#define KEY(field, type, unit, sentence) KEY_AS(#field, field, (type), unit, sentence)
+
+std::vector<ConfigKey> make_keys() {
+  const Choice<OptimizerKind> optimizers{
+      {{"sgd", OptimizerKind::kSgd}, {"adamw", OptimizerKind::kAdamW}}};
+  const Choice<ScheduleKind> schedules{{{"constant", ScheduleKind::kConstant},
+                                        {"cosine", ScheduleKind::kCosine},
+                                        {"step", ScheduleKind::kStep},
+                                        {"exponential", ScheduleKind::kExponential}}};
+  const Word executors{{{"auto", "auto"}, {"libtorch", "libtorch"}}};
+  const Word text_splits{{{"none", "none"}, {"speaker", "speaker"}, {"book", "book"}}};
+  const WholeNumber<std::uint64_t> seeds;
+  // clang-format off
+  return {
+      KEY(name, Label{}, "", "Names the run and its folder."),
+      KEY(seed, seeds, "", "Seed of everything random: partition, initial weights, batches, dropout, rounding."),
+
+      KEY(model.name, Text{100}, "", "A network of `coppice list models`; not together with model.layers."),
+      KEY(model.layers, LayerList{}, "", "Your own network instead of a named one: layers in order, each reading the one before unless `inputs` names others."),
+      KEY(model.init, Text{}, "", "A safetensors file with the initial weights; empty: drawn from the seed."),
+      KEY(model.hidden, (IntegerList{1, 65536}), "units", "Hidden layers of mlp; [] is logistic regression."),
+      KEY(model.width, (Count{0, 65536}), "channels", "First stage of resnet20 (16), or model width of char_transformer (64); 0: the model's own, in parentheses."),
+      KEY(model.depth, (Count{0, 1000}), "blocks", "Blocks of char_transformer (2); 0: the model's own."),
+      KEY(model.heads, (Count{0, 1024}), "heads", "Attention heads of char_transformer (4); 0: the model's own."),
+      KEY(model.dropout, kShareBelowOne, "", "Probability of zero before the last layer of mlp and inside the blocks of char_transformer."),
+
+      KEY(data.name, Text{100}, "", "A data set of `coppice list datasets`."),
+      KEY(data.root, Text{}, "", "Folder or file of the data; empty: the data set's usual places."),
+      KEY(data.partition.scheme, Text{100}, "", "Who owns which sample: iid, dirichlet, shards or by_key (the data's own clients)."),
+      KEY(data.partition.clients, (Count{0, kMany}), "clients", "Clients; with by_key the first so many, and 0 takes all of them."),
+      KEY(data.partition.alpha, (RealNumber{.above = 0, .at_most = 10'000}), "", "dirichlet: concentration; the smaller, the more skewed each client's classes."),
+      KEY(data.partition.classes_per_client, (Count{1, 65536}), "classes", "shards: classes that each client owns."),
+      KEY(data.partition.min_samples, (Count{0, kMany}), "samples", "dirichlet: drawn again until every client owns at least this many."),
+      KEY(data.validation_fraction, kShareBelowOne, "", "Part of each client's samples held out inside the client, for decisions; the test set never decides."),
+      KEY(data.test_fraction, (RealNumber{.above = 0, .below = 1}), "", "Test part of data sets without an official test split."),
+      KEY(data.text_split, text_splits, "", "text: what makes a natural client."),
+      KEY(data.context, (Count{1, 65536}), "characters", "text: length of a sample."),
+      KEY(data.label_column, Text{256}, "", "csv: column of the label."),
+      KEY(data.client_column, Text{256}, "", "csv: column of the client, if there is one."),
+
+      KEY(train.rounds, (Count{1, kMany}), "rounds", "Rounds of the whole run; compression happens inside them."),
+      KEY(train.clients_per_round, (Count{0, kMany}), "clients", "Clients drawn for each round; 0: all."),
+      KEY(train.local_epochs, (Count{1, 10'000}), "epochs", "Passes of a client over its data in a round."),
+      KEY(train.local_steps, (Count{0, kMany}), "steps", "Steps of a client in a round, instead of epochs; 0: epochs."),
+      KEY(train.batch_size, (Count{1, 65536}), "samples", "Samples of one step."),
+      KEY(train.executor, executors, "", "What runs the network; auto takes the fastest that can."),
+      KEY_AS("train.optimizer.name", train.optimizer.kind, optimizers, "", "The clients' optimizer."),
+      KEY(train.optimizer.lr, (RealNumber{.above = 0, .at_most = 1000}), "", "Learning rate, before the schedule's factor."),
+      KEY(train.optimizer.momentum, kShareBelowOne, "", "sgd: momentum, in PyTorch's form."),
+      KEY(train.optimizer.weight_decay, kShare, "", "sgd: added to the gradient; adamw: decoupled."),
+      KEY(train.optimizer.beta1, kShareBelowOne, "", "adamw: decay of the first moment."),
+      KEY(train.optimizer.beta2, kShareBelowOne, "", "adamw: decay of the second moment."),
+      KEY(train.optimizer.epsilon, kPositiveShare, "", "adamw: added to the denominator."),
+      KEY_AS("train.schedule.name", train.schedule.kind, schedules, "", "How the learning rate changes across rounds."),
+      KEY(train.schedule.warmup_rounds, (Count{0, kMany}), "rounds", "Rounds in which the rate rises linearly first."),
+      KEY(train.schedule.min_factor, kShare, "", "cosine: where the factor ends."),
+      KEY(train.schedule.step_rounds, (Count{1, kMany}), "rounds", "step: rounds between two drops."),
+      KEY(train.schedule.gamma, kPositiveShare, "", "step: factor of a drop; exponential: factor of a round."),
+      KEY(train.clip_norm, kNotNegative, "", "Largest L2 norm of a step's gradient; 0: no limit."),
+      KEY(train.max_update_norm, kNotNegative, "", "A client whose update is longer is refused; 0: no limit."),
+      KEY(train.norm_bound_factor, kNotNegative, "", "Refuses updates longer than this multiple of the last round's median; 0: no limit."),
+
+      KEY(strategy.name, Text{100}, "", "A strategy of `coppice list strategies`."),
+      KEY(strategy.mu, kNotNegative, "", "fedprox: weight of the pull towards the global model."),
+      KEY(strategy.server_lr, kPositive, "", "Factor of the mean update."),
+      KEY(strategy.server_momentum, kShareBelowOne, "", "Momentum of the server (FedAvgM); 0: plain averaging."),
+
+      KEY(compress.control, TrueOrFalse{}, "", "Also trains the dense model, same seed and rounds, to compare with."),
+      KEY(compress.dense_reference, Text{}, "", "A finished run folder to compare with, instead of a control."),
+      KEY(compress.constraints.max_bytes, OrNull<Bytes>{}, "", "Largest size of the finished model's file."),
+      KEY_AS("compress.constraints.max_latency", compress.constraints.max_latency_us, OrNull<Duration>{}, "", "Largest median time of one sample."),
+      KEY_AS("compress.constraints.max_latency_p99", compress.constraints.max_latency_p99_us, OrNull<Duration>{}, "", "Largest 99th percentile of the time of one sample."),
+      KEY(compress.constraints.max_peak_memory, OrNull<Bytes>{}, "", "Largest memory that inference may take."),
+      KEY(compress.constraints.min_retention, OrNull<RealNumber>{kPositiveShare}, "", "Smallest validation accuracy, as a fraction of the dense model's."),
+      KEY(compress.constraints.device, Text{256}, "", "Where the constraints are measured."),
+      KEY(compress.prune.pruner, Text{100}, "", "What scores channels: a pruner of `coppice list pruners`, or none."),
+      KEY(compress.prune.target, kPositiveShare, "", "Parameters kept, as a fraction of the dense model's."),
+      KEY(compress.prune.start, kShareBelowOne, "", "Fraction of the rounds after which shrinking begins."),
+      KEY(compress.prune.end, kPositiveShare, "", "Fraction of the rounds after which it is done; the rest recovers."),
+      KEY(compress.prune.steps, (Count{1, 1000}), "", "Shrinks on the way; fewer where the rounds do not suffice."),
+
+      KEY(comm.codec, Text{100}, "", "How updates travel: a codec of `coppice list codecs`."),
+      KEY(comm.forced_nodes, (Count{0, 1024}), "nodes", "For tests: act as if the ranks sat on so many machines; 0: as they are."),
+
+      KEY(eval.every, (Count{1, kMany}), "rounds", "Rounds between two evaluations; the last round always is one."),
+      KEY(eval.batch_size, (Count{1, 65536}), "samples", "Samples of one step of an evaluation."),
+  };
+  // clang-format on
+}
+#undef KEY
+#undef KEY_AS
+
+const ConfigKey* find_key(std::string_view path) {
+  for (const ConfigKey& key : config_keys()) {
+    if (key.path == path) return &key;
+  }
+  return nullptr;
+}
+
+bool is_section(std::string_view path) {
+  const std::string inside = path.empty() ? "" : std::string(path) + '.';
+  return std::ranges::any_of(config_keys(),
+                             [&](const ConfigKey& key) { return key.path.starts_with(inside); });
+}
+
+std::string_view last_word(std::string_view path) { return path.substr(path.rfind('.') + 1); }
+
+// The known path nearest to `path`: among keys with the same last word if there are any (the right
+// key in the wrong section), else among all keys and sections.
+std::string nearest_path(std::string_view path) {
+  std::vector<std::string_view> all, same_word;
+  for (const ConfigKey& key : config_keys()) {
+    const std::string_view known = key.path;
+    all.push_back(known);
+    if (last_word(known) == last_word(path)) same_word.push_back(known);
+    for (std::size_t dot = known.find('.'); dot != std::string_view::npos;
+         dot = known.find('.', dot + 1)) {
+      all.push_back(known.substr(0, dot));
+    }
+  }
+  return std::string(nearest_name(path.substr(0, 128), same_word.empty() ? all : same_word));
+}
+
+std::string unknown_key(const std::string& path) {
+  return text("unknown key '", path.substr(0, 128), "'; did you mean '", nearest_path(path), "'?");
+}
+
+// Walks one document over the table.
+class Application {
+ public:
+  Application(const std::function<std::string(YamlMark)>& place, ExperimentConfig& config,
+              KeyPlaces& places)
+      : place_(place), config_(config), places_(places) {}
+
+  void apply(const YamlNode& node, const std::string& path) {
+    if (const ConfigKey* key = find_key(path)) {
+      read(*key, node);
+    } else if (node.kind == YamlKind::kMap) {
+      for (const YamlNode& child : node.children) apply(child, path_of(child, path));
+    } else if (node.kind !=
+               YamlKind::kNull) {  // nothing: a section whose keys are all commented out
+      throw YamlError(node.mark, text(path.empty() ? "" : path + ": ",
+                                      "expected a map of keys, got ", shown(node)));
+    }
+  }
+
+ private:
+  static std::string path_of(const YamlNode& child, const std::string& section) {
+    const std::string path = section.empty() ? child.key : section + '.' + child.key;
+    if (find_key(path) == nullptr && !is_section(path))
+      throw YamlError(child.key_mark, unknown_key(path));
+    if (child.key.empty() || child.key.find('.') != std::string::npos) {
+      throw YamlError(
+          child.key_mark,
+          text("'", path, "': in a file a section's keys stand below it, without dots"));
+    }
+    return path;
+  }
+
+  void read(const ConfigKey& key, const YamlNode& node) {
+    try {
+      key.read(node, config_);
+    } catch (const YamlError& error) {
+      throw YamlError(error.mark, key.path + ": " + error.what());
+    }
+    places_[key.path] = place_(node.mark);
+  }
+
+  const std::function<std::string(YamlMark)>& place_;
+  ExperimentConfig& config_;
+  KeyPlaces& places_;
+};
+
+}  // namespace
+
+std::span<const ConfigKey> config_keys() {
+  static const std::vector<ConfigKey> kKeys = make_keys();
+  return kKeys;
+}
+
+std::string_view section_sentence(std::string_view section) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kSentences{{
+      {"model", "The network: one of the zoo by name, or your own as a list of layers."},
+      {"data", "What is learned from, and how it is spread over the clients."},
+      {"train", "Rounds, and what a client does in one."},
+      {"strategy", "How the clients' updates become the next global model."},
+      {"compress", "How the model becomes small, and what it must meet."},
+      {"comm", "How updates travel."},
+      {"eval", "When the global model is measured on the test set."},
+  }};
+  for (const auto& [name, sentence] : kSentences) {
+    if (name == section) return sentence;
+  }
+  return {};
+}
+
+void apply_tree(const YamlNode& root, const std::string& prefix,
+                const std::function<std::string(YamlMark)>& place, ExperimentConfig& config,
+                KeyPlaces& places) {
+  try {
+    if (!prefix.empty() && find_key(prefix) == nullptr && !is_section(prefix)) {
+      throw YamlError(root.mark, unknown_key(prefix));
+    }
+    Application(place, config, places).apply(root, prefix);
+  } catch (const YamlError& error) {
+    throw ConfigError(place(error.mark) + ": " + error.what());
+  }
+}
+
+}  // namespace coppice
