@@ -1,0 +1,38 @@
+// `coppice run`: one experiment, under mpirun, alone, or with threads as ranks.
+
+#include <fmt/core.h>
+
+#include "core/config/config.h"
+#include "launch/commands.h"
+#include "launch/federation.h"
+#include "launch/ranks.h"
+#include "launch/run_files.h"
+#include "launch/terminal.h"
+
+namespace coppice {
+namespace {
+
+void print_result(const RunArguments& arguments, const RunOptions& options, const RunOutcome& outcome) {
+  fmt::print("{}", closing_table(outcome.summary, read_metrics(options.out)));
+  fmt::print("model    {}\nsummary  {}\n", (options.out / "model" / "model.safetensors").string(),
+             (options.out / "summary.json").string());
+  if (arguments.is_json) fmt::print("{}\n", outcome.summary.dump());
+}
+
+}  // namespace
+
+int run_command(const RunArguments& arguments, const ProcessArguments& process) {
+  return with_ranks(arguments.ranks, process, [&](Communicator& communicator) {
+    const SharedConfig config =
+        shared_config(communicator, [&] { return load_config(arguments.config, arguments.overrides); });
+    if (!config.value) return config.exit_code;
+    const RunOptions options{arguments.out.empty() ? "runs/" + config.value->name : arguments.out, arguments.is_resumed};
+    TerminalObserver observer;
+    const bool is_root = communicator.rank() == 0;
+    const RunOutcome outcome = run_federation(communicator, *config.value, options, is_root ? &observer : nullptr);
+    if (is_root) print_result(arguments, options, outcome);
+    return outcome.exit_code;
+  });
+}
+
+}  // namespace coppice

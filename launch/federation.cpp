@@ -1,0 +1,331 @@
+#include "launch/federation.h"
+
+#include <chrono>  // for steady_clock
+#include <map>     // for map
+
+#include "client/evaluation.h"
+#include "client/local_clients.h"
+#include "comm/messages.h"
+#include "coordinator/run_session.h"
+#include "core/config/config.h"
+#include "core/digest.h"
+#include "core/failpoint.h"
+#include "core/text.h"
+#include "launch/assignment.h"
+#include "launch/command_frame.h"
+#include "launch/summary.h"
+
+namespace coppice {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+constexpr int kRoot = 0;
+constexpr std::string_view kVersion = "0.1.0";
+
+// The part of a run that every rank does: train its clients, evaluate its share, and meet in one reduce.
+class Worker {
+ public:
+  Worker(Communicator& communicator, const ExperimentConfig& config, const World& world)
+      : communicator_(communicator),
+        config_(config),
+        world_(world),
+        clients_(*world.dataset, world.partition, config.train.executor, config.seed),
+        test_(all_indices(world.dataset->test)),
+        validation_(validation_indices(world.partition)) {
+    clients_.set_graph(world.graph);
+  }
+
+  Executor& executor() { return clients_.executor(); }
+
+  // The whole group's report at rank 0; elsewhere empty.
+  RankReport train(const StepCommand& command) {
+    const ClientTask task = decode_task(command.task_frame);
+    const ModelMessage model = decode_model(command.model_frame);
+    clients_.set_graph(Graph::from_json(model.graph_json));
+    const auto bytes_down = static_cast<std::int64_t>(command.task_frame.size() + command.model_frame.size());
+    const auto& mine = command.assignments.at(static_cast<std::size_t>(communicator_.rank()));
+    RankReport report = clients_.train(task, model.parameters, mine, bytes_down);
+    failpoint("after_train");
+    return combine(task, std::move(report));
+  }
+
+  struct Evaluation {
+    EvalSums test;
+    EvalSums validation;
+  };
+  Evaluation evaluate(const StepCommand& command) {
+    const ModelMessage model = decode_model(command.model_frame);
+    clients_.set_graph(Graph::from_json(model.graph_json));
+    const EvalShare share{config_.eval.batch_size, communicator_.rank(), communicator_.size()};
+    const Dataset& dataset = *world_.dataset;
+    const auto on = [&](const Split& split, const std::vector<std::int64_t>& indices) {
+      return evaluate_share(executor(), model.parameters, dataset, split, indices, share).units();
+    };
+    const EvalSums::Units test = on(dataset.test, test_);
+    const EvalSums::Units validation = on(dataset.train, validation_);
+    std::vector<std::int64_t> units(test.begin(), test.end());
+    units.insert(units.end(), validation.begin(), validation.end());
+    communicator_.reduce_sum(units, kRoot);
+    return {EvalSums::of_units({units[0], units[1], units[2], units[3]}),
+            EvalSums::of_units({units[4], units[5], units[6], units[7]})};
+  }
+
+ private:
+  // One reduce of all named sums and their weights, one gather of rows.
+  RankReport combine(const ClientTask& task, RankReport report) {
+    const SumKey key{task.model_version, 0, task.mask_epoch};
+    NamedSums& sums = report.sums[key];
+    std::vector<std::int64_t> units;
+    for (const auto& [name, sum] : sums) {
+      units.insert(units.end(), sum.units().begin(), sum.units().end());
+      units.push_back(sum.weight());
+    }
+    communicator_.reduce_sum(units, kRoot);
+    const auto frames = communicator_.gather(encode_rows(report.rows), kRoot);
+    if (communicator_.rank() != kRoot) return {};
+    std::span<const std::int64_t> rest(units);
+    for (auto& [name, sum] : sums) {
+      const auto size = static_cast<std::size_t>(sum.size());
+      sum.assign(rest.first(size), rest[size]);
+      rest = rest.subspan(size + 1);
+    }
+    report.rows.clear();
+    for (const auto& frame : frames) {
+      const std::vector<ClientRow> rows = decode_rows(frame);
+      report.rows.insert(report.rows.end(), rows.begin(), rows.end());
+    }
+    return report;
+  }
+
+  Communicator& communicator_;
+  const ExperimentConfig& config_;
+  const World& world_;
+  LocalClients clients_;
+  std::vector<std::int64_t> test_;
+  std::vector<std::int64_t> validation_;
+};
+
+StepCommand receive(Communicator& communicator) {
+  std::vector<std::uint8_t> bytes;
+  communicator.broadcast(bytes, kRoot);
+  return decode_command(bytes);
+}
+
+void send(Communicator& communicator, const StepCommand& command) {
+  std::vector<std::uint8_t> bytes = encode_command(command);
+  communicator.broadcast(bytes, kRoot);
+}
+
+// Runs a step in which all ranks take part; what goes wrong in it is known to this rank alone.
+template <typename Step>
+auto in_step(Step&& step) {
+  try {
+    return step();
+  } catch (const std::exception&) {
+    std::throw_with_nested(BrokenStep("a step that all ranks share failed"));
+  }
+}
+
+// Rank 0 beside its worker: drives the round machine, carries its events, obeys its actions.
+class Leader {
+ public:
+  Leader(Communicator& communicator, const ExperimentConfig& config, const RunOptions& options, const World& world,
+         Worker& worker, RunObserver* observer)
+      : communicator_(communicator),
+        config_(config),
+        world_(world),
+        worker_(worker),
+        observer_(observer),
+        identity_(identity(config, world, worker)),
+        machine_(config, world.client_weights(), {.graph = world.graph, .parameters = world.parameters, .strategy_state = {}}),
+        session_({options.out, options.is_resumed, resolved_yaml(config), identity_}, machine_) {
+  }
+
+  Json run() {
+    if (observer_ != nullptr) observer_->started(world_, config_, communicator_.size(), session_.resumed_rounds());
+    std::optional<Action> action = machine_.begin({kRoot});
+    while (!std::holds_alternative<Finish>(*action)) {
+      if (const auto* send_task = std::get_if<SendTask>(&*action)) {
+        action = train(send_task->task);
+      } else if (std::holds_alternative<Evaluate>(*action)) {
+        action = evaluate();
+      } else {
+        action = commit(std::get<CommitRound>(*action).record);
+      }
+    }
+    return finish();
+  }
+
+ private:
+  static RunIdentity identity(const ExperimentConfig& config, const World& world, Worker& worker) {
+    return {.version = std::string(kVersion),
+            .config_sha256 = config_sha256(config),
+            .data_sha256 = data_sha256(world),
+            .executor = std::string(worker.executor().name()),
+            .isa = executor_isa(),
+            .libraries = executor_library_version()};
+  }
+
+  // Samples times measured seconds a sample; a client that was not trained yet is taken as the mean of the others.
+  std::vector<double> expected_costs(std::span<const std::int64_t> cohort) const {
+    double mean = 0.0;
+    for (const auto& [client, seconds] : seconds_per_sample_) mean += seconds;
+    mean = seconds_per_sample_.empty() ? 1.0 : mean / static_cast<double>(seconds_per_sample_.size());
+    std::vector<double> costs;
+    for (const std::int64_t client : cohort) {
+      const auto known = seconds_per_sample_.find(client);
+      const auto samples = static_cast<double>(world_.partition.clients[static_cast<std::size_t>(client)].train.size());
+      costs.push_back(samples * (known == seconds_per_sample_.end() ? mean : known->second));
+    }
+    return costs;
+  }
+
+  std::vector<std::uint8_t> model_frame() const {
+    return encode_model({machine_.state().graph.to_json(), machine_.state().parameters});
+  }
+
+  std::optional<Action> train(const ClientTask& task) {
+    failpoint("after_plan");
+    if (observer_ != nullptr) observer_->round_started(task, config_.train.rounds);
+    const std::string refusal = worker_.executor().refusal(task.plan);
+    if (!refusal.empty()) throw ConfigError(text("executor ", worker_.executor().name(), ": ", refusal));
+    step_began_ = Clock::now();
+    StepCommand command;
+    command.kind = StepKind::kTrain;
+    command.task_frame = encode_task(task);
+    command.model_frame = model_frame();
+    command.assignments = assign_clients(task.cohort, expected_costs(task.cohort), communicator_.size());
+    return in_step([&] {
+      send(communicator_, command);
+      failpoint("after_broadcast");
+      RankReport report = worker_.train(command);
+      failpoint("after_reduce");
+      std::optional<Action> next = machine_.handle(ReportArrived{kRoot, std::move(report)});
+      failpoint("after_apply");
+      seconds_ = {.train = seconds_since(step_began_), .evaluate = 0.0};
+      return next;
+    });
+  }
+
+  std::optional<Action> evaluate() {
+    step_began_ = Clock::now();
+    StepCommand command;
+    command.kind = StepKind::kEvaluate;
+    command.model_frame = model_frame();
+    return in_step([&] {
+      send(communicator_, command);
+      const Worker::Evaluation sums = worker_.evaluate(command);
+      seconds_.evaluate = seconds_since(step_began_);
+      return machine_.handle(Evaluated{sums.test, sums.validation});
+    });
+  }
+
+  std::optional<Action> commit(const RoundRecord& record) {
+    session_.commit(record, seconds_, machine_.state());
+    for (const ClientRow& row : record.rows) {
+      if (row.weight > 0) seconds_per_sample_[row.client] = row.seconds / static_cast<double>(row.weight);
+    }
+    const auto left = static_cast<std::int64_t>(machine_.plans().size()) - record.position - 1;
+    if (observer_ != nullptr) observer_->round_finished(record, session_.metrics().back(), left);
+    return machine_.handle(Committed{});
+  }
+
+  Json finish() {
+    const ServerState& state = machine_.state();
+    RunTotals totals;
+    totals.identity = identity_;
+    totals.model = session_.write_model(state, config_.train.rounds);
+    totals.parameters = state.graph.parameter_count();
+    totals.dense_parameters = machine_.dense_parameters();
+    totals.seconds = seconds_since(began_);
+    Json summary = make_summary(config_, session_.metrics(), totals);
+    session_.write_summary(summary);
+    return summary;
+  }
+
+  Clock::time_point began_ = Clock::now();
+  Communicator& communicator_;
+  const ExperimentConfig& config_;
+  const World& world_;
+  Worker& worker_;
+  RunObserver* observer_;
+  RunIdentity identity_;
+  RoundMachine machine_;
+  RunSession session_;
+  std::map<std::int64_t, double> seconds_per_sample_;  // of clients that were trained before, when last measured
+  Clock::time_point step_began_;
+  RoundSeconds seconds_;
+};
+
+RunOutcome follow(Communicator& communicator, Worker& worker) {
+  while (true) {
+    const StepCommand command = receive(communicator);
+    if (command.kind == StepKind::kStop) return {command.exit_code, {}};
+    in_step([&] {
+      if (command.kind == StepKind::kTrain) {
+        worker.train(command);
+      } else {
+        worker.evaluate(command);
+      }
+    });
+  }
+}
+
+// Rank 0's part: whatever fails outside a shared step is told to the others, who wait for the next command.
+RunOutcome lead(Communicator& communicator, const std::function<Json()>& run) {
+  try {
+    RunOutcome outcome;
+    outcome.summary = run();
+    outcome.exit_code = constraints_exit_code(outcome.summary);
+    send(communicator, {.kind = StepKind::kStop, .exit_code = outcome.exit_code});
+    return outcome;
+  } catch (const BrokenStep&) {
+    throw;
+  } catch (const std::exception& error) {
+    send(communicator, {.kind = StepKind::kStop, .exit_code = exit_code(error)});
+    throw;
+  }
+}
+
+// Every rank reads files of its own; all learn whether one could not. Empty, or the first failing rank's message.
+std::string agree(Communicator& communicator, const std::string& problem) {
+  const auto problems = communicator.gather(bytes_of(std::string_view(problem)), kRoot);
+  std::vector<std::uint8_t> first;
+  for (std::size_t rank = problems.size(); rank > 0; --rank) {
+    if (!problems[rank - 1].empty()) first = problems[rank - 1];
+  }
+  communicator.broadcast(first, kRoot);
+  return {first.begin(), first.end()};
+}
+
+}  // namespace
+
+RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& config, const RunOptions& options,
+                          RunObserver* observer) {
+  std::optional<World> world;
+  std::optional<Worker> worker;
+  std::string problem;
+  try {
+    check_constraints(config);
+    world.emplace(make_world(config));
+    worker.emplace(communicator, config, *world);
+  } catch (const std::exception& error) {
+    problem = text(exit_code(error), describe(error));
+  }
+  const std::string first = agree(communicator, problem);
+  if (!first.empty()) {
+    const int code = first.front() - '0';
+    if (communicator.rank() != kRoot) return {code, {}};
+    if (code == 2) throw ConfigError(first.substr(1));
+    throw Error(first.substr(1));
+  }
+  if (communicator.rank() != kRoot) return follow(communicator, *worker);
+  return lead(communicator, [&] {
+    return Leader(communicator, config, options, *world, *worker, observer).run();
+  });
+}
+
+}  // namespace coppice

@@ -1,0 +1,64 @@
+#include "launch/ranks.h"
+
+#include <fmt/core.h>
+
+#include <string>  // for string
+
+#include "core/config/config.h"
+#include "core/digest.h"
+#include "core/error.h"
+#include "launch/federation.h"
+
+namespace coppice {
+namespace {
+
+constexpr int kRoot = 0;
+constexpr std::string_view kConfigMark = "config:";
+
+}  // namespace
+
+int with_ranks(int threads, const ProcessArguments& process, const std::function<int(Communicator&)>& body) {
+  if (threads > 0) {
+    int result = 0;
+    run_local(threads, [&](Communicator& communicator) {
+      const int code = body(communicator);
+      if (communicator.rank() == kRoot) result = code;
+    });
+    return result;
+  }
+  const auto communicator = make_mpi_communicator(process.argc, process.argv, {});
+  try {
+    return body(*communicator);
+  } catch (const BrokenStep& error) {
+    if (communicator->size() == 1) throw;
+    fmt::print(stderr, "coppice: rank {}: {}\n", communicator->rank(), describe(error));
+    std::fflush(stderr);
+    communicator->abort(exit_code(error));
+    throw;
+  }
+}
+
+SharedConfig shared_config(Communicator& communicator, const std::function<ExperimentConfig()>& load) {
+  std::vector<std::uint8_t> bytes;
+  const auto broadcast_text = [&](const std::string& message) {
+    const auto view = bytes_of(std::string_view(message));
+    bytes.assign(view.begin(), view.end());
+    communicator.broadcast(bytes, kRoot);
+  };
+  if (communicator.rank() == kRoot) {
+    try {
+      ExperimentConfig config = load();
+      broadcast_text(std::string(kConfigMark) + resolved_yaml(config));
+      return {std::move(config), 0};
+    } catch (const std::exception& error) {
+      broadcast_text(std::to_string(exit_code(error)));
+      throw;
+    }
+  }
+  communicator.broadcast(bytes, kRoot);
+  const std::string message(bytes.begin(), bytes.end());
+  if (!message.starts_with(kConfigMark)) return {std::nullopt, std::stoi(message)};
+  return {parse_config(message.substr(kConfigMark.size()), "config of rank 0"), 0};
+}
+
+}  // namespace coppice

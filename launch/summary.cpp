@@ -1,0 +1,139 @@
+#include "launch/summary.h"
+
+#include <sys/resource.h>  // for getrusage
+
+#include <algorithm>  // for max
+#include <filesystem>  // for path
+
+#include "core/checkpoint.h"
+#include "core/error.h"
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+Json optional_number(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+
+Json ratio(const std::optional<double>& value, const std::optional<double>& reference) {
+  if (!value || !reference || *reference == 0.0) return {};
+  return *value / *reference;
+}
+
+double total(const std::vector<Json>& metrics, const char* field) {
+  double sum = 0.0;
+  for (const Json& line : metrics) sum += line.at(field).as_number();
+  return sum;
+}
+
+Json best_accuracy(const std::vector<Json>& metrics) {
+  Json best;
+  for (const Json& line : metrics) {
+    const Json& accuracy = line.at("test_accuracy");
+    if (line.at("phase").as_text() == "control" || accuracy.is_null()) continue;
+    if (best.is_null() || accuracy.as_number() > best.as_number()) best = accuracy;
+  }
+  return best;
+}
+
+std::int64_t peak_rss_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t{usage.ru_maxrss} * 1024;  // Linux counts in KiB
+}
+
+Json constraint(const Json& limit, const Json& measured, bool is_met) {
+  Json out;
+  out.set("limit", limit);
+  out.set("measured", measured);
+  out.set("met", is_met);
+  return out;
+}
+
+Json constraints_json(const Constraints& limits, const Json& validation_retention, std::int64_t model_bytes) {
+  Json out{Json::Object{}};
+  if (limits.max_bytes) {
+    out.set("max_bytes", constraint(*limits.max_bytes, model_bytes, model_bytes <= *limits.max_bytes));
+  }
+  if (limits.min_retention) {
+    const bool is_met = validation_retention.is_number() && validation_retention.as_number() >= *limits.min_retention;
+    out.set("min_retention", constraint(*limits.min_retention, validation_retention, is_met));
+  }
+  return out;
+}
+
+}  // namespace
+
+ModelAccuracy dense_reference(const ExperimentConfig& config, const std::vector<Json>& metrics) {
+  if (config.compress.control) return last_accuracy(metrics, true);
+  if (config.compress.dense_reference.empty()) return {};
+  const std::string path = (std::filesystem::path(config.compress.dense_reference) / "summary.json").string();
+  const std::vector<std::uint8_t> bytes = read_file(path, std::int64_t{1} << 24);
+  const Json summary = Json::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
+  ModelAccuracy out;
+  if (summary.at("final_accuracy").is_number()) out.test = summary.at("final_accuracy").as_number();
+  const Json* validation = summary.find("validation_accuracy");
+  if (validation != nullptr && validation->is_number()) out.validation = validation->as_number();
+  return out;
+}
+
+void check_constraints(const ExperimentConfig& config) {
+  const Constraints& limits = config.compress.constraints;
+  const auto refuse = [](const char* key, const char* why) {
+    throw ConfigError(text("compress.constraints.", key, ": ", why));
+  };
+  constexpr const char* kNeedsRuntime = "latency and memory are measured on the deployment runtime, which is not there yet";
+  if (limits.max_latency_us) refuse("max_latency", kNeedsRuntime);
+  if (limits.max_latency_p99_us) refuse("max_latency_p99", kNeedsRuntime);
+  if (limits.max_peak_memory) refuse("max_peak_memory", kNeedsRuntime);
+  if (!limits.min_retention) return;
+  if (!config.compress.control && config.compress.dense_reference.empty()) {
+    refuse("min_retention", "needs a dense model to compare with: set compress.control or compress.dense_reference");
+  }
+  if (config.data.validation_fraction == 0.0) {
+    refuse("min_retention", "is decided on validation data: set data.validation_fraction above 0");
+  }
+}
+
+Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metrics, const RunTotals& totals) {
+  const ModelAccuracy final = last_accuracy(metrics, false);
+  const ModelAccuracy dense = dense_reference(config, metrics);
+  const Json validation_retention = ratio(final.validation, dense.validation);
+  const double train_seconds = total(metrics, "seconds");
+  const double samples = total(metrics, "samples");
+  Json out;
+  out.set("name", config.name);
+  out.set("seed", static_cast<std::int64_t>(config.seed));
+  out.set("rounds", config.train.rounds);
+  out.set("final_accuracy", optional_number(final.test));
+  out.set("best_accuracy", best_accuracy(metrics));
+  out.set("validation_accuracy", optional_number(final.validation));
+  out.set("dense_accuracy", optional_number(dense.test));
+  out.set("retention", ratio(final.test, dense.test));
+  out.set("validation_retention", validation_retention);
+  out.set("bytes_up", static_cast<std::int64_t>(total(metrics, "bytes_up")));
+  out.set("bytes_down", static_cast<std::int64_t>(total(metrics, "bytes_down")));
+  out.set("parameters", totals.parameters);
+  out.set("dense_parameters", totals.dense_parameters);
+  out.set("dense_bytes", 4 * totals.dense_parameters);
+  out.set("model_bytes", totals.model.file_bytes);
+  out.set("model_sha256", totals.model.sha256);
+  out.set("executor", totals.identity.executor);
+  out.set("isa", totals.identity.isa);
+  out.set("libraries", totals.identity.libraries);
+  out.set("seconds", totals.seconds);
+  out.set("train_seconds", train_seconds);
+  out.set("samples_per_second", train_seconds > 0.0 ? Json(samples / train_seconds) : Json());
+  out.set("peak_rss_bytes", peak_rss_bytes());
+  out.set("clients_refused", static_cast<std::int64_t>(total(metrics, "refused")));
+  out.set("constraints", constraints_json(config.compress.constraints, validation_retention, totals.model.file_bytes));
+  return out;
+}
+
+int constraints_exit_code(const Json& summary) {
+  for (const auto& [name, entry] : summary.at("constraints").as_object()) {
+    if (!entry.at("met").as_bool()) return 3;
+  }
+  return 0;
+}
+
+}  // namespace coppice

@@ -1,0 +1,32 @@
+#pragma once
+// summary.json: what a run came to. Field names are a contract with scripts (docs/run_folder.md).
+
+#include <string>  // for string
+#include <vector>  // for vector
+
+#include "coordinator/run_session.h"
+#include "core/experiment.h"
+#include "core/json.h"
+
+namespace coppice {
+
+// The dense model that the run is measured against: its own control, or an earlier run's summary, or nothing.
+ModelAccuracy dense_reference(const ExperimentConfig& config, const std::vector<Json>& metrics);
+
+// Throws ConfigError for a constraint that this version cannot measure, or that nothing in the config lets it measure.
+void check_constraints(const ExperimentConfig& config);
+
+struct RunTotals {
+  RunIdentity identity;
+  RunSession::WrittenModel model;
+  std::int64_t parameters = 0;
+  std::int64_t dense_parameters = 0;
+  double seconds = 0.0;  // of this process, set-up included
+};
+
+Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metrics, const RunTotals& totals);
+
+// 0, or 3 if the summary has a constraint that is not met.
+int constraints_exit_code(const Json& summary);
+
+}  // namespace coppice

@@ -1,0 +1,95 @@
+#include "launch/world.h"
+
+#include "core/checkpoint.h"
+#include "core/digest.h"
+#include "core/error.h"
+#include "core/parameter_arena.h"
+#include "core/text.h"
+#include "models/zoo.h"
+
+namespace coppice {
+namespace {
+
+PartitionRequest partition_request(const ExperimentConfig& config) {
+  const PartitionConfig& partition = config.data.partition;
+  return {.scheme = partition.scheme,
+          .clients = partition.clients,
+          .alpha = partition.alpha,
+          .classes_per_client = partition.classes_per_client,
+          .min_samples = partition.min_samples,
+          .validation_fraction = config.data.validation_fraction,
+          .seed = config.seed};
+}
+
+template <typename Value>
+void digest_values(Sha256& digest, const std::vector<Value>& values) {
+  const std::uint64_t count = values.size();
+  digest.update({reinterpret_cast<const std::uint8_t*>(&count), sizeof count});
+  digest.update({reinterpret_cast<const std::uint8_t*>(values.data()), values.size() * sizeof(Value)});
+}
+
+void digest_split(Sha256& digest, const Split& split) {
+  digest_values(digest, split.uint8s);
+  digest_values(digest, split.float32s);
+  digest_values(digest, split.int32s);
+  digest_values(digest, split.labels);
+}
+
+}  // namespace
+
+std::vector<std::int64_t> World::client_weights() const {
+  std::vector<std::int64_t> weights;
+  for (const ClientData& client : partition.clients) weights.push_back(static_cast<std::int64_t>(client.train.size()));
+  return weights;
+}
+
+DatasetRequest dataset_request(const DataConfig& config) {
+  return {.name = config.name,
+          .root = config.root,
+          .test_fraction = config.test_fraction,
+          .text_split = config.text_split,
+          .context = config.context,
+          .label_column = config.label_column,
+          .client_column = config.client_column};
+}
+
+Graph graph_for(const ExperimentConfig& config, const Dataset& dataset) {
+  ModelRequest request;
+  request.input = {.shape = dataset.sample_shape,
+                   .type = dataset.type == SampleType::kInt32 ? ElementType::kInt32 : ElementType::kFloat32,
+                   .labels_per_sample = dataset.labels_per_sample,
+                   .label_names = dataset.label_names};
+  request.classes = dataset.classes;
+  request.vocabulary = dataset.vocabulary;
+  const bool is_image = dataset.sample_shape.size() == 3;  // in [0, 1]; feature vectors are taken as they are
+  request.input_mean = is_image ? 0.5 : 0.0;
+  request.input_deviation = is_image ? 0.5 : 1.0;
+  return make_model(config.model, request);
+}
+
+World make_world(const ExperimentConfig& config) {
+  World world;
+  world.dataset = load_dataset(dataset_request(config.data));
+  world.partition = make_partition(*world.dataset, partition_request(config));
+  world.graph = graph_for(config, *world.dataset);
+  if (config.model.init.empty()) {
+    const ParameterArena arena = initial_parameters(world.graph, config.seed);
+    world.parameters.assign(arena.values().begin(), arena.values().end());
+  } else {
+    world.parameters = weights_for(world.graph, read_file(config.model.init), config.model.init);
+  }
+  return world;
+}
+
+std::string data_sha256(const World& world) {
+  Sha256 digest;
+  digest_split(digest, world.dataset->train);
+  digest_split(digest, world.dataset->test);
+  for (const ClientData& client : world.partition.clients) {
+    digest_values(digest, client.train);
+    digest_values(digest, client.validation);
+  }
+  return hex(digest.finish());
+}
+
+}  // namespace coppice

@@ -1,0 +1,36 @@
+#pragma once
+// What a config stands for once files are read: the data, who owns it, the network and its initial weights. Every rank
+// builds the same World by itself; nothing of it travels.
+
+#include <memory>  // for unique_ptr
+#include <string>  // for string
+#include <vector>  // for vector
+
+#include "core/experiment.h"
+#include "core/graph.h"
+#include "data/dataset.h"
+#include "data/partition.h"
+
+namespace coppice {
+
+struct World {
+  std::unique_ptr<const Dataset> dataset;
+  Partition partition;
+  Graph graph;                      // dense
+  std::vector<float> parameters;    // initial
+
+  std::vector<std::int64_t> client_weights() const;  // training samples of each client
+};
+
+DatasetRequest dataset_request(const DataConfig& config);
+
+// The network that `config.model` makes for `dataset`.
+Graph graph_for(const ExperimentConfig& config, const Dataset& dataset);
+
+// Throws ConfigError and DataError as the parts do; context says which part.
+World make_world(const ExperimentConfig& config);
+
+// SHA-256 over every sample, label and the partition: what a run's identity knows of its data.
+std::string data_sha256(const World& world);
+
+}  // namespace coppice
