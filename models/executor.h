@@ -31,9 +31,9 @@ struct SampleSource {
 struct TrainRequest {
   const LocalPlan* plan = nullptr;
   const SampleSource* source = nullptr;
-  std::span<const float> global;  // the model the client starts from, parameter_count floats
-  std::span<const float> linear_correction;  // empty, or parameter_count floats
-  const Mask* mask = nullptr;                // with MaskRule::kKeepZero
+  std::span<const float> global = {};  // the model the client starts from, parameter_count floats
+  std::span<const float> linear_correction = {};  // empty, or parameter_count floats
+  const Mask* mask = nullptr;                     // with MaskRule::kKeepZero
   std::uint64_t seed = 1;  // batch order and dropout: Philox of (seed, purpose, client, round)
   std::int64_t client = 0;
   std::int64_t round = 1;
