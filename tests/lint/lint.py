@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Runs clang-format or clang-tidy over our sources, one file at a time on every core, and remembers what was clean.
+
+    lint.py format ROOT              every .h, .cpp and .cu file formatted as .clang-format says
+    lint.py tidy ROOT BUILD_DIR      every .cpp file of BUILD_DIR/compile_commands.json clean under .clang-tidy
+
+A tidy result is remembered in BUILD_DIR/lint under the hash of everything it depends on: the file, each of our
+headers it reaches, the checks, the compiler's flags and clang-tidy's version. Exit 1 if there is a finding.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import time
+
+FOLDERS = "algorithms client comm coordinator core data deploy kernels launch models tests".split()
+INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
+
+
+def sources(root, suffixes):
+    found = (path for folder in FOLDERS for path in (root / folder).rglob("*"))
+    return sorted(path for path in found if path.suffix in suffixes)
+
+
+def format_one(root, path):
+    result = subprocess.run(
+        ["clang-format", "--dry-run", "-Werror", "--ferror-limit=1", str(path)], capture_output=True, text=True)
+    return "" if result.returncode == 0 else f"{path.relative_to(root)}: not formatted; run launch/format\n"
+
+
+def check_format(root):
+    paths = sources(root, {".h", ".cpp", ".cu"})
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        findings = [text for text in pool.map(lambda path: format_one(root, path), paths) if text]
+    return findings, f"{len(paths)} files"
+
+
+class Tidy:
+    def __init__(self, root, build):
+        self.root = root
+        self.cache = build / "lint"
+        self.cache.mkdir(exist_ok=True)
+        version = subprocess.run(["clang-tidy", "--version"], capture_output=True, text=True, check=True).stdout
+        self.rules = version.encode() + (root / ".clang-tidy").read_bytes()
+        self.reached = {}
+
+    def headers(self, path):
+        """Our files that `path` includes, directly or not."""
+        if path not in self.reached:
+            self.reached[path] = set()
+            text = path.read_text(encoding="utf-8")
+            for name in INCLUDE.findall(text):
+                header = self.root / name
+                if header.is_file():
+                    self.reached[path] |= {header} | self.headers(header)
+        return self.reached[path]
+
+    def stamp(self, entry):
+        path = pathlib.Path(entry["file"])
+        digest = hashlib.sha256(self.rules + " ".join(flags_of(entry)).encode())
+        for file in [path] + sorted(self.headers(path)):
+            digest.update(file.read_bytes())
+        return self.cache / digest.hexdigest()
+
+    def check(self, entry):
+        stamp = self.stamp(entry)
+        if stamp.exists():
+            return "", False
+        result = subprocess.run(
+            ["clang-tidy", "--quiet", f"--config-file={self.root / '.clang-tidy'}", entry["file"], "--"]
+            + flags_of(entry), capture_output=True, text=True, cwd=self.root)
+        if result.returncode == 0:
+            stamp.touch()
+            return "", True
+        return result.stdout or result.stderr, True
+
+
+def flags_of(entry):
+    """What clang needs of a compile command: include paths, definitions and the language."""
+    words = shlex.split(entry["command"])
+    kept = []
+    for i, word in enumerate(words):
+        if word in ("-isystem", "-I"):
+            kept += [word, words[i + 1]]
+        elif word.startswith(("-I", "-D", "-std=")):
+            kept.append(word)
+    return kept
+
+
+def check_tidy(root, build):
+    commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
+    ours = {}
+    for entry in commands:
+        path = pathlib.Path(entry["file"])
+        if path.suffix == ".cpp" and root in path.parents and build not in path.parents:
+            ours.setdefault(path, entry)
+    tidy = Tidy(root, build)
+    # The slowest first: those that see LibTorch.
+    order = sorted(ours.values(), key=lambda entry: ("torch" not in entry["command"], entry["file"]))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(tidy.check, order))
+    fresh = sum(was_run for _, was_run in results)
+    return [text for text, _ in results if text], f"{len(results)} files, {fresh} checked now, the rest remembered"
+
+
+def main():
+    arguments = [pathlib.Path(argument).resolve() for argument in sys.argv[2:]]
+    start = time.monotonic()
+    if sys.argv[1:2] == ["format"] and len(arguments) == 1:
+        findings, summary = check_format(*arguments)
+    elif sys.argv[1:2] == ["tidy"] and len(arguments) == 2:
+        findings, summary = check_tidy(*arguments)
+    else:
+        print(__doc__, file=sys.stderr)
+        return 2
+    print("".join(findings) + f"{summary}, {len(findings)} with findings, {time.monotonic() - start:.0f} s")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
