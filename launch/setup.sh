@@ -60,14 +60,15 @@ build_jobs() {
 
 # install_packages NAME...: installs those that are missing, as root or through sudo.
 install_packages() {
-  local missing=() name as_root=()
+  local missing=() name installed as_root=()
   if ! command -v dpkg-query >/dev/null; then
     printf 'This is no Debian system: the packages cannot be checked. Needed are, by their Debian names:\n  %s\n' "$*"
     printf 'If the build below fails, install what it asks for.\n'
     return 0
   fi
+  installed=$(dpkg-query -W -f=' ${Package}=${db:Status-Status} ' "$@" 2>/dev/null || true)
   for name in "$@"; do
-    [[ $(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null) == installed ]] || missing+=("$name")
+    [[ $installed == *" $name=installed "* ]] || missing+=("$name")
   done
   if ((${#missing[@]} == 0)); then
     printf 'all %d packages are installed\n' $#
@@ -102,7 +103,7 @@ install_libtorch() {
     no_deps=()
   fi
   wanted="${torch[*]} ${PYTHON_TOOLS[*]}"
-  if [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && libtorch_is_whole; then
+  if [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && compgen -G "$DEPS/venv/lib/*/site-packages/torch/lib/libtorch_cpu.so" >/dev/null; then
     printf 'LibTorch %s is installed in %s\n' "$TORCH_VERSION" "$DEPS/venv"
     return 0
   fi

@@ -55,7 +55,7 @@ IMPURE = {"chrono", "ctime", "cstdio", "fstream", "iostream", "filesystem", "thr
 CALL = r"(?:(?<![\w.>:])|std::|(?<!\w)::)(?:{})\s*\("
 EVERYWHERE = {
     r"\bsleep_(for|until)\b|" + CALL.format("usleep|nanosleep|sleep"): "sleeps; wait for an event instead",
-    r"\brandom_device\b|\bdefault_random_engine\b|" + CALL.format("rand|srand|drand48|random"):
+    r"\brandom_device\b|\bdefault_random_engine\b|" + CALL.format("rand|srand|drand48"):
         "uses a global or unspecified generator; randomness is core/random.h",
     r"\bmanual_seed\b": "seeds a global generator; randomness is core/random.h",
     r"\btorch::(load|jit)\b": "loads pickled bytes; checkpoints are core/checkpoint.h",
