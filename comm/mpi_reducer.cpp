@@ -83,10 +83,14 @@ MpiReducer::MpiReducer(MPI_Comm world, const ReduceOptions& options)
     if (leader_of(static_cast<int>(i)) == static_cast<int>(i)) leader_index_[i] = leader_count_++;
   }
 
-  const auto limit = static_cast<std::size_t>(options.max_message_bytes) / sizeof(std::int64_t);
-  const std::size_t share =
-      node_size_ == 1 ? limit : kWindowValues / static_cast<std::size_t>(node_size_);
-  chunk_values_ = std::max(std::min(share, limit) / kLineValues, std::size_t{1}) * kLineValues;
+  // Nodes may hold different numbers of ranks; leaders must still exchange equal parts, so the
+  // smallest share decides.
+  std::uint64_t fitting =
+      static_cast<std::uint64_t>(options.max_message_bytes) / sizeof(std::int64_t);
+  if (node_size_ > 1)
+    fitting = std::min(fitting, kWindowValues / static_cast<std::uint64_t>(node_size_));
+  COPPICE_MPI(MPI_Allreduce(MPI_IN_PLACE, &fitting, 1, MPI_UINT64_T, MPI_MIN, world));
+  chunk_values_ = std::max<std::size_t>(fitting / kLineValues, 1) * kLineValues;
 }
 
 void MpiReducer::reduce_sum(std::span<std::int64_t> values, int root) {

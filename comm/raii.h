@@ -4,6 +4,9 @@
 // rank. Destructors free quietly; they do nothing once MPI is finalized, or while an exception is
 // on its way, when the other ranks may not be freeing along.
 
+// The C++ bindings left the MPI standard; without these, mpi.h would still drag them in.
+#define OMPI_SKIP_MPICXX 1
+#define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
 #include <exception>        // for uncaught_exceptions
