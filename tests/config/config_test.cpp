@@ -337,6 +337,14 @@ TEST(ConfigSamplesTest, EveryFileInConfigsLoads) {
   EXPECT_GE(files, 6);
 }
 
+TEST(ConfigSamplesTest, OwnNetworkIsAValidGraph) {
+  const ExperimentConfig config = load_config(COPPICE_SOURCE_DIR "/configs/own_network.yaml");
+  InputSpec input;
+  input.shape = {1, 28, 28};
+  const Graph graph = Graph::build(input, config.model.layers);
+  EXPECT_EQ(graph.output().shape, (Shape{10}));
+}
+
 TEST(ConfigSamplesTest, MainJobIsTheOneOfTheReadme) {
   const ExperimentConfig config = load_config(COPPICE_SOURCE_DIR "/configs/fashion_mnist.yaml");
   EXPECT_EQ(config.name, "fashion-mnist-compress");

@@ -99,8 +99,8 @@ TEST(YamlTreeTest, DepthIsLimitedToTheLevelsOfTheHeader) {
 TEST(YamlTreeTest, DeepNestingOfEveryKindIsAnErrorNotAStackOverflow) {
   for (const std::string_view part :
        {"[", "{", "[{a: ", "- ", "? ", "a: {", "[[]", "\"a\": [", "[?", "{? ", "[: "}) {
-    const std::string yaml = repeated(part, 100'000);
-    EXPECT_NE(error_of(yaml.substr(0, kMaxYamlBytes)), "") << part;
+    const std::string yaml = repeated(part, 20'000);
+    EXPECT_NE(error_of(yaml), "") << part;
   }
   EXPECT_EQ(error_of(repeated("[", 100'000) + repeated("]", 100'000)),
             "1:33: nested deeper than 32 levels");
