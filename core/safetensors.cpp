@@ -90,11 +90,16 @@ std::vector<std::uint8_t> write_safetensors(const TensorFile& file) {
   }
   std::string json = header.dump();
   json.resize((json.size() + 7) / 8 * 8, ' ');  // the format pads so that tensors start aligned
-  std::vector<std::uint8_t> out(kLengthBytes);
   const auto length = static_cast<std::uint64_t>(json.size());
-  std::memcpy(out.data(), &length, kLengthBytes);
-  out.insert(out.end(), json.begin(), json.end());
-  for (const TensorBytes& tensor : file.tensors) out.insert(out.end(), tensor.bytes.begin(), tensor.bytes.end());
+  std::vector<std::uint8_t> out(kLengthBytes + json.size() + static_cast<std::size_t>(offset));
+  std::uint8_t* at = out.data();
+  const auto append = [&at](const void* bytes, std::size_t count) {
+    if (count > 0) std::memcpy(at, bytes, count);
+    at += count;
+  };
+  append(&length, kLengthBytes);
+  append(json.data(), json.size());
+  for (const TensorBytes& tensor : file.tensors) append(tensor.bytes.data(), tensor.bytes.size());
   return out;
 }
 
