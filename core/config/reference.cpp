@@ -15,19 +15,20 @@ namespace {
 
 constexpr std::string_view kIntroduction = R"(# Configuration
 
-<!-- Generated from core/config/schema.cpp. Edit that, then run the test ConfigReference with COPPICE_UPDATE_DOCS=1. -->
+<!-- Generated from core/config/schema.cpp. Edit that, then run the test ConfigReference with
+     COPPICE_UPDATE_DOCS=1. -->
 
-An experiment is one YAML file. Three layers make its values: the defaults below, then the file, then `key=value`
-arguments of the command line:
+An experiment is one YAML file. Three layers make its values: the defaults below, then the file, then
+`key=value` arguments of the command line:
 
 ```
-coppice run configs/fashion_mnist.yaml train.rounds=5 model.hidden=[32,16] data.partition.alpha=0.1
+coppice run configs/digits_mlp.yaml train.rounds=5 model.hidden=[32,16]
 ```
 
-A dot stands for one level of the file: `train.rounds` is `rounds` below `train:`. Unknown and duplicate keys are errors.
-Sizes are plain bytes or carry a unit (`22KiB` is 22,528 bytes, `1.5MB` is 1,500,000), durations always do (`250us`, `1ms`,
-`2s`). Relative paths start at the working folder. The run folder's `config.resolved.yaml` holds every key with the value
-that was used, and is itself a config.
+A dot stands for one level of the file: `train.rounds` is `rounds` below `train:`. Unknown and duplicate
+keys are errors. Sizes are plain bytes or carry a unit (`22KiB` is 22,528 bytes, `1.5MB` is 1,500,000),
+durations always do (`250us`, `1ms`, `2s`). Relative paths start at the working folder. The run folder's
+`config.resolved.yaml` holds every key with the value that was used, and is itself a config.
 )";
 
 std::string section_of(const ConfigKey& key) {

@@ -37,13 +37,15 @@ constexpr RealNumber kShareBelowOne{.at_least = 0, .below = 1};
 constexpr RealNumber kShare{.at_least = 0, .at_most = 1};
 constexpr RealNumber kPositiveShare{.above = 0, .at_most = 1};
 
-// The field's name is the key's path, unless the key goes by another one (KEY_AS).
-#define KEY_AS(path, field, type, unit, sentence) \
-  make_key(                                       \
+// The field's name is the key's path, unless the key goes by another one (COPPICE_KEY_AS).
+#define COPPICE_KEY_AS(path, field, type, unit, sentence) \
+  make_key(                                               \
       path, type, unit, [](auto& config) -> auto& { return config.field; }, sentence)
-#define KEY(field, type, unit, sentence) KEY_AS(#field, field, (type), unit, sentence)
+#define COPPICE_KEY(field, type, unit, sentence) \
+  COPPICE_KEY_AS(#field, field, (type), unit, sentence)
 
-std::vector<ConfigKey> make_keys() {
+// One entry a key: a table, however long.
+std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
   const Choice<OptimizerKind> optimizers{
       {{"sgd", OptimizerKind::kSgd}, {"adamw", OptimizerKind::kAdamW}}};
   const Choice<ScheduleKind> schedules{{{"constant", ScheduleKind::kConstant},
@@ -55,83 +57,83 @@ std::vector<ConfigKey> make_keys() {
   const WholeNumber<std::uint64_t> seeds;
   // clang-format off
   return {
-      KEY(name, Label{}, "", "Names the run and its folder."),
-      KEY(seed, seeds, "", "Seed of everything random: partition, initial weights, batches, dropout, rounding."),
+      COPPICE_KEY(name, Label{}, "", "Names the run and its folder."),
+      COPPICE_KEY(seed, seeds, "", "Seed of everything random: partition, initial weights, batches, dropout, rounding."),
 
-      KEY(model.name, Text{100}, "", "A network of `coppice list models`; not together with model.layers."),
-      KEY(model.layers, LayerList{}, "", "Your own network instead of a named one: layers in order, each reading the one before unless `inputs` names others."),
-      KEY(model.init, Text{}, "", "A safetensors file with the initial weights; empty: drawn from the seed."),
-      KEY(model.hidden, (IntegerList{1, 65536}), "units", "Hidden layers of mlp; [] is logistic regression."),
-      KEY(model.width, (Count{0, 65536}), "channels", "First stage of resnet20 (16), or model width of char_transformer (64); 0: the model's own, in parentheses."),
-      KEY(model.depth, (Count{0, 1000}), "blocks", "Blocks of char_transformer (2); 0: the model's own."),
-      KEY(model.heads, (Count{0, 1024}), "heads", "Attention heads of char_transformer (4); 0: the model's own."),
-      KEY(model.dropout, kShareBelowOne, "", "Probability of zero before the last layer of mlp and inside the blocks of char_transformer."),
+      COPPICE_KEY(model.name, Text{100}, "", "A network of `coppice list models`; not together with model.layers."),
+      COPPICE_KEY(model.layers, LayerList{}, "", "Your own network instead of a named one: layers in order, each reading the one before unless `inputs` names others."),
+      COPPICE_KEY(model.init, Text{}, "", "A safetensors file with the initial weights; empty: drawn from the seed."),
+      COPPICE_KEY(model.hidden, (IntegerList{1, 65536}), "units", "Hidden layers of mlp; [] is logistic regression."),
+      COPPICE_KEY(model.width, (Count{0, 65536}), "channels", "First stage of resnet20 (16), or model width of char_transformer (64); 0: the model's own, in parentheses."),
+      COPPICE_KEY(model.depth, (Count{0, 1000}), "blocks", "Blocks of char_transformer (2); 0: the model's own."),
+      COPPICE_KEY(model.heads, (Count{0, 1024}), "heads", "Attention heads of char_transformer (4); 0: the model's own."),
+      COPPICE_KEY(model.dropout, kShareBelowOne, "", "Probability of zero before the last layer of mlp and inside the blocks of char_transformer."),
 
-      KEY(data.name, Text{100}, "", "A data set of `coppice list datasets`."),
-      KEY(data.root, Text{}, "", "Folder or file of the data; empty: the data set's usual places."),
-      KEY(data.partition.scheme, Text{100}, "", "Who owns which sample: iid, dirichlet, shards or by_key (the data's own clients)."),
-      KEY(data.partition.clients, (Count{0, kMany}), "clients", "Clients; with by_key the first so many, and 0 takes all of them."),
-      KEY(data.partition.alpha, (RealNumber{.above = 0, .at_most = 10'000}), "", "dirichlet: concentration; the smaller, the more skewed each client's classes."),
-      KEY(data.partition.classes_per_client, (Count{1, 65536}), "classes", "shards: classes that each client owns."),
-      KEY(data.partition.min_samples, (Count{0, kMany}), "samples", "dirichlet: drawn again until every client owns at least this many."),
-      KEY(data.validation_fraction, kShareBelowOne, "", "Part of each client's samples held out inside the client, for decisions; the test set never decides."),
-      KEY(data.test_fraction, (RealNumber{.above = 0, .below = 1}), "", "Test part of data sets without an official test split."),
-      KEY(data.text_split, text_splits, "", "text: what makes a natural client."),
-      KEY(data.context, (Count{1, 65536}), "characters", "text: length of a sample."),
-      KEY(data.label_column, Text{256}, "", "csv: column of the label."),
-      KEY(data.client_column, Text{256}, "", "csv: column of the client, if there is one."),
+      COPPICE_KEY(data.name, Text{100}, "", "A data set of `coppice list datasets`."),
+      COPPICE_KEY(data.root, Text{}, "", "Folder or file of the data; empty: the data set's usual places."),
+      COPPICE_KEY(data.partition.scheme, Text{100}, "", "Who owns which sample: iid, dirichlet, shards or by_key (the data's own clients)."),
+      COPPICE_KEY(data.partition.clients, (Count{0, kMany}), "clients", "Clients; with by_key the first so many, and 0 takes all of them."),
+      COPPICE_KEY(data.partition.alpha, (RealNumber{.above = 0, .at_most = 10'000}), "", "dirichlet: concentration; the smaller, the more skewed each client's classes."),
+      COPPICE_KEY(data.partition.classes_per_client, (Count{1, 65536}), "classes", "shards: classes that each client owns."),
+      COPPICE_KEY(data.partition.min_samples, (Count{0, kMany}), "samples", "dirichlet: drawn again until every client owns at least this many."),
+      COPPICE_KEY(data.validation_fraction, kShareBelowOne, "", "Part of each client's samples held out inside the client, for decisions; the test set never decides."),
+      COPPICE_KEY(data.test_fraction, (RealNumber{.above = 0, .below = 1}), "", "Test part of data sets without an official test split."),
+      COPPICE_KEY(data.text_split, text_splits, "", "text: what makes a natural client."),
+      COPPICE_KEY(data.context, (Count{1, 65536}), "characters", "text: length of a sample."),
+      COPPICE_KEY(data.label_column, Text{256}, "", "csv: column of the label."),
+      COPPICE_KEY(data.client_column, Text{256}, "", "csv: column of the client, if there is one."),
 
-      KEY(train.rounds, (Count{1, kMany}), "rounds", "Rounds of the whole run; compression happens inside them."),
-      KEY(train.clients_per_round, (Count{0, kMany}), "clients", "Clients drawn for each round; 0: all."),
-      KEY(train.local_epochs, (Count{1, 10'000}), "epochs", "Passes of a client over its data in a round."),
-      KEY(train.local_steps, (Count{0, kMany}), "steps", "Steps of a client in a round, instead of epochs; 0: epochs."),
-      KEY(train.batch_size, (Count{1, 65536}), "samples", "Samples of one step."),
-      KEY(train.executor, executors, "", "What runs the network; auto takes the fastest that can."),
-      KEY_AS("train.optimizer.name", train.optimizer.kind, optimizers, "", "The clients' optimizer."),
-      KEY(train.optimizer.lr, (RealNumber{.above = 0, .at_most = 1000}), "", "Learning rate, before the schedule's factor."),
-      KEY(train.optimizer.momentum, kShareBelowOne, "", "sgd: momentum, in PyTorch's form."),
-      KEY(train.optimizer.weight_decay, kShare, "", "sgd: added to the gradient; adamw: decoupled."),
-      KEY(train.optimizer.beta1, kShareBelowOne, "", "adamw: decay of the first moment."),
-      KEY(train.optimizer.beta2, kShareBelowOne, "", "adamw: decay of the second moment."),
-      KEY(train.optimizer.epsilon, kPositiveShare, "", "adamw: added to the denominator."),
-      KEY_AS("train.schedule.name", train.schedule.kind, schedules, "", "How the learning rate changes across rounds."),
-      KEY(train.schedule.warmup_rounds, (Count{0, kMany}), "rounds", "Rounds in which the rate rises linearly first."),
-      KEY(train.schedule.min_factor, kShare, "", "cosine: where the factor ends."),
-      KEY(train.schedule.step_rounds, (Count{1, kMany}), "rounds", "step: rounds between two drops."),
-      KEY(train.schedule.gamma, kPositiveShare, "", "step: factor of a drop; exponential: factor of a round."),
-      KEY(train.clip_norm, kNotNegative, "", "Largest L2 norm of a step's gradient; 0: no limit."),
-      KEY(train.max_update_norm, kNotNegative, "", "A client whose update is longer is refused; 0: no limit."),
-      KEY(train.norm_bound_factor, kNotNegative, "", "Refuses updates longer than this multiple of the last round's median; 0: no limit."),
+      COPPICE_KEY(train.rounds, (Count{1, kMany}), "rounds", "Rounds of the whole run; compression happens inside them."),
+      COPPICE_KEY(train.clients_per_round, (Count{0, kMany}), "clients", "Clients drawn for each round; 0: all."),
+      COPPICE_KEY(train.local_epochs, (Count{1, 10'000}), "epochs", "Passes of a client over its data in a round."),
+      COPPICE_KEY(train.local_steps, (Count{0, kMany}), "steps", "Steps of a client in a round, instead of epochs; 0: epochs."),
+      COPPICE_KEY(train.batch_size, (Count{1, 65536}), "samples", "Samples of one step."),
+      COPPICE_KEY(train.executor, executors, "", "What runs the network; auto takes the fastest that can."),
+      COPPICE_KEY_AS("train.optimizer.name", train.optimizer.kind, optimizers, "", "The clients' optimizer."),
+      COPPICE_KEY(train.optimizer.lr, (RealNumber{.above = 0, .at_most = 1000}), "", "Learning rate, before the schedule's factor."),
+      COPPICE_KEY(train.optimizer.momentum, kShareBelowOne, "", "sgd: momentum, in PyTorch's form."),
+      COPPICE_KEY(train.optimizer.weight_decay, kShare, "", "sgd: added to the gradient; adamw: decoupled."),
+      COPPICE_KEY(train.optimizer.beta1, kShareBelowOne, "", "adamw: decay of the first moment."),
+      COPPICE_KEY(train.optimizer.beta2, kShareBelowOne, "", "adamw: decay of the second moment."),
+      COPPICE_KEY(train.optimizer.epsilon, kPositiveShare, "", "adamw: added to the denominator."),
+      COPPICE_KEY_AS("train.schedule.name", train.schedule.kind, schedules, "", "How the learning rate changes across rounds."),
+      COPPICE_KEY(train.schedule.warmup_rounds, (Count{0, kMany}), "rounds", "Rounds in which the rate rises linearly first."),
+      COPPICE_KEY(train.schedule.min_factor, kShare, "", "cosine: where the factor ends."),
+      COPPICE_KEY(train.schedule.step_rounds, (Count{1, kMany}), "rounds", "step: rounds between two drops."),
+      COPPICE_KEY(train.schedule.gamma, kPositiveShare, "", "step: factor of a drop; exponential: factor of a round."),
+      COPPICE_KEY(train.clip_norm, kNotNegative, "", "Largest L2 norm of a step's gradient; 0: no limit."),
+      COPPICE_KEY(train.max_update_norm, kNotNegative, "", "A client whose update is longer is refused; 0: no limit."),
+      COPPICE_KEY(train.norm_bound_factor, kNotNegative, "", "Refuses updates longer than this multiple of the last round's median; 0: no limit."),
 
-      KEY(strategy.name, Text{100}, "", "A strategy of `coppice list strategies`."),
-      KEY(strategy.mu, kNotNegative, "", "fedprox: weight of the pull towards the global model."),
-      KEY(strategy.server_lr, kPositive, "", "Factor of the mean update."),
-      KEY(strategy.server_momentum, kShareBelowOne, "", "Momentum of the server (FedAvgM); 0: plain averaging."),
+      COPPICE_KEY(strategy.name, Text{100}, "", "A strategy of `coppice list strategies`."),
+      COPPICE_KEY(strategy.mu, kNotNegative, "", "fedprox: weight of the pull towards the global model."),
+      COPPICE_KEY(strategy.server_lr, kPositive, "", "Factor of the mean update."),
+      COPPICE_KEY(strategy.server_momentum, kShareBelowOne, "", "Momentum of the server (FedAvgM); 0: plain averaging."),
 
-      KEY(compress.control, TrueOrFalse{}, "", "Also trains the dense model, same seed and rounds, to compare with."),
-      KEY(compress.dense_reference, Text{}, "", "A finished run folder to compare with, instead of a control."),
-      KEY(compress.constraints.max_bytes, OrNull<Bytes>{}, "", "Largest size of the finished model's file."),
-      KEY_AS("compress.constraints.max_latency", compress.constraints.max_latency_us, OrNull<Duration>{}, "", "Largest median time of one sample."),
-      KEY_AS("compress.constraints.max_latency_p99", compress.constraints.max_latency_p99_us, OrNull<Duration>{}, "", "Largest 99th percentile of the time of one sample."),
-      KEY(compress.constraints.max_peak_memory, OrNull<Bytes>{}, "", "Largest memory that inference may take."),
-      KEY(compress.constraints.min_retention, OrNull<RealNumber>{kPositiveShare}, "", "Smallest validation accuracy, as a fraction of the dense model's."),
-      KEY(compress.constraints.device, Text{256}, "", "Where the constraints are measured."),
-      KEY(compress.prune.pruner, Text{100}, "", "What scores channels: a pruner of `coppice list pruners`, or none."),
-      KEY(compress.prune.target, kPositiveShare, "", "Parameters kept, as a fraction of the dense model's."),
-      KEY(compress.prune.start, kShareBelowOne, "", "Fraction of the rounds after which shrinking begins."),
-      KEY(compress.prune.end, kPositiveShare, "", "Fraction of the rounds after which it is done; the rest recovers."),
-      KEY(compress.prune.steps, (Count{1, 1000}), "", "Shrinks on the way; fewer where the rounds do not suffice."),
+      COPPICE_KEY(compress.control, TrueOrFalse{}, "", "Also trains the dense model, same seed and rounds, to compare with."),
+      COPPICE_KEY(compress.dense_reference, Text{}, "", "A finished run folder to compare with, instead of a control."),
+      COPPICE_KEY(compress.constraints.max_bytes, OrNull<Bytes>{}, "", "Largest size of the finished model's file."),
+      COPPICE_KEY_AS("compress.constraints.max_latency", compress.constraints.max_latency_us, OrNull<Duration>{}, "", "Largest median time of one sample."),
+      COPPICE_KEY_AS("compress.constraints.max_latency_p99", compress.constraints.max_latency_p99_us, OrNull<Duration>{}, "", "Largest 99th percentile of the time of one sample."),
+      COPPICE_KEY(compress.constraints.max_peak_memory, OrNull<Bytes>{}, "", "Largest memory that inference may take."),
+      COPPICE_KEY(compress.constraints.min_retention, OrNull<RealNumber>{kPositiveShare}, "", "Smallest validation accuracy, as a fraction of the dense model's."),
+      COPPICE_KEY(compress.constraints.device, Text{256}, "", "Where the constraints are measured."),
+      COPPICE_KEY(compress.prune.pruner, Text{100}, "", "What scores channels: a pruner of `coppice list pruners`, or none."),
+      COPPICE_KEY(compress.prune.target, kPositiveShare, "", "Parameters kept, as a fraction of the dense model's."),
+      COPPICE_KEY(compress.prune.start, kShareBelowOne, "", "Fraction of the rounds after which shrinking begins."),
+      COPPICE_KEY(compress.prune.end, kPositiveShare, "", "Fraction of the rounds after which it is done; the rest recovers."),
+      COPPICE_KEY(compress.prune.steps, (Count{1, 1000}), "", "Shrinks on the way; fewer where the rounds do not suffice."),
 
-      KEY(comm.codec, Text{100}, "", "How updates travel: a codec of `coppice list codecs`."),
-      KEY(comm.forced_nodes, (Count{0, 1024}), "nodes", "For tests: act as if the ranks sat on so many machines; 0: as they are."),
+      COPPICE_KEY(comm.codec, Text{100}, "", "How updates travel: a codec of `coppice list codecs`."),
+      COPPICE_KEY(comm.forced_nodes, (Count{0, 1024}), "nodes", "For tests: act as if the ranks sat on so many machines; 0: as they are."),
 
-      KEY(eval.every, (Count{1, kMany}), "rounds", "Rounds between two evaluations; the last round always is one."),
-      KEY(eval.batch_size, (Count{1, 65536}), "samples", "Samples of one step of an evaluation."),
+      COPPICE_KEY(eval.every, (Count{1, kMany}), "rounds", "Rounds between two evaluations; the last round always is one."),
+      COPPICE_KEY(eval.batch_size, (Count{1, 65536}), "samples", "Samples of one step of an evaluation."),
   };
   // clang-format on
 }
-#undef KEY
-#undef KEY_AS
+#undef COPPICE_KEY
+#undef COPPICE_KEY_AS
 
 const ConfigKey* find_key(std::string_view path) {
   for (const ConfigKey& key : config_keys()) {
@@ -189,7 +191,7 @@ class Application {
 
  private:
   static std::string path_of(const YamlNode& child, const std::string& section) {
-    const std::string path = section.empty() ? child.key : section + '.' + child.key;
+    std::string path = section.empty() ? child.key : section + '.' + child.key;
     if (find_key(path) == nullptr && !is_section(path))
       throw YamlError(child.key_mark, unknown_key(path));
     if (child.key.empty() || child.key.find('.') != std::string::npos) {

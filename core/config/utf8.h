@@ -14,8 +14,8 @@ struct BadByte {
   std::string message;
 };
 
-// The first byte of `text` that is not part of well-formed UTF-8 (RFC 3629), or that is a control
+// The first of `bytes` that is not part of well-formed UTF-8 (RFC 3629), or that is a control
 // character other than tab, line feed and carriage return.
-std::optional<BadByte> first_bad_byte(std::string_view text);
+std::optional<BadByte> first_bad_byte(std::string_view bytes);
 
 }  // namespace coppice

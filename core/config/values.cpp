@@ -155,7 +155,7 @@ std::string Text::read(const YamlNode& node) const {
 }
 
 std::string Label::read(const YamlNode& node) const {
-  const std::string word = Text{100}.read(node);
+  std::string word = Text{100}.read(node);
   bool is_fine = !word.empty() && is_letter_or_digit(word[0]);
   for (const char c : word)
     is_fine = is_fine && (is_letter_or_digit(c) || c == '.' || c == '_' || c == '-');

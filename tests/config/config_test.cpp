@@ -31,7 +31,7 @@ std::string error_of(std::string_view yaml, const std::vector<std::string>& over
 // No key at its default but those that name a model, which a test of its own covers.
 constexpr std::string_view kEveryKey = R"(name: all-keys
 seed: 18446744073709551615
-model: {name: mlp, init: "w \"1\".safetensors", hidden: [], width: 8, depth: 3, heads: 2, dropout: 0.25}
+model: {name: mlp, init: "w \"1\".st", hidden: [], width: 8, depth: 3, heads: 2, dropout: 0.25}
 data:
   name: csv
   root: /data/été
@@ -49,7 +49,7 @@ train:
   local_steps: 9
   batch_size: 16
   executor: libtorch
-  optimizer: {name: adamw, lr: 1e-3, weight_decay: 1e-5, beta1: 0.8, beta2: 0.99, epsilon: 1e-7, momentum: 0}
+  optimizer: {name: adamw, lr: 1e-3, weight_decay: 1e-5, beta1: 0.8, beta2: 0.99, epsilon: 1e-7}
   schedule: {name: step, warmup_rounds: 1, min_factor: 0.5, step_rounds: 4, gamma: 0.3}
   clip_norm: 1.5
   max_update_norm: 3
@@ -73,7 +73,7 @@ TEST(ConfigTest, KeysReachTheirFields) {
   const ExperimentConfig config = parsed(kEveryKey);
   EXPECT_EQ(config.name, "all-keys");
   EXPECT_EQ(config.seed, 18446744073709551615ULL);
-  EXPECT_EQ(config.model.init, "w \"1\".safetensors");
+  EXPECT_EQ(config.model.init, "w \"1\".st");
   EXPECT_TRUE(config.model.hidden.empty());
   EXPECT_EQ(config.data.root, "/data/été");
   EXPECT_EQ(config.data.partition.alpha, 0.1);
@@ -100,12 +100,13 @@ TEST(ConfigTest, ResolvedTextHasEveryKeyAndLoadsToAnEqualConfig) {
   // Line by line against the defaults: a key that kEveryKey forgets, or that does not reach the
   // text, would be equal.
   std::istringstream lines(resolved), default_lines(resolved_yaml(defaults));
-  const std::vector<std::string> kSame = {"  layers: []", "  dense_reference: \"\"",
-                                          "    momentum: 0"};
+  const std::vector<std::string> same_as_defaults = {"  layers: []", "  dense_reference: \"\"",
+                                                     "    momentum: 0"};
   for (std::string line, other; std::getline(lines, line);) {
     ASSERT_TRUE(std::getline(default_lines, other));
     const bool is_section = line.ends_with(':');
-    const bool is_same = std::find(kSame.begin(), kSame.end(), line) != kSame.end();
+    const bool is_same =
+        std::find(same_as_defaults.begin(), same_as_defaults.end(), line) != same_as_defaults.end();
     EXPECT_EQ(line == other, is_section || is_same) << line;
   }
 }

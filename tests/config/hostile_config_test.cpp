@@ -22,6 +22,7 @@ std::vector<std::string> samples() {
   }
   std::sort(paths.begin(), paths.end());
   std::vector<std::string> texts;
+  texts.reserve(paths.size());
   for (const auto& path : paths) texts.push_back(read_yaml_file(path));
   return texts;
 }
