@@ -13,11 +13,11 @@ namespace coppice {
 // are); or N x T of i4, i8 (token ids). y: N labels, or N x T for one a position. client: N
 // integers or strings.
 struct NamedArrays {
-  NpyArray x;
-  NpyArray y;
-  std::optional<NpyArray> client;
-  std::optional<NpyArray> x_test;  // both or neither
-  std::optional<NpyArray> y_test;
+  NpyArray x = {};
+  NpyArray y = {};
+  std::optional<NpyArray> client = {};
+  std::optional<NpyArray> x_test = {};  // both or neither
+  std::optional<NpyArray> y_test = {};
 };
 
 // Without x_test, `test_fraction` of the samples become the test split. Throws DataError, beginning

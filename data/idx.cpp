@@ -1,5 +1,7 @@
 #include "data/idx.h"
 
+#include <algorithm>  // for max
+
 #include "core/error.h"
 #include "core/text.h"
 
@@ -15,18 +17,20 @@ std::uint32_t big_endian(const std::uint8_t* p) {
 
 std::int64_t element_bytes(IdxType type) { return type == IdxType::kUint8 ? 1 : 4; }
 
-// The product of `shape`, at most kMaxElements.
+// The product of `shape`. Empty axes do not excuse the others: the product without them is at most
+// kMaxElements too, so no product of some of the axes overflows.
 std::int64_t checked_product(const std::vector<std::int64_t>& shape, const std::string& name) {
   std::int64_t product = 1;
+  bool is_empty = false;
   for (const std::int64_t axis : shape) {
-    if (axis == 0) return 0;
-    if (product > kMaxElements / axis) {
+    is_empty = is_empty || axis == 0;
+    if (axis != 0 && product > kMaxElements / axis) {
       throw DataError(text(name, ": IDX sizes ", join(shape, " x "), ": expected at most ",
                            kMaxElements, " elements"));
     }
-    product *= axis;
+    product *= std::max<std::int64_t>(axis, 1);
   }
-  return product;
+  return is_empty ? 0 : product;
 }
 
 }  // namespace

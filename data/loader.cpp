@@ -156,10 +156,12 @@ std::vector<std::int32_t> number_names(const std::vector<std::string>& names,
 }
 
 void finish_dataset(Dataset& dataset, const std::string& source) {
-  if (dataset.sample_size() == 0)
-    throw DataError(source + ": expected samples with at least one value, got none");
-  if (dataset.train.size == 0)
+  if (dataset.train.size == 0) {
     throw DataError(source + ": expected at least one training sample, got none");
+  }
+  if (dataset.sample_size() == 0 || dataset.labels_per_sample == 0) {
+    throw DataError(source + ": expected at least one value and one label a sample, got none");
+  }
   check_lengths(dataset, dataset.train, source + ": training split");
   check_lengths(dataset, dataset.test, source + ": test split");
   const std::int64_t limit = dataset.classes == 0 ? kMaxClasses : dataset.classes;

@@ -1,6 +1,6 @@
 #include "data/npy.h"
 
-#include <algorithm>    // for find
+#include <algorithm>    // for equal, find, max
 #include <array>        // for array
 #include <bit>          // for endian
 #include <charconv>     // for from_chars
@@ -158,6 +158,22 @@ void parse_type(const std::string& descr, NpyArray& array) {
                        descr, "'"));
 }
 
+// Bytes of all elements. Empty axes do not excuse the others: the product without them is at most
+// kMaxBytes too, so no product of some of the axes overflows.
+std::int64_t checked_bytes(const NpyArray& array) {
+  std::int64_t total = array.element_bytes;
+  bool is_empty = false;
+  for (const std::int64_t axis : array.shape) {
+    is_empty = is_empty || axis == 0;
+    if (axis != 0 && total > kMaxBytes / axis) {
+      throw DataError(text(array.name, ": shape ", join(array.shape, " x "), ": expected at most ",
+                           kMaxBytes, " bytes"));
+    }
+    total *= std::max<std::int64_t>(axis, 1);
+  }
+  return is_empty ? 0 : total;
+}
+
 template <typename Stored>
 Stored load(const std::vector<std::uint8_t>& bytes, std::size_t index) {
   Stored value;
@@ -297,14 +313,7 @@ NpyArray read_npy(ByteSource& source) {
   }
   NpyArray array{.name = source.name(), .shape = header.shape, .bytes = {}};
   parse_type(header.descr, array);
-  std::int64_t total = array.element_bytes;
-  for (const std::int64_t axis : array.shape) {
-    if (axis != 0 && total > kMaxBytes / axis) {
-      throw DataError(text(source.name(), ": shape ", join(array.shape, " x "),
-                           ": expected at most ", kMaxBytes, " bytes"));
-    }
-    total *= axis;
-  }
+  const std::int64_t total = checked_bytes(array);
   append_exactly(source, static_cast<std::uint64_t>(total), "NPY elements", array.bytes);
   expect_end(source);
   return array;
