@@ -4,6 +4,9 @@
     lint.py format ROOT              every .h, .cpp and .cu file formatted as .clang-format says
     lint.py tidy ROOT BUILD_DIR      every .cpp file of BUILD_DIR/compile_commands.json clean under .clang-tidy
 
+Files that see LibTorch or GoogleTest get the shorter list LIGHT: clang-tidy 14 matches every check against every system
+header, which costs 25 to 45 s a file there instead of 13 with LibTorch, and 9 instead of 4 with GoogleTest.
+
 A tidy result is remembered in BUILD_DIR/lint under the hash of everything it depends on: the file, each of our
 headers it reaches, the checks, the compiler's flags and clang-tidy's version. Exit 1 if there is a finding.
 """
@@ -20,6 +23,13 @@ import sys
 import time
 
 FOLDERS = "algorithms client comm coordinator core data deploy kernels launch models tests".split()
+LIGHT = """bugprone-argument-comment bugprone-copy-constructor-init bugprone-dangling-handle bugprone-fold-init-type
+    bugprone-integer-division bugprone-misplaced-widening-cast bugprone-sizeof-expression
+    bugprone-too-small-loop-variable bugprone-unhandled-self-assignment bugprone-use-after-move cppcoreguidelines-slicing
+    cppcoreguidelines-virtual-class-destructor google-build-using-namespace misc-definitions-in-headers
+    modernize-use-override performance-for-range-copy performance-inefficient-vector-operation
+    performance-move-const-arg performance-unnecessary-copy-initialization performance-unnecessary-value-param""".split()
+LARGE = re.compile(r"^\s*#\s*include\s*<(ATen|torch|c10|gtest)/", re.M)
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
 
 
@@ -47,15 +57,20 @@ class Tidy:
         self.cache = build / "lint"
         self.cache.mkdir(exist_ok=True)
         version = subprocess.run(["clang-tidy", "--version"], capture_output=True, text=True, check=True).stdout
-        self.rules = version.encode() + (root / ".clang-tidy").read_bytes()
+        self.rules = version.encode() + (root / ".clang-tidy").read_bytes() + " ".join(LIGHT).encode()
         self.reached = {}
+        self.texts = {}
+
+    def text(self, path):
+        if path not in self.texts:
+            self.texts[path] = path.read_text(encoding="utf-8")
+        return self.texts[path]
 
     def headers(self, path):
         """Our files that `path` includes, directly or not."""
         if path not in self.reached:
             self.reached[path] = set()
-            text = path.read_text(encoding="utf-8")
-            for name in INCLUDE.findall(text):
+            for name in INCLUDE.findall(self.text(path)):
                 header = self.root / name
                 if header.is_file():
                     self.reached[path] |= {header} | self.headers(header)
@@ -65,16 +80,20 @@ class Tidy:
         path = pathlib.Path(entry["file"])
         digest = hashlib.sha256(self.rules + " ".join(flags_of(entry)).encode())
         for file in [path] + sorted(self.headers(path)):
-            digest.update(file.read_bytes())
+            digest.update(self.text(file).encode())
         return self.cache / digest.hexdigest()
+
+    def sees_large_headers(self, path):
+        return any(LARGE.search(self.text(file)) for file in {path} | self.headers(path))
 
     def check(self, entry):
         stamp = self.stamp(entry)
         if stamp.exists():
             return "", False
-        result = subprocess.run(
-            ["clang-tidy", "--quiet", f"--config-file={self.root / '.clang-tidy'}", entry["file"], "--"]
-            + flags_of(entry), capture_output=True, text=True, cwd=self.root)
+        command = ["clang-tidy", "--quiet", f"--config-file={self.root / '.clang-tidy'}", entry["file"]]
+        if self.sees_large_headers(pathlib.Path(entry["file"])):
+            command.append("--checks=-*," + ",".join(LIGHT))
+        result = subprocess.run(command + ["--"] + flags_of(entry), capture_output=True, text=True, cwd=self.root)
         if result.returncode == 0:
             stamp.touch()
             return "", True
@@ -101,8 +120,7 @@ def check_tidy(root, build):
         if path.suffix == ".cpp" and root in path.parents and build not in path.parents:
             ours.setdefault(path, entry)
     tidy = Tidy(root, build)
-    # The slowest first: those that see LibTorch.
-    order = sorted(ours.values(), key=lambda entry: ("torch" not in entry["command"], entry["file"]))
+    order = [entry for _, entry in sorted(ours.items())]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(tidy.check, order))
     fresh = sum(was_run for _, was_run in results)
