@@ -18,6 +18,9 @@ if(COPPICE_MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
+# Loading LibTorch takes half a second: programs that link a layer above it but use none of it start without.
+add_link_options(-Wl,--as-needed)
+
 # Bits must not depend on what the compiler contracts: a * b + c is two roundings unless a kernel asks for one.
 add_compile_options(-ffp-contract=off)
 if(COPPICE_SANITIZE)
