@@ -29,6 +29,7 @@ std::unique_ptr<Codec> make_codec(std::string_view name) {
 #include "comm/codecs.def"
 #undef COPPICE_CODEC
   std::vector<std::string_view> names;
+  names.reserve(kCodecs.size());
   for (const CodecInfo& codec : kCodecs) names.push_back(codec.name);
   throw ConfigError(unknown_name("codec", name, names));
 }

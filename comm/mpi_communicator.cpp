@@ -12,14 +12,14 @@
 
 namespace coppice {
 
-void check_mpi(int code, std::string_view expression, std::source_location where) {
+void check_mpi(int code, std::string_view expression, std::string_view file, int line) {
   if (code == MPI_SUCCESS) return;
   std::string reason(MPI_MAX_ERROR_STRING, '\0');
   int length = 0;
   const bool has_text = MPI_Error_string(code, reason.data(), &length) == MPI_SUCCESS;
   reason.resize(has_text ? static_cast<std::size_t>(length) : 0);
-  throw CommError(text(where.file_name(), ":", where.line(), ": ", expression,
-                       ": expected success, got MPI error ", code, " (", reason, ")"));
+  throw CommError(text(file, ":", line, ": ", expression, ": expected success, got MPI error ",
+                       code, " (", reason, ")"));
 }
 
 bool mpi_is_usable() {

@@ -5,32 +5,31 @@
 // on its way, when the other ranks may not be freeing along.
 
 // The C++ bindings left the MPI standard; without these, mpi.h would still drag them in.
+// NOLINTBEGIN(readability-identifier-naming): the names are theirs
 #define OMPI_SKIP_MPICXX 1
 #define MPICH_SKIP_MPICXX 1
+// NOLINTEND(readability-identifier-naming)
 #include <mpi.h>
 
-#include <exception>        // for uncaught_exceptions
-#include <source_location>  // for source_location
-#include <string_view>      // for string_view
-#include <utility>          // for exchange, swap
+#include <exception>    // for uncaught_exceptions
+#include <string_view>  // for string_view
+#include <utility>      // for exchange, swap
 
 namespace coppice {
 
 // Throws CommError with the expression, where it stands and MPI's text unless `code` is
-// MPI_SUCCESS. COPPICE_MPI(call) fills in the expression; it is a macro for the sake of that text
-// only.
-void check_mpi(int code, std::string_view expression,
-               std::source_location where = std::source_location::current());
-#define COPPICE_MPI(call) ::coppice::check_mpi((call), #call)
+// MPI_SUCCESS. COPPICE_MPI(call) fills in the rest; it is a macro for their sake only.
+void check_mpi(int code, std::string_view expression, std::string_view file, int line);
+#define COPPICE_MPI(call) ::coppice::check_mpi((call), #call, __FILE__, __LINE__)
 
 bool mpi_is_usable();  // initialized and not yet finalized
 
-template <typename Handle, Handle (*null)(), int (*free_handle)(Handle*)>
+template <typename Handle, Handle (*kNull)(), int (*kFree)(Handle*)>
 class MpiHandle {
  public:
   MpiHandle() = default;
   explicit MpiHandle(Handle handle) : handle_(handle) {}
-  MpiHandle(MpiHandle&& other) noexcept : handle_(std::exchange(other.handle_, null())) {}
+  MpiHandle(MpiHandle&& other) noexcept : handle_(std::exchange(other.handle_, kNull())) {}
   MpiHandle& operator=(MpiHandle&& other) noexcept {
     std::swap(handle_, other.handle_);
     return *this;
@@ -40,7 +39,7 @@ class MpiHandle {
   }
 
   Handle get() const { return handle_; }
-  explicit operator bool() const { return handle_ != null(); }
+  explicit operator bool() const { return handle_ != kNull(); }
 
   // For MPI calls that make a handle: frees what is held and returns where the new one goes.
   Handle* receive() {
@@ -49,12 +48,12 @@ class MpiHandle {
   }
 
   void reset() {
-    if (handle_ != null() && mpi_is_usable()) free_handle(&handle_);
-    handle_ = null();
+    if (handle_ != kNull() && mpi_is_usable()) kFree(&handle_);
+    handle_ = kNull();
   }
 
  private:
-  Handle handle_ = null();
+  Handle handle_ = kNull();
 };
 
 inline MPI_Comm null_comm() { return MPI_COMM_NULL; }
