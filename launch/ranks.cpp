@@ -2,7 +2,8 @@
 
 #include <fmt/core.h>
 
-#include <string>  // for string
+#include <exception>  // for exception_ptr
+#include <string>     // for string
 
 #include "core/config/config.h"
 #include "core/digest.h"
@@ -26,16 +27,25 @@ int with_ranks(int threads, const ProcessArguments& process, const std::function
     });
     return result;
   }
-  const auto communicator = make_mpi_communicator(process.argc, process.argv, {});
-  try {
-    return body(*communicator);
-  } catch (const BrokenStep& error) {
-    if (communicator->size() == 1) throw;
-    fmt::print(stderr, "coppice: rank {}: {}\n", communicator->rank(), describe(error));
-    std::fflush(stderr);
-    communicator->abort(exit_code(error));
-    throw;
+  int result = 0;
+  std::exception_ptr failure;
+  {
+    const auto communicator = make_mpi_communicator(process.argc, process.argv, {});
+    try {
+      result = body(*communicator);
+    } catch (const BrokenStep& error) {
+      if (communicator->size() > 1) {
+        fmt::print(stderr, "coppice: rank {}: {}\n", communicator->rank(), describe(error));
+        std::fflush(stderr);
+        communicator->abort(exit_code(error));
+      }
+      failure = std::current_exception();
+    } catch (...) {  // the other ranks were told: MPI ends in order before the error goes on
+      failure = std::current_exception();
+    }
   }
+  if (failure) std::rethrow_exception(failure);
+  return result;
 }
 
 SharedConfig shared_config(Communicator& communicator, const std::function<ExperimentConfig()>& load) {
