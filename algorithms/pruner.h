@@ -1,6 +1,7 @@
 #pragma once
-// Which channels go. A pruner scores coupling units at a client; the scores become a ballot, ballots are summed exactly
-// over the cohort, and the sums decide. All pure functions: same inputs, same bits.
+// Which channels go. A pruner scores coupling units at a client; the scores become a ballot,
+// ballots are summed exactly over the cohort, and the sums decide. All pure functions: same inputs,
+// same bits.
 
 #include <cstdint>      // for int64_t
 #include <memory>       // for unique_ptr
@@ -17,7 +18,8 @@ class Pruner {
  public:
   virtual ~Pruner() = default;
 
-  // One score a unit, larger is more worth keeping, from parameters after local training (arena layout of `graph`).
+  // One score a unit, larger is more worth keeping, from parameters after local training (arena
+  // layout of `graph`).
   virtual std::vector<double> scores(const Graph& graph, const Coupling& coupling,
                                      std::span<const float> parameters) const = 0;
 };
@@ -27,24 +29,28 @@ struct PrunerInfo {
   std::string_view sentence;
 };
 std::span<const PrunerInfo> known_pruners();
-std::unique_ptr<Pruner> make_pruner(std::string_view name);  // throws ConfigError, naming the nearest known one
+std::unique_ptr<Pruner> make_pruner(std::string_view name);  // throws ConfigError, naming the
+                                                             // nearest known one
 
-// How many units each group keeps so that at most `max_parameters` remain: the largest common fraction of every prunable
-// group, at least one unit each. Groups that cannot be pruned keep all. One count a group.
-std::vector<std::int64_t> keep_counts(const Graph& graph, const Coupling& coupling, std::int64_t max_parameters);
+// How many units each group keeps so that at most `max_parameters` remain: the largest common
+// fraction of every prunable group, at least one unit each. Groups that cannot be pruned keep all.
+// One count a group.
+std::vector<std::int64_t> keep_counts(const Graph& graph, const Coupling& coupling,
+                                      std::int64_t max_parameters);
 
-// 1 for the keep_counts[g] units of each group with the largest scores (ties: the lower unit), 0 for the others.
+// 1 for the keep_counts[g] units of each group with the largest scores (ties: the lower unit), 0
+// for the others.
 std::vector<float> make_ballot(const Coupling& coupling, std::span<const double> scores,
                                std::span<const std::int64_t> keep_counts);
 
-// The choice that shrink() takes: in each group the units with the most votes; ties go to the larger `global_scores`,
-// then to the lower unit. `votes` are the exact sums of weighted ballots.
+// The choice that shrink() takes: in each group the units with the most votes; ties go to the
+// larger `global_scores`, then to the lower unit. `votes` are the exact sums of weighted ballots.
 std::vector<std::uint8_t> count_votes(const Coupling& coupling, std::span<const std::int64_t> votes,
                                       std::span<const double> global_scores,
                                       std::span<const std::int64_t> keep_counts);
 
-// Fraction of the dense model's parameters that remain after `done` of `steps` shrinks on the way to `target`:
-// target + (1 - target) (1 - done/steps)^3 (Zhu & Gupta 2017, eq. 1, for density).
+// Fraction of the dense model's parameters that remain after `done` of `steps` shrinks on the way
+// to `target`: target + (1 - target) (1 - done/steps)^3 (Zhu & Gupta 2017, eq. 1, for density).
 double cubic_keep_fraction(double target, std::int64_t done, std::int64_t steps);
 
 }  // namespace coppice

@@ -8,8 +8,8 @@
 
 namespace coppice {
 
-void server_step(const StrategyConfig& config, std::span<const float> mean_update, std::span<float> global,
-                 NamedBuffers& state) {
+void server_step(const StrategyConfig& config, std::span<const float> mean_update,
+                 std::span<float> global, NamedBuffers& state) {
   const auto lr = static_cast<float>(config.server_lr);
   if (config.server_momentum == 0.0) {
     for (std::size_t i = 0; i < global.size(); ++i) global[i] += lr * mean_update[i];
@@ -25,8 +25,10 @@ void server_step(const StrategyConfig& config, std::span<const float> mean_updat
 }
 
 void check_server_step(const StrategyConfig& config) {
-  if (!(config.server_lr > 0.0) || !(config.server_momentum >= 0.0 && config.server_momentum < 1.0)) {
-    throw ConfigError(text("strategy ", config.name, ": expected server_lr > 0 and server_momentum in [0, 1), got ",
+  if (!(config.server_lr > 0.0) ||
+      !(config.server_momentum >= 0.0 && config.server_momentum < 1.0)) {
+    throw ConfigError(text("strategy ", config.name,
+                           ": expected server_lr > 0 and server_momentum in [0, 1), got ",
                            config.server_lr, " and ", config.server_momentum));
   }
 }

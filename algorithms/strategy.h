@@ -1,8 +1,10 @@
 #pragma once
-// What a federated method decides: what clients are asked to do in a round, and what their answers mean.
+// What a federated method decides: what clients are asked to do in a round, and what their answers
+// mean.
 //
-// A strategy is pure: same inputs, same result, on any machine. It knows nothing of ranks, networks or clocks, and keeps
-// nothing itself: what it must remember between rounds lives in named buffers that checkpoints carry.
+// A strategy is pure: same inputs, same result, on any machine. It knows nothing of ranks, networks
+// or clocks, and keeps nothing itself: what it must remember between rounds lives in named buffers
+// that checkpoints carry.
 
 #include <memory>       // for unique_ptr
 #include <span>         // for span
@@ -19,13 +21,15 @@ class Strategy {
  public:
   virtual ~Strategy() = default;
 
-  // Completes the local plan of a round; `plan` holds what the config says (optimizer with the scheduled learning rate,
-  // epochs, batch size, clipping).
+  // Completes the local plan of a round; `plan` holds what the config says (optimizer with the
+  // scheduled learning rate, epochs, batch size, clipping).
   virtual void plan(LocalPlan& plan) const = 0;
 
-  // Turns the clients' weighted mean update into the next global parameters, in place. Both have the arena's layout.
-  // `state` is what earlier rounds left, empty at first; buffers in the arena's layout are shrunk with the model.
-  virtual void apply(std::span<const float> mean_update, std::span<float> global, NamedBuffers& state) const = 0;
+  // Turns the clients' weighted mean update into the next global parameters, in place. Both have
+  // the arena's layout. `state` is what earlier rounds left, empty at first; buffers in the arena's
+  // layout are shrunk with the model.
+  virtual void apply(std::span<const float> mean_update, std::span<float> global,
+                     NamedBuffers& state) const = 0;
 };
 
 // Gathers every buffer of the old arena's size through `map`; others are kept as they are.

@@ -6,7 +6,8 @@
 
 namespace coppice {
 
-#define COPPICE_STRATEGY(name, sentence) std::unique_ptr<Strategy> make_##name(const StrategyConfig&);
+#define COPPICE_STRATEGY(name, sentence) \
+  std::unique_ptr<Strategy> make_##name(const StrategyConfig&);
 #include "algorithms/strategies.def"
 #undef COPPICE_STRATEGY
 

@@ -11,22 +11,26 @@
 namespace coppice {
 namespace {
 
-void check_sizes(const Coupling& coupling, std::size_t units, std::span<const std::int64_t> counts) {
+void check_sizes(const Coupling& coupling, std::size_t units,
+                 std::span<const std::int64_t> counts) {
   if (static_cast<int>(units) != coupling.unit_count || counts.size() != coupling.groups.size()) {
-    throw ConfigError(text("ballot: expected ", coupling.unit_count, " units in ", coupling.groups.size(),
-                           " groups, got ", units, " and ", counts.size()));
+    throw ConfigError(text("ballot: expected ", coupling.unit_count, " units in ",
+                           coupling.groups.size(), " groups, got ", units, " and ", counts.size()));
   }
 }
 
 // Marks the first counts[g] units of each group under `is_better`.
 template <typename Value, typename IsBetter>
-std::vector<Value> keep_best(const Coupling& coupling, std::span<const std::int64_t> counts, IsBetter&& is_better) {
+std::vector<Value> keep_best(const Coupling& coupling, std::span<const std::int64_t> counts,
+                             IsBetter&& is_better) {
   std::vector<Value> keep(static_cast<std::size_t>(coupling.unit_count));
   for (std::size_t g = 0; g < coupling.groups.size(); ++g) {
     std::vector<int> units = coupling.groups[g].units;
     std::stable_sort(units.begin(), units.end(), is_better);
-    const auto count = std::clamp<std::int64_t>(counts[g], 0, static_cast<std::int64_t>(units.size()));
-    for (std::int64_t i = 0; i < count; ++i) keep[static_cast<std::size_t>(units[static_cast<std::size_t>(i)])] = Value{1};
+    const auto count =
+        std::clamp<std::int64_t>(counts[g], 0, static_cast<std::int64_t>(units.size()));
+    for (std::int64_t i = 0; i < count; ++i)
+      keep[static_cast<std::size_t>(units[static_cast<std::size_t>(i)])] = Value{1};
   }
   return keep;
 }
@@ -35,7 +39,8 @@ std::vector<std::int64_t> counts_at(const Coupling& coupling, double fraction) {
   std::vector<std::int64_t> counts;
   for (const CouplingGroup& group : coupling.groups) {
     const auto size = static_cast<std::int64_t>(group.units.size());
-    const auto scaled = static_cast<std::int64_t>(std::floor(fraction * static_cast<double>(size) + 1e-9));
+    const auto scaled =
+        static_cast<std::int64_t>(std::floor(fraction * static_cast<double>(size) + 1e-9));
     counts.push_back(group.is_prunable ? std::max<std::int64_t>(1, scaled) : size);
   }
   return counts;
@@ -43,7 +48,8 @@ std::vector<std::int64_t> counts_at(const Coupling& coupling, double fraction) {
 
 }  // namespace
 
-std::vector<std::int64_t> keep_counts(const Graph& graph, const Coupling& coupling, std::int64_t max_parameters) {
+std::vector<std::int64_t> keep_counts(const Graph& graph, const Coupling& coupling,
+                                      std::int64_t max_parameters) {
   const auto parameters_at = [&](double fraction) {
     const std::vector<std::int64_t> counts = counts_at(coupling, fraction);
     const auto keep = keep_best<std::uint8_t>(coupling, counts, [](int a, int b) { return a < b; });
@@ -75,7 +81,8 @@ std::vector<std::uint8_t> count_votes(const Coupling& coupling, std::span<const 
   return keep_best<std::uint8_t>(coupling, keep_counts, [&](int a, int b) {
     const auto left = static_cast<std::size_t>(a);
     const auto right = static_cast<std::size_t>(b);
-    return votes[left] != votes[right] ? votes[left] > votes[right] : global_scores[left] > global_scores[right];
+    return votes[left] != votes[right] ? votes[left] > votes[right]
+                                       : global_scores[left] > global_scores[right];
   });
 }
 

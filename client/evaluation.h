@@ -1,6 +1,7 @@
 #pragma once
-// Evaluation of the global model, shared out over ranks so that the result does not depend on how many there are: samples
-// are cut into fixed batches, batch b belongs to rank b % ranks, and what a batch yields is added as integers.
+// Evaluation of the global model, shared out over ranks so that the result does not depend on how
+// many there are: samples are cut into fixed batches, batch b belongs to rank b % ranks, and what a
+// batch yields is added as integers.
 
 #include <cstdint>  // for int64_t
 #include <span>     // for span
@@ -21,8 +22,9 @@ struct EvalShare {
 };
 
 // `indices` of `split`, all of them or this rank's share.
-EvalSums evaluate_share(Executor& executor, std::span<const float> parameters, const Dataset& dataset,
-                         const Split& split, std::span<const std::int64_t> indices, const EvalShare& share);
+EvalSums evaluate_share(Executor& executor, std::span<const float> parameters,
+                        const Dataset& dataset, const Split& split,
+                        std::span<const std::int64_t> indices, const EvalShare& share);
 
 // Every client's validation samples, client after client.
 std::vector<std::int64_t> validation_indices(const Partition& partition);

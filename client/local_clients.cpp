@@ -18,7 +18,8 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-// What a client does after training: gate, vote, encode, decode, add. Buffers are reused from client to client.
+// What a client does after training: gate, vote, encode, decode, add. Buffers are reused from
+// client to client.
 class Reporter {
  public:
   Reporter(const ClientTask& task, const Graph& graph, std::uint64_t seed)
@@ -38,7 +39,8 @@ class Reporter {
     row.update_norm = update_norm(update_);
     row.reason = gate(row.update_norm, task_);
     if (row.reason == RefusalReason::kNone) row.reason = add_to_sums(row, local);
-    row.status = row.reason == RefusalReason::kNone ? ClientStatus::kAccepted : ClientStatus::kRefused;
+    row.status =
+        row.reason == RefusalReason::kNone ? ClientStatus::kAccepted : ClientStatus::kRefused;
     row.bytes_up += static_cast<std::int64_t>(encode_rows({&row, 1}).size());
     report_.rows.push_back(row);
   }
@@ -53,7 +55,8 @@ class Reporter {
     if (!sums_->at(kUpdateSum).add(update_, row.weight)) return RefusalReason::kOutOfRange;
     if (!task_.ballot) return RefusalReason::kNone;
     const std::vector<double> scores = pruner_->scores(graph_, coupling_, local);
-    const auto ballot_frame = encode_ballot(make_ballot(coupling_, scores, task_.ballot->keep_counts));
+    const auto ballot_frame =
+        encode_ballot(make_ballot(coupling_, scores, task_.ballot->keep_counts));
     row.bytes_up += static_cast<std::int64_t>(ballot_frame.size());
     const bool is_added = sums_->at(kBallotSum).add(decode_ballot(ballot_frame), row.weight);
     if (!is_added) throw Error("a ballot of 0s and 1s did not fit its grid");
@@ -74,9 +77,12 @@ class Reporter {
 
 }  // namespace
 
-LocalClients::LocalClients(const Dataset& dataset, const Partition& partition, std::string executor_name,
-                           std::uint64_t seed)
-    : dataset_(dataset), partition_(partition), executor_name_(std::move(executor_name)), seed_(seed) {}
+LocalClients::LocalClients(const Dataset& dataset, const Partition& partition,
+                           std::string executor_name, std::uint64_t seed)
+    : dataset_(dataset),
+      partition_(partition),
+      executor_name_(std::move(executor_name)),
+      seed_(seed) {}
 
 LocalClients::~LocalClients() = default;
 
@@ -94,11 +100,14 @@ SampleSource LocalClients::source(std::span<const std::int64_t> owned) const {
     return samples;
   };
   return {.size = static_cast<std::int64_t>(owned.size()),
-          .samples = [this, resolve](std::span<const std::int64_t> indices,
-                                     std::span<float> out) { gather_samples(dataset_, dataset_.train, resolve(indices), out); },
-          .labels = [this, resolve](std::span<const std::int64_t> indices, std::span<std::int32_t> out) {
-            gather_labels(dataset_, dataset_.train, resolve(indices), out);
-          }};
+          .samples =
+              [this, resolve](std::span<const std::int64_t> indices, std::span<float> out) {
+                gather_samples(dataset_, dataset_.train, resolve(indices), out);
+              },
+          .labels =
+              [this, resolve](std::span<const std::int64_t> indices, std::span<std::int32_t> out) {
+                gather_labels(dataset_, dataset_.train, resolve(indices), out);
+              }};
 }
 
 RankReport LocalClients::train(const ClientTask& task, std::span<const float> global,
@@ -107,7 +116,8 @@ RankReport LocalClients::train(const ClientTask& task, std::span<const float> gl
   for (const std::int64_t client : clients) {
     try {
       const auto begin = std::chrono::steady_clock::now();
-      const std::vector<std::int64_t>& owned = partition_.clients.at(static_cast<std::size_t>(client)).train;
+      const std::vector<std::int64_t>& owned =
+          partition_.clients.at(static_cast<std::size_t>(client)).train;
       const SampleSource samples = source(owned);
       TrainRequest request;
       request.plan = &task.plan;

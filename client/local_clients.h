@@ -1,7 +1,8 @@
 #pragma once
-// The clients that one rank hosts. Each in turn is trained from the global model on its own data, its update is gated,
-// encoded and decoded exactly as a real client's would be, and added to the rank's exact sums. One resident executor
-// serves them all, so memory does not grow with their number. Owned and called by one thread.
+// The clients that one rank hosts. Each in turn is trained from the global model on its own data,
+// its update is gated, encoded and decoded exactly as a real client's would be, and added to the
+// rank's exact sums. One resident executor serves them all, so memory does not grow with their
+// number. Owned and called by one thread.
 
 #include <cstdint>     // for int64_t
 #include <functional>  // for function
@@ -21,17 +22,20 @@ namespace coppice {
 class LocalClients {
  public:
   // `dataset` and `partition` must outlive this.
-  LocalClients(const Dataset& dataset, const Partition& partition, std::string executor_name, std::uint64_t seed);
+  LocalClients(const Dataset& dataset, const Partition& partition, std::string executor_name,
+               std::uint64_t seed);
   ~LocalClients();
 
-  // Makes `graph` the model that is trained and evaluated; rebuilds the executor only if it is another graph.
+  // Makes `graph` the model that is trained and evaluated; rebuilds the executor only if it is
+  // another graph.
   void set_graph(const Graph& graph);
   Executor& executor() { return *executor_; }
 
-  // Trains `clients` (ids) from `global`. `bytes_down` is what one client's task and model took. Throws ConfigError or
-  // KernelError for a task that cannot be run (unknown codec, a plan the executor refuses): that is no client's fault.
-  RankReport train(const ClientTask& task, std::span<const float> global, std::span<const std::int64_t> clients,
-                   std::int64_t bytes_down);
+  // Trains `clients` (ids) from `global`. `bytes_down` is what one client's task and model took.
+  // Throws ConfigError or KernelError for a task that cannot be run (unknown codec, a plan the
+  // executor refuses): that is no client's fault.
+  RankReport train(const ClientTask& task, std::span<const float> global,
+                   std::span<const std::int64_t> clients, std::int64_t bytes_down);
 
  private:
   SampleSource source(std::span<const std::int64_t> owned) const;

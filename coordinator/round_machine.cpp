@@ -12,7 +12,8 @@
 namespace coppice {
 namespace {
 
-constexpr int kUpdateRangeBits = 6;  // a parameter moves by less than 64 in a round, or the report is refused
+constexpr int kUpdateRangeBits =
+    6;  // a parameter moves by less than 64 in a round, or the report is refused
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0.0;
@@ -22,7 +23,8 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
-RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> weights, ServerState dense)
+RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> weights,
+                           ServerState dense)
     : config_(std::move(config)),
       weights_(std::move(weights)),
       dense_(std::move(dense)),
@@ -35,7 +37,8 @@ RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> we
     throw ConfigError(text("train.clients_per_round: ", config_.train.clients_per_round,
                            " clients a round, but the data has only ", population));
   }
-  if (pruner_ != nullptr) couple(dense_.graph);  // an op that cannot be pruned through is named before round 1
+  if (pruner_ != nullptr)
+    couple(dense_.graph);  // an op that cannot be pruned through is named before round 1
   const std::int64_t total = std::accumulate(weights_.begin(), weights_.end(), std::int64_t{0});
   grid_for(kUpdateRangeBits, std::max<std::int64_t>(1, total));
 }
@@ -43,7 +46,8 @@ RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> we
 void RoundMachine::restore(ServerState state) {
   require(Step::kIdle, "restore");
   if (state.position > static_cast<std::int64_t>(plans_.size())) {
-    throw ConfigError(text("resume: ", state.position, " rounds are committed, the config has ", plans_.size()));
+    throw ConfigError(
+        text("resume: ", state.position, " rounds are committed, the config has ", plans_.size()));
   }
   state_ = std::move(state);
 }
@@ -79,7 +83,8 @@ std::vector<std::int64_t> RoundMachine::select_cohort(std::int64_t round) const 
   std::vector<std::int64_t> cohort;
   RandomStream stream({config_.seed, Purpose::kCohort, -1, round});
   cohort = random_permutation(population, stream);
-  if (config_.train.clients_per_round > 0) cohort.resize(static_cast<std::size_t>(config_.train.clients_per_round));
+  if (config_.train.clients_per_round > 0)
+    cohort.resize(static_cast<std::size_t>(config_.train.clients_per_round));
   std::sort(cohort.begin(), cohort.end());
   return cohort;
 }
@@ -101,7 +106,8 @@ ClientTask RoundMachine::make_task() const {
   task.codec = config_.comm.codec;
   task.cohort = select_cohort(task.round);
   task.max_weight = 0;
-  for (const std::int64_t client : task.cohort) task.max_weight += weights_[static_cast<std::size_t>(client)];
+  for (const std::int64_t client : task.cohort)
+    task.max_weight += weights_[static_cast<std::size_t>(client)];
   task.max_weight = std::max<std::int64_t>(1, task.max_weight);
   task.update_grid = grid_for(kUpdateRangeBits, task.max_weight);
   task.norm_bound = train.max_update_norm;
@@ -113,11 +119,12 @@ ClientTask RoundMachine::make_task() const {
   return task;
 }
 
-// Asked for whenever the plan wants a smaller model than there is, so that a round whose ballots were all refused is
-// made up for by the next.
+// Asked for whenever the plan wants a smaller model than there is, so that a round whose ballots
+// were all refused is made up for by the next.
 void RoundMachine::add_ballot(ClientTask& task) const {
   if (pruner_ == nullptr || plan().keep_fraction >= 1.0) return;
-  const auto most = static_cast<std::int64_t>(plan().keep_fraction * static_cast<double>(dense_parameters()));
+  const auto most =
+      static_cast<std::int64_t>(plan().keep_fraction * static_cast<double>(dense_parameters()));
   if (state_.graph.parameter_count() <= most) return;
   const Coupling coupling = couple(state_.graph);
   task.ballot = BallotRequest{.pruner = config_.compress.prune.pruner,
@@ -171,7 +178,8 @@ Action RoundMachine::close_round() {
   const auto found = reports_.sums.find({task_.model_version, 0, task_.mask_epoch});
   if (found != reports_.sums.end()) apply_sums(found->second);
   record_.parameters = state_.graph.parameter_count();
-  record_.density = static_cast<double>(record_.parameters) / static_cast<double>(dense_parameters());
+  record_.density =
+      static_cast<double>(record_.parameters) / static_cast<double>(dense_parameters());
   record_.mask_epoch = state_.mask_epoch;
   if (record_.plan.is_evaluated) {
     step_ = Step::kEvaluating;
@@ -181,8 +189,8 @@ Action RoundMachine::close_round() {
   return CommitRound{record_};
 }
 
-// One row a client of the cohort, by client; those without a report are missing. Summed in that order, so that doubles
-// do not depend on who reported first.
+// One row a client of the cohort, by client; those without a report are missing. Summed in that
+// order, so that doubles do not depend on who reported first.
 void RoundMachine::fill_rows() {
   std::map<std::int64_t, ClientRow> by_client;
   for (const std::int64_t client : task_.cohort) by_client[client].client = client;
@@ -223,7 +231,8 @@ void RoundMachine::shrink_model(const NamedSums& sums) {
   const ExactSum& ballots = sums.at(kBallotSum);
   const Coupling coupling = couple(state_.graph);
   const std::vector<double> scores = pruner_->scores(state_.graph, coupling, state_.parameters);
-  const std::vector<std::uint8_t> keep = count_votes(coupling, ballots.units(), scores, task_.ballot->keep_counts);
+  const std::vector<std::uint8_t> keep =
+      count_votes(coupling, ballots.units(), scores, task_.ballot->keep_counts);
   Shrunk shrunk = shrink(state_.graph, coupling, keep);
   state_.parameters = shrunk.map.gather(state_.parameters);
   shrink_state(state_.strategy_state, shrunk.map);
@@ -232,7 +241,9 @@ void RoundMachine::shrink_model(const NamedSums& sums) {
 }
 
 void RoundMachine::require(Step step, const char* event) const {
-  if (step_ != step) throw Error(text("round machine: ", event, " is not expected at step ", static_cast<int>(step_)));
+  if (step_ != step)
+    throw Error(
+        text("round machine: ", event, " is not expected at step ", static_cast<int>(step_)));
 }
 
 }  // namespace coppice

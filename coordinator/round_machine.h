@@ -1,9 +1,10 @@
 #pragma once
-// The coordinator as a deterministic state machine: events in, actions out. It knows no clock, no network and no file;
-// whoever drives it (rank 0 over MPI, a gateway, a simulator, a test) carries events and obeys actions. The same events
-// in any order of arrival lead to the same state.
+// The coordinator as a deterministic state machine: events in, actions out. It knows no clock, no
+// network and no file; whoever drives it (rank 0 over MPI, a gateway, a simulator, a test) carries
+// events and obeys actions. The same events in any order of arrival lead to the same state.
 //
-//   begin -> SendTask -> ReportArrived x sites -> [Evaluate -> Evaluated] -> CommitRound -> Committed -> SendTask ... Finish
+//   begin -> SendTask -> ReportArrived x sites -> [Evaluate -> Evaluated] -> CommitRound ->
+//   Committed -> SendTask ... Finish
 //
 // Owned and called by one thread.
 
@@ -76,8 +77,9 @@ using Action = std::variant<SendTask, Evaluate, CommitRound, Finish>;
 
 class RoundMachine {
  public:
-  // `weights[k]` = training samples of client k. `dense` is the model both tracks start from. Throws ConfigError for an
-  // unknown strategy or pruner, a cohort larger than the population, or a grid that the weights overflow.
+  // `weights[k]` = training samples of client k. `dense` is the model both tracks start from.
+  // Throws ConfigError for an unknown strategy or pruner, a cohort larger than the population, or a
+  // grid that the weights overflow.
   RoundMachine(ExperimentConfig config, std::vector<std::int64_t> weights, ServerState dense);
 
   // Continues after commits that are on disk, with the state that they left.
@@ -86,8 +88,8 @@ class RoundMachine {
   // The first action; `sites` are those whose reports will be waited for.
   Action begin(std::set<std::int64_t> sites);
 
-  // Nothing, or what to do next. Throws Error for an event that the present step does not expect (a driver's mistake);
-  // a report of another model version or from an unknown site is ignored.
+  // Nothing, or what to do next. Throws Error for an event that the present step does not expect (a
+  // driver's mistake); a report of another model version or from an unknown site is ignored.
   std::optional<Action> handle(Event event);
 
   const ServerState& state() const { return state_; }

@@ -16,12 +16,14 @@ std::vector<double> keep_fractions(const ExperimentConfig& config) {
   if (prune.pruner == "none") return keep;
   const std::int64_t latest = std::max<std::int64_t>(1, rounds - 1);
   const auto at = [&](double fraction) {
-    return std::clamp<std::int64_t>(std::llround(fraction * static_cast<double>(rounds)), 1, latest);
+    return std::clamp<std::int64_t>(std::llround(fraction * static_cast<double>(rounds)), 1,
+                                    latest);
   };
   const std::int64_t first = at(prune.start);
   const std::int64_t last = std::max(first, at(prune.end));
   for (std::int64_t step = 1; step <= prune.steps; ++step) {
-    const std::int64_t span = prune.steps == 1 ? 0 : (last - first) * (step - 1) / (prune.steps - 1);
+    const std::int64_t span =
+        prune.steps == 1 ? 0 : (last - first) * (step - 1) / (prune.steps - 1);
     const std::int64_t round = prune.steps == 1 ? last : first + span;
     for (std::int64_t r = round; r <= rounds; ++r) {
       keep[static_cast<std::size_t>(r - 1)] = cubic_keep_fraction(prune.target, step, prune.steps);
@@ -42,7 +44,9 @@ std::string phase_of(const std::vector<double>& keep, std::size_t i, double targ
 std::vector<RoundPlan> plan_rounds(const ExperimentConfig& config) {
   std::vector<RoundPlan> plans;
   const std::int64_t rounds = config.train.rounds;
-  const auto is_evaluated = [&](std::int64_t round) { return round % config.eval.every == 0 || round == rounds; };
+  const auto is_evaluated = [&](std::int64_t round) {
+    return round % config.eval.every == 0 || round == rounds;
+  };
   if (config.compress.control) {
     for (std::int64_t r = 1; r <= rounds; ++r) {
       plans.push_back({kControlTrack, r, "control", 1.0, is_evaluated(r), r == rounds});
@@ -51,7 +55,8 @@ std::vector<RoundPlan> plan_rounds(const ExperimentConfig& config) {
   const std::vector<double> keep = keep_fractions(config);
   for (std::int64_t r = 1; r <= rounds; ++r) {
     const auto i = static_cast<std::size_t>(r - 1);
-    plans.push_back({kMainTrack, r, phase_of(keep, i, keep.back()), keep[i], is_evaluated(r), r == rounds});
+    plans.push_back(
+        {kMainTrack, r, phase_of(keep, i, keep.back()), keep[i], is_evaluated(r), r == rounds});
   }
   return plans;
 }

@@ -1,9 +1,9 @@
 #pragma once
-// The rounds of a run, decided before the first: which track, which phase, and how much of the model a round may keep at
-// its end. A pure function of the config.
+// The rounds of a run, decided before the first: which track, which phase, and how much of the
+// model a round may keep at its end. A pure function of the config.
 //
-// Tracks: "control" (the dense reference, if asked for) runs all its rounds first, then "main" does. Both use the same
-// seed, partition and number of rounds.
+// Tracks: "control" (the dense reference, if asked for) runs all its rounds first, then "main"
+// does. Both use the same seed, partition and number of rounds.
 
 #include <cstdint>  // for int64_t
 #include <string>   // for string
@@ -20,16 +20,17 @@ struct RoundPlan {
   std::string track = kMainTrack;
   std::int64_t round = 1;       // of its track, from 1
   std::string phase = "train";  // control | train | warmup | shrink | recover
-  double keep_fraction = 1.0;   // parameters left after this round, of the dense model's; never rises within a track
+  double keep_fraction =
+      1.0;  // parameters left after this round, of the dense model's; never rises within a track
   bool is_evaluated = true;
   bool is_last_of_track = false;
 
   friend bool operator==(const RoundPlan&, const RoundPlan&) = default;
 };
 
-// Shrinks happen at the end of `prune.steps` rounds, spread evenly from prune.start to prune.end of the rounds, the model
-// following the cubic schedule. Whatever the number of rounds, the last shrink comes before the last round (or, with one
-// round, at its end).
+// Shrinks happen at the end of `prune.steps` rounds, spread evenly from prune.start to prune.end of
+// the rounds, the model following the cubic schedule. Whatever the number of rounds, the last
+// shrink comes before the last round (or, with one round, at its end).
 std::vector<RoundPlan> plan_rounds(const ExperimentConfig& config);
 
 }  // namespace coppice

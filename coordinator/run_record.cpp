@@ -13,9 +13,12 @@ Json optional_loss(const std::optional<EvalSums>& sums) {
 
 const char* status_text(ClientStatus status) {
   switch (status) {
-    case ClientStatus::kAccepted: return "accepted";
-    case ClientStatus::kRefused: return "refused";
-    case ClientStatus::kMissing: return "missing";
+    case ClientStatus::kAccepted:
+      return "accepted";
+    case ClientStatus::kRefused:
+      return "refused";
+    case ClientStatus::kMissing:
+      return "missing";
   }
   return "unknown";
 }

@@ -1,6 +1,7 @@
 #pragma once
-// What a run writes down about its rounds: a line of metrics.jsonl, a record of the journal, and summary.json. Pure
-// conversions; the names of the fields are part of the contract with scripts (docs/run_folder.md).
+// What a run writes down about its rounds: a line of metrics.jsonl, a record of the journal, and
+// summary.json. Pure conversions; the names of the fields are part of the contract with scripts
+// (docs/run_folder.md).
 
 #include <string>  // for string
 
@@ -11,17 +12,18 @@ namespace coppice {
 
 // Wall-clock seconds of a round, measured by the driver; they influence nothing.
 struct RoundSeconds {
-  double train = 0.0;     // from sending the task to the new global model
+  double train = 0.0;  // from sending the task to the new global model
   double evaluate = 0.0;
 };
 
 Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds);
 
-// The journal's record of a commit: metrics, one entry a client, and which checkpoint holds the state.
+// The journal's record of a commit: metrics, one entry a client, and which checkpoint holds the
+// state.
 struct CommitRecord {
   std::int64_t position = 0;
   double norm_median = 0.0;
-  std::string checkpoint;         // file name inside the run folder
+  std::string checkpoint;  // file name inside the run folder
   std::string checkpoint_sha256;
   Json metrics;
 
@@ -31,12 +33,12 @@ struct CommitRecord {
 
 // What must be equal for a resumed run to give the same bits; the journal's first record.
 struct RunIdentity {
-  std::string version;        // of Coppice
+  std::string version;  // of Coppice
   std::string config_sha256;
   std::string data_sha256;
-  std::string executor;       // "libtorch"
+  std::string executor;  // "libtorch"
   std::string isa;
-  std::string libraries;      // versions that influence bits
+  std::string libraries;  // versions that influence bits
 
   Json to_json() const;
   static RunIdentity from_json(const Json& json);

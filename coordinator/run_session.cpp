@@ -11,7 +11,8 @@ namespace {
 void check_identity(const RunIdentity& written, const RunIdentity& now, const std::string& path) {
   const auto check = [&](const char* what, const std::string& before, const std::string& after) {
     if (before == after) return;
-    throw ConfigError(text(path, ": the run was started with ", what, " '", before, "', resuming would use '", after,
+    throw ConfigError(text(path, ": the run was started with ", what, " '", before,
+                           "', resuming would use '", after,
                            "'; results would not be those of one run"));
   };
   check("version", written.version, now.version);
@@ -36,7 +37,8 @@ RunSession::RunSession(const SessionRequest& request, RoundMachine& machine)
   } else {  // new, or killed before its journal had a record
     journal_ = std::make_unique<JournalWriter>(folder_.journal_path(), 0);
   }
-  if (metrics_.empty() && resumed_rounds_ == 0 && std::filesystem::file_size(folder_.journal_path()) == 0) {
+  if (metrics_.empty() && resumed_rounds_ == 0 &&
+      std::filesystem::file_size(folder_.journal_path()) == 0) {
     journal_->append(identity_.to_json().dump());
   }
   failpoint("after_start");
@@ -54,7 +56,8 @@ void RunSession::restore(const SessionRequest& request, RoundMachine& machine) {
     }
     last = CommitRecord::from_json(json);
     if (last->position != static_cast<std::int64_t>(i) - 1) {
-      throw DataError(text(path, ": record ", i, ": expected commit ", i - 1, ", got ", last->position));
+      throw DataError(
+          text(path, ": record ", i, ": expected commit ", i - 1, ", got ", last->position));
     }
     metrics_.push_back(last->metrics);
   }
@@ -62,10 +65,11 @@ void RunSession::restore(const SessionRequest& request, RoundMachine& machine) {
     const std::vector<std::uint8_t> bytes = folder_.read_checkpoint(last->checkpoint);
     const std::string file = (folder_.path() / last->checkpoint).string();
     if (sha256_hex(bytes) != last->checkpoint_sha256) {
-      throw DataError(text(file, ": damaged: expected SHA-256 ", last->checkpoint_sha256, " of commit ", last->position,
-                           ", got ", sha256_hex(bytes)));
+      throw DataError(text(file, ": damaged: expected SHA-256 ", last->checkpoint_sha256,
+                           " of commit ", last->position, ", got ", sha256_hex(bytes)));
     }
-    machine.restore(from_checkpoint(checkpoint_from_bytes(bytes, file), last->position + 1, last->norm_median));
+    machine.restore(
+        from_checkpoint(checkpoint_from_bytes(bytes, file), last->position + 1, last->norm_median));
     resumed_rounds_ = last->position + 1;
   }
   // Only now is anything changed: the torn end is cut and the metrics follow the journal.
@@ -75,7 +79,8 @@ void RunSession::restore(const SessionRequest& request, RoundMachine& machine) {
   folder_.rewrite_metrics(lines);
 }
 
-void RunSession::commit(const RoundRecord& record, const RoundSeconds& seconds, const ServerState& state) {
+void RunSession::commit(const RoundRecord& record, const RoundSeconds& seconds,
+                        const ServerState& state) {
   if (record.plan.track == kControlTrack && record.plan.is_last_of_track) {
     write_checkpoint_file("dense.safetensors", state, record.plan.round);
     failpoint("after_control");
@@ -95,13 +100,17 @@ void RunSession::commit(const RoundRecord& record, const RoundSeconds& seconds, 
   metrics_.push_back(commit.metrics);
 }
 
-RunSession::WrittenModel RunSession::write_checkpoint_file(const std::string& name, const ServerState& state,
+RunSession::WrittenModel RunSession::write_checkpoint_file(const std::string& name,
+                                                           const ServerState& state,
                                                            std::int64_t round) {
   Checkpoint checkpoint = to_checkpoint(state, round);
   checkpoint.server_state.clear();
-  checkpoint.provenance = {{"version", identity_.version},       {"config_sha256", identity_.config_sha256},
-                           {"data_sha256", identity_.data_sha256}, {"executor", identity_.executor},
-                           {"isa", identity_.isa},               {"libraries", identity_.libraries}};
+  checkpoint.provenance = {{"version", identity_.version},
+                           {"config_sha256", identity_.config_sha256},
+                           {"data_sha256", identity_.data_sha256},
+                           {"executor", identity_.executor},
+                           {"isa", identity_.isa},
+                           {"libraries", identity_.libraries}};
   const std::vector<std::uint8_t> bytes = to_bytes(checkpoint);
   write_file_atomically(folder_.model_path() / name, bytes);
   return {model_sha256(checkpoint), static_cast<std::int64_t>(bytes.size())};

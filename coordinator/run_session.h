@@ -1,7 +1,7 @@
 #pragma once
-// A run on disk: the round machine's commits made durable, and on resume found again. Rank 0 owns one; it is called by
-// the thread that drives the rounds. Order of a commit: checkpoint, journal record, metrics line; whatever a crash leaves
-// half done is done again, to the same bits.
+// A run on disk: the round machine's commits made durable, and on resume found again. Rank 0 owns
+// one; it is called by the thread that drives the rounds. Order of a commit: checkpoint, journal
+// record, metrics line; whatever a crash leaves half done is done again, to the same bits.
 
 #include <filesystem>  // for path
 #include <memory>      // for unique_ptr
@@ -31,9 +31,9 @@ struct ModelAccuracy {
 
 class RunSession {
  public:
-  // Creates or reopens the folder. On resume `machine` is restored to the last commit, and metrics.jsonl is rewritten
-  // from the journal. Throws ConfigError (folder exists, other config, other executor or data) and DataError (damaged
-  // journal or checkpoint), having changed nothing.
+  // Creates or reopens the folder. On resume `machine` is restored to the last commit, and
+  // metrics.jsonl is rewritten from the journal. Throws ConfigError (folder exists, other config,
+  // other executor or data) and DataError (damaged journal or checkpoint), having changed nothing.
   RunSession(const SessionRequest& request, RoundMachine& machine);
 
   // Makes a finished round durable. `state` is the machine's after the round.
@@ -47,14 +47,17 @@ class RunSession {
   WrittenModel write_model(const ServerState& state, std::int64_t round);
   void write_summary(const Json& summary);
 
-  const std::vector<Json>& metrics() const { return metrics_; }  // of every committed round, in order
+  const std::vector<Json>& metrics() const {
+    return metrics_;
+  }  // of every committed round, in order
   std::int64_t resumed_rounds() const { return resumed_rounds_; }
   const RunFolder& folder() const { return folder_; }
 
  private:
   static RunFolder open(const SessionRequest& request);
   void restore(const SessionRequest& request, RoundMachine& machine);
-  WrittenModel write_checkpoint_file(const std::string& name, const ServerState& state, std::int64_t round);
+  WrittenModel write_checkpoint_file(const std::string& name, const ServerState& state,
+                                     std::int64_t round);
 
   RunIdentity identity_;
   RunFolder folder_;

@@ -1,6 +1,6 @@
 #pragma once
-// All that a later round needs to know of the earlier ones. It is a value: written to a checkpoint at every commit, read
-// back on resume, and nothing else is remembered.
+// All that a later round needs to know of the earlier ones. It is a value: written to a checkpoint
+// at every commit, read back on resume, and nothing else is remembered.
 
 #include <cstdint>  // for int64_t
 #include <string>   // for string

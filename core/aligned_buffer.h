@@ -1,5 +1,6 @@
 #pragma once
-// A fixed number of fp32 values on a 64-byte boundary, zero at first. Owns its memory; copies are deep.
+// A fixed number of fp32 values on a 64-byte boundary, zero at first. Owns its memory; copies are
+// deep.
 
 #include <algorithm>  // for copy
 #include <cstddef>    // for size_t
@@ -13,7 +14,8 @@ namespace coppice {
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(std::size_t size) : size_(size), data_(size == 0 ? nullptr : allocate(size)) {}
+  explicit AlignedBuffer(std::size_t size)
+      : size_(size), data_(size == 0 ? nullptr : allocate(size)) {}
   explicit AlignedBuffer(std::span<const float> values) : AlignedBuffer(values.size()) {
     std::copy(values.begin(), values.end(), data_.get());
   }

@@ -33,9 +33,11 @@ QuantPlan plan_from_json(const std::string& json, const Graph& graph) {
   QuantPlan plan;
   const Json entries = Json::parse(json, "quantization plan");
   for (const Json& entry : entries.as_array()) {
-    ParameterBits bits{entry.at("parameter").as_text(), static_cast<int>(entry.at("bits").as_integer())};
+    ParameterBits bits{entry.at("parameter").as_text(),
+                       static_cast<int>(entry.at("bits").as_integer())};
     if (graph.parameter_named(bits.parameter) < 0 || bits.bits < 1 || bits.bits > 32) {
-      throw DataError(text("quantization plan: ", bits.bits, " bits for '", bits.parameter.substr(0, 64), "'"));
+      throw DataError(
+          text("quantization plan: ", bits.bits, " bits for '", bits.parameter.substr(0, 64), "'"));
     }
     plan.weights.push_back(std::move(bits));
   }
@@ -68,7 +70,8 @@ std::int64_t parse_count(const std::string& digits) {
 // Everything but the hash, which the caller compares.
 Checkpoint assemble(const TensorFile& file) {
   if (metadata_of(file, "format") != kFormat) {
-    throw DataError(text("expected format ", kFormat, ", got '", metadata_of(file, "format").substr(0, 64), "'"));
+    throw DataError(text("expected format ", kFormat, ", got '",
+                         metadata_of(file, "format").substr(0, 64), "'"));
   }
   Checkpoint out;
   out.graph = Graph::from_json(metadata_of(file, "graph"));
@@ -76,16 +79,18 @@ Checkpoint assemble(const TensorFile& file) {
   out.round = parse_count(metadata_of(file, "round"));
   out.mask_epoch = parse_count(metadata_of(file, "mask_epoch"));
   for (const auto& [key, value] : file.metadata) {
-    if (key.starts_with(kProvenancePrefix)) out.provenance[key.substr(kProvenancePrefix.size())] = value;
+    if (key.starts_with(kProvenancePrefix))
+      out.provenance[key.substr(kProvenancePrefix.size())] = value;
   }
   std::size_t used = out.graph.parameters().size();
-  if (file.tensors.size() < used) throw DataError(text("expected ", used, " parameters, got ", file.tensors.size()));
+  if (file.tensors.size() < used)
+    throw DataError(text("expected ", used, " parameters, got ", file.tensors.size()));
   for (std::size_t i = 0; i < used; ++i) {
     const ParameterSpec& parameter = out.graph.parameters()[i];
     const TensorBytes& tensor = file.tensors[i];
     if (tensor.name != parameter.name || tensor.shape != parameter.shape) {
-      throw DataError(text("expected parameter ", parameter.name, " ", shape_text(parameter.shape), ", got '",
-                           tensor.name.substr(0, 64), "' ", shape_text(tensor.shape)));
+      throw DataError(text("expected parameter ", parameter.name, " ", shape_text(parameter.shape),
+                           ", got '", tensor.name.substr(0, 64), "' ", shape_text(tensor.shape)));
     }
     const std::vector<float> values = floats_of(tensor, "checkpoint");
     out.parameters.insert(out.parameters.end(), values.begin(), values.end());
@@ -119,9 +124,10 @@ std::string model_sha256(const Checkpoint& checkpoint) {
 }
 
 std::vector<std::uint8_t> to_bytes(const Checkpoint& checkpoint) {
-  if (static_cast<std::int64_t>(checkpoint.parameters.size()) != checkpoint.graph.parameter_count()) {
-    throw Error(text("checkpoint: expected ", checkpoint.graph.parameter_count(), " parameters, got ",
-                     checkpoint.parameters.size()));
+  if (static_cast<std::int64_t>(checkpoint.parameters.size()) !=
+      checkpoint.graph.parameter_count()) {
+    throw Error(text("checkpoint: expected ", checkpoint.graph.parameter_count(),
+                     " parameters, got ", checkpoint.parameters.size()));
   }
   TensorFile file;
   file.metadata["format"] = kFormat;
@@ -130,10 +136,12 @@ std::vector<std::uint8_t> to_bytes(const Checkpoint& checkpoint) {
   file.metadata["round"] = std::to_string(checkpoint.round);
   file.metadata["mask_epoch"] = std::to_string(checkpoint.mask_epoch);
   file.metadata["model_sha256"] = model_sha256(checkpoint);
-  for (const auto& [key, value] : checkpoint.provenance) file.metadata[std::string(kProvenancePrefix) + key] = value;
+  for (const auto& [key, value] : checkpoint.provenance)
+    file.metadata[std::string(kProvenancePrefix) + key] = value;
   const std::span<const float> all(checkpoint.parameters);
   for (const ParameterSpec& parameter : checkpoint.graph.parameters()) {
-    const auto values = all.subspan(static_cast<std::size_t>(parameter.offset), static_cast<std::size_t>(parameter.size()));
+    const auto values = all.subspan(static_cast<std::size_t>(parameter.offset),
+                                    static_cast<std::size_t>(parameter.size()));
     file.tensors.push_back({parameter.name, "F32", parameter.shape, bytes_of(values)});
   }
   if (checkpoint.mask) {
@@ -141,8 +149,10 @@ std::vector<std::uint8_t> to_bytes(const Checkpoint& checkpoint) {
     file.tensors.push_back({std::string(kMaskName), "U64", {words}, word_bytes(*checkpoint.mask)});
   }
   for (const auto& [name, values] : checkpoint.server_state) {
-    file.tensors.push_back(
-        {std::string(kStatePrefix) + name, "F32", {static_cast<std::int64_t>(values.size())}, bytes_of(values)});
+    file.tensors.push_back({std::string(kStatePrefix) + name,
+                            "F32",
+                            {static_cast<std::int64_t>(values.size())},
+                            bytes_of(values)});
   }
   return write_safetensors(file);
 }
@@ -162,15 +172,17 @@ Checkpoint checkpoint_from_bytes(std::span<const std::uint8_t> bytes, std::strin
   }
 }
 
-std::vector<float> weights_for(const Graph& graph, std::span<const std::uint8_t> bytes, std::string_view what) {
+std::vector<float> weights_for(const Graph& graph, std::span<const std::uint8_t> bytes,
+                               std::string_view what) {
   const TensorFile file = read_safetensors(bytes, what);
   std::vector<float> out;
   for (const ParameterSpec& parameter : graph.parameters()) {
     const TensorBytes* tensor = file.find(parameter.name);
-    if (tensor == nullptr) throw DataError(text(what, ": expected a tensor '", parameter.name, "', there is none"));
+    if (tensor == nullptr)
+      throw DataError(text(what, ": expected a tensor '", parameter.name, "', there is none"));
     if (tensor->shape != parameter.shape) {
-      throw DataError(text(what, ": tensor '", parameter.name, "': expected shape ", shape_text(parameter.shape),
-                           ", got ", shape_text(tensor->shape)));
+      throw DataError(text(what, ": tensor '", parameter.name, "': expected shape ",
+                           shape_text(parameter.shape), ", got ", shape_text(tensor->shape)));
     }
     const std::vector<float> values = floats_of(*tensor, what);
     out.insert(out.end(), values.begin(), values.end());
@@ -178,7 +190,8 @@ std::vector<float> weights_for(const Graph& graph, std::span<const std::uint8_t>
   for (const TensorBytes& tensor : file.tensors) {
     const bool is_ours = tensor.name == kMaskName || tensor.name.starts_with(kStatePrefix);
     if (!is_ours && graph.parameter_named(tensor.name) < 0) {
-      throw DataError(text(what, ": tensor '", tensor.name.substr(0, 64), "' is no parameter of the model"));
+      throw DataError(
+          text(what, ": tensor '", tensor.name.substr(0, 64), "' is no parameter of the model"));
     }
   }
   return out;
@@ -186,7 +199,8 @@ std::vector<float> weights_for(const Graph& graph, std::span<const std::uint8_t>
 
 std::vector<std::uint8_t> read_file(const std::string& path, std::int64_t max_bytes) {
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) throw DataError(path + ": there is no such file");
+  if (!std::filesystem::is_regular_file(path, error))
+    throw DataError(path + ": there is no such file");
   const std::uintmax_t size = std::filesystem::file_size(path, error);
   if (error || size > static_cast<std::uintmax_t>(max_bytes)) {
     throw DataError(text(path, ": ", size, " bytes, expected at most ", max_bytes));

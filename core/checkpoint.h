@@ -1,7 +1,7 @@
 #pragma once
-// A model at rest: graph, parameters, mask, quantization plan, where it came from, and (between rounds) the server's own
-// state. Stored in the safetensors layout, so that other tools read the weights by name; the graph travels as JSON in
-// the file's metadata. Plain value.
+// A model at rest: graph, parameters, mask, quantization plan, where it came from, and (between
+// rounds) the server's own state. Stored in the safetensors layout, so that other tools read the
+// weights by name; the graph travels as JSON in the file's metadata. Plain value.
 
 #include <cstdint>      // for int64_t
 #include <map>          // for map
@@ -24,26 +24,31 @@ struct Checkpoint {
   std::vector<float> parameters;  // graph.parameter_count() of them
   std::optional<Mask> mask;       // of the same size; absent: everything is kept
   QuantPlan plan;
-  std::int64_t round = 0;         // rounds that went into it
-  std::int64_t mask_epoch = 0;    // shrinks that went into it
-  NamedBuffers server_state;      // of the strategy; empty in a finished model
-  std::map<std::string, std::string> provenance;  // free text: seed, config hash, executor, versions
+  std::int64_t round = 0;                         // rounds that went into it
+  std::int64_t mask_epoch = 0;                    // shrinks that went into it
+  NamedBuffers server_state;                      // of the strategy; empty in a finished model
+  std::map<std::string, std::string> provenance;  // free text: seed, config hash, executor,
+                                                  // versions
 };
 
-// SHA-256 over the canonical bytes of graph, parameters, mask and plan; never over rounds, timings or provenance.
+// SHA-256 over the canonical bytes of graph, parameters, mask and plan; never over rounds, timings
+// or provenance.
 std::string model_sha256(const Checkpoint& checkpoint);
 
 std::vector<std::uint8_t> to_bytes(const Checkpoint& checkpoint);
 
-// Throws DataError "`what`: ..." for bytes that to_bytes() did not make, among them a model whose hash is not the stored
-// one; ConfigError if the graph is not valid.
+// Throws DataError "`what`: ..." for bytes that to_bytes() did not make, among them a model whose
+// hash is not the stored one; ConfigError if the graph is not valid.
 Checkpoint checkpoint_from_bytes(std::span<const std::uint8_t> bytes, std::string_view what);
 
-// Initial weights for `graph` from any safetensors file: one F32 tensor of the right shape for every parameter, matched
-// by name. Throws DataError naming the first tensor that is missing, of another shape or dtype, or unknown to the graph.
-std::vector<float> weights_for(const Graph& graph, std::span<const std::uint8_t> bytes, std::string_view what);
+// Initial weights for `graph` from any safetensors file: one F32 tensor of the right shape for
+// every parameter, matched by name. Throws DataError naming the first tensor that is missing, of
+// another shape or dtype, or unknown to the graph.
+std::vector<float> weights_for(const Graph& graph, std::span<const std::uint8_t> bytes,
+                               std::string_view what);
 
 // The bytes of a file of at most `max_bytes`. Throws DataError naming the path.
-std::vector<std::uint8_t> read_file(const std::string& path, std::int64_t max_bytes = std::int64_t{1} << 34);
+std::vector<std::uint8_t> read_file(const std::string& path,
+                                    std::int64_t max_bytes = std::int64_t{1} << 34);
 
 }  // namespace coppice

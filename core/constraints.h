@@ -1,5 +1,6 @@
 #pragma once
-// The deployment target: what the finished model must fit into, measured on the device. Absent means unconstrained.
+// The deployment target: what the finished model must fit into, measured on the device. Absent
+// means unconstrained.
 
 #include <cstdint>   // for int64_t
 #include <optional>  // for optional

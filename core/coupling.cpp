@@ -12,7 +12,8 @@
 namespace coppice {
 namespace {
 
-// Sets that only ever join; the smallest member is the root, so results do not depend on the order of unions.
+// Sets that only ever join; the smallest member is the root, so results do not depend on the order
+// of unions.
 class DisjointSets {
  public:
   int add() {
@@ -42,7 +43,8 @@ class Labelling final : public CouplingPass {
     for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
       node_ = &graph.nodes()[i];
       if (op_info(node_->op).coupling == Capability::not_yet) {
-        throw ConfigError(text("layer '", node_->name, "': pruning through ", op_info(node_->op).name, " is not there yet"));
+        throw ConfigError(text("layer '", node_->name, "': pruning through ",
+                               op_info(node_->op).name, " is not there yet"));
       }
       outputs_[i] = op_rules(node_->op).couple(*this);
     }
@@ -50,7 +52,9 @@ class Labelling final : public CouplingPass {
   }
 
   const Node& node() const override { return *node_; }
-  const Shape& input_shape(std::size_t input) const override { return graph_.nodes()[source(input)].shape; }
+  const Shape& input_shape(std::size_t input) const override {
+    return graph_.nodes()[source(input)].shape;
+  }
   const Labels& input(std::size_t input) const override { return outputs_[source(input)]; }
 
   Labels fresh(std::int64_t count) override {
@@ -81,7 +85,9 @@ class Labelling final : public CouplingPass {
   Coupling result();
 
  private:
-  std::size_t source(std::size_t input) const { return static_cast<std::size_t>(node_->inputs.at(input)); }
+  std::size_t source(std::size_t input) const {
+    return static_cast<std::size_t>(node_->inputs.at(input));
+  }
   int family_of(int label) const { return family_of_[static_cast<std::size_t>(label)]; }
 
   const Graph& graph_;
@@ -100,9 +106,12 @@ Coupling Labelling::result() {
   Coupling out;
   std::map<int, int> group_of_root;
   for (int family = 0; family < families_.size(); ++family) {
-    const auto [found, is_new] = group_of_root.emplace(families_.root(family), static_cast<int>(out.groups.size()));
-    if (is_new) out.groups.push_back({family_names_[static_cast<std::size_t>(family)], {}, {}, true});
-    out.groups[static_cast<std::size_t>(found->second)].layers.push_back(family_names_[static_cast<std::size_t>(family)]);
+    const auto [found, is_new] =
+        group_of_root.emplace(families_.root(family), static_cast<int>(out.groups.size()));
+    if (is_new)
+      out.groups.push_back({family_names_[static_cast<std::size_t>(family)], {}, {}, true});
+    out.groups[static_cast<std::size_t>(found->second)].layers.push_back(
+        family_names_[static_cast<std::size_t>(family)]);
   }
   std::vector<int> unit_of(static_cast<std::size_t>(labels_.size()));
   for (int label = 0; label < labels_.size(); ++label) {
@@ -128,7 +137,8 @@ Coupling Labelling::result() {
 // For every axis of every parameter the indices that survive.
 class Survivors final : public KeptAxes {
  public:
-  Survivors(const Graph& graph, const Coupling& coupling, std::span<const std::uint8_t> keep) : graph_(graph) {
+  Survivors(const Graph& graph, const Coupling& coupling, std::span<const std::uint8_t> keep)
+      : graph_(graph) {
     for (const ParameterSpec& parameter : graph.parameters()) {
       std::vector<std::vector<std::int64_t>> axes;
       for (const std::int64_t length : parameter.shape) {
@@ -138,7 +148,8 @@ class Survivors final : public KeptAxes {
       kept_.push_back(std::move(axes));
     }
     for (const AxisUnits& axis : coupling.axes) {
-      std::vector<std::int64_t>& indices = kept_[static_cast<std::size_t>(axis.parameter)][axis.axis];
+      std::vector<std::int64_t>& indices =
+          kept_[static_cast<std::size_t>(axis.parameter)][axis.axis];
       std::erase_if(indices, [&](std::int64_t index) {
         return keep[static_cast<std::size_t>(axis.units[static_cast<std::size_t>(index)])] == 0;
       });
@@ -168,13 +179,15 @@ class Survivors final : public KeptAxes {
   std::vector<std::int64_t> sources() const {
     std::vector<std::int64_t> out;
     out.reserve(static_cast<std::size_t>(count()));
-    for (std::size_t p = 0; p < kept_.size(); ++p) append(graph_.parameters()[p], kept_[p], 0, 0, out);
+    for (std::size_t p = 0; p < kept_.size(); ++p)
+      append(graph_.parameters()[p], kept_[p], 0, 0, out);
     return out;
   }
 
  private:
-  static void append(const ParameterSpec& parameter, const std::vector<std::vector<std::int64_t>>& axes,
-                     std::size_t axis, std::int64_t base, std::vector<std::int64_t>& out) {
+  static void append(const ParameterSpec& parameter,
+                     const std::vector<std::vector<std::int64_t>>& axes, std::size_t axis,
+                     std::int64_t base, std::vector<std::int64_t>& out) {
     for (const std::int64_t index : axes[axis]) {
       const std::int64_t flat = base * parameter.shape[axis] + index;
       if (axis + 1 == axes.size()) {
@@ -192,7 +205,8 @@ class Survivors final : public KeptAxes {
 
 void check_keep(const Coupling& coupling, std::span<const std::uint8_t> keep) {
   if (static_cast<int>(keep.size()) != coupling.unit_count) {
-    throw ConfigError(text("shrink: expected a choice for ", coupling.unit_count, " units, got ", keep.size()));
+    throw ConfigError(
+        text("shrink: expected a choice for ", coupling.unit_count, " units, got ", keep.size()));
   }
   for (const CouplingGroup& group : coupling.groups) {
     std::size_t kept = 0;
@@ -204,7 +218,8 @@ void check_keep(const Coupling& coupling, std::span<const std::uint8_t> keep) {
   }
 }
 
-// Calls visit(flat arena index, unit) for every element of every labelled axis that `wanted` accepts.
+// Calls visit(flat arena index, unit) for every element of every labelled axis that `wanted`
+// accepts.
 template <typename Wanted, typename Visit>
 void visit_elements(const Graph& graph, const Coupling& coupling, Wanted&& wanted, Visit&& visit) {
   for (const AxisUnits& axis : coupling.axes) {
@@ -240,31 +255,38 @@ Shrunk shrink(const Graph& graph, const Coupling& coupling, std::span<const std:
     const Shape& input = graph.nodes()[static_cast<std::size_t>(node.inputs.front())].shape;
     op_rules(node.op).shrink(layers[i].attributes, input, survivors);
   }
-  Shrunk out{Graph::build(graph.input(), std::move(layers)), IndexMap(graph.parameter_count(), survivors.sources())};
+  Shrunk out{Graph::build(graph.input(), std::move(layers)),
+             IndexMap(graph.parameter_count(), survivors.sources())};
   for (std::size_t p = 0; p < out.graph.parameters().size(); ++p) {
     const Shape& shape = out.graph.parameters()[p].shape;
     for (std::size_t axis = 0; axis < shape.size(); ++axis) {
-      if (static_cast<std::size_t>(shape[axis]) != survivors.indices(static_cast<int>(p))[axis].size()) {
-        throw Error("shrink: parameter '" + out.graph.parameters()[p].name + "' has another shape than its survivors");
+      if (static_cast<std::size_t>(shape[axis]) !=
+          survivors.indices(static_cast<int>(p))[axis].size()) {
+        throw Error("shrink: parameter '" + out.graph.parameters()[p].name +
+                    "' has another shape than its survivors");
       }
     }
   }
   return out;
 }
 
-std::int64_t kept_parameters(const Graph& graph, const Coupling& coupling, std::span<const std::uint8_t> keep) {
+std::int64_t kept_parameters(const Graph& graph, const Coupling& coupling,
+                             std::span<const std::uint8_t> keep) {
   return Survivors(graph, coupling, keep).count();
 }
 
-void zero_units(const Graph& graph, const Coupling& coupling, std::span<const std::uint8_t> keep, std::span<float> arena) {
+void zero_units(const Graph& graph, const Coupling& coupling, std::span<const std::uint8_t> keep,
+                std::span<float> arena) {
   visit_elements(
       graph, coupling, [](const AxisUnits& axis, const ParameterSpec&) { return axis.is_produced; },
       [&](const AxisUnits&, std::int64_t index, int unit) {
-        if (keep[static_cast<std::size_t>(unit)] == 0) arena[static_cast<std::size_t>(index)] = 0.0F;
+        if (keep[static_cast<std::size_t>(unit)] == 0)
+          arena[static_cast<std::size_t>(index)] = 0.0F;
       });
 }
 
-std::vector<double> unit_magnitudes(const Graph& graph, const Coupling& coupling, std::span<const float> arena) {
+std::vector<double> unit_magnitudes(const Graph& graph, const Coupling& coupling,
+                                    std::span<const float> arena) {
   std::vector<double> scores(static_cast<std::size_t>(coupling.unit_count));
   std::vector<double> squares(scores.size());
   for (const AxisUnits& axis : coupling.axes) {
@@ -280,8 +302,10 @@ std::vector<double> unit_magnitudes(const Graph& graph, const Coupling& coupling
         });
     const double total = std::accumulate(squares.begin(), squares.end(), 0.0);
     if (!(total > 0.0)) continue;
-    const auto units = static_cast<double>(std::set<int>(axis.units.begin(), axis.units.end()).size());
-    for (std::size_t unit = 0; unit < scores.size(); ++unit) scores[unit] += squares[unit] * units / total;
+    const auto units =
+        static_cast<double>(std::set<int>(axis.units.begin(), axis.units.end()).size());
+    for (std::size_t unit = 0; unit < scores.size(); ++unit)
+      scores[unit] += squares[unit] * units / total;
   }
   return scores;
 }

@@ -33,11 +33,13 @@ constexpr std::array<std::uint32_t, 256> make_crc32c_table() {
 constexpr std::array<std::uint32_t, 256> kCrc32cTable = make_crc32c_table();
 
 std::uint32_t load_big_endian(const std::uint8_t* p) {
-  return std::uint32_t{p[0]} << 24U | std::uint32_t{p[1]} << 16U | std::uint32_t{p[2]} << 8U | std::uint32_t{p[3]};
+  return std::uint32_t{p[0]} << 24U | std::uint32_t{p[1]} << 16U | std::uint32_t{p[2]} << 8U |
+         std::uint32_t{p[3]};
 }
 
 std::uint32_t load_little_endian(const std::uint8_t* p) {
-  return std::uint32_t{p[3]} << 24U | std::uint32_t{p[2]} << 16U | std::uint32_t{p[1]} << 8U | std::uint32_t{p[0]};
+  return std::uint32_t{p[3]} << 24U | std::uint32_t{p[2]} << 16U | std::uint32_t{p[1]} << 8U |
+         std::uint32_t{p[0]};
 }
 
 // RFC 1321, section 3.4: floor(2^32 * |sin(i + 1)|). Kept, because a sine a
@@ -63,12 +65,25 @@ void md5_compress(std::array<std::uint32_t, 4>& state, const std::uint8_t* block
     std::uint32_t mixed = 0;
     std::uint32_t word = 0;
     switch (i / 16) {
-      case 0: mixed = (b & c) | (~b & d); word = i; break;
-      case 1: mixed = (d & b) | (~d & c); word = (5 * i + 1) % 16; break;
-      case 2: mixed = b ^ c ^ d; word = (3 * i + 5) % 16; break;
-      default: mixed = c ^ (b | ~d); word = (7 * i) % 16; break;
+      case 0:
+        mixed = (b & c) | (~b & d);
+        word = i;
+        break;
+      case 1:
+        mixed = (d & b) | (~d & c);
+        word = (5 * i + 1) % 16;
+        break;
+      case 2:
+        mixed = b ^ c ^ d;
+        word = (3 * i + 5) % 16;
+        break;
+      default:
+        mixed = c ^ (b | ~d);
+        word = (7 * i) % 16;
+        break;
     }
-    const std::uint32_t sum = a + mixed + constants[i] + load_little_endian(block + std::size_t{4} * word);
+    const std::uint32_t sum =
+        a + mixed + constants[i] + load_little_endian(block + std::size_t{4} * word);
     a = d;
     d = c;
     c = b;
@@ -83,7 +98,8 @@ void md5_compress(std::array<std::uint32_t, 4>& state, const std::uint8_t* block
 }  // namespace
 
 Sha256::Sha256()
-    : state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19} {}
+    : state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+             0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19} {}
 
 void Sha256::compress(const std::uint8_t* block) {
   std::array<std::uint32_t, 64> w{};
@@ -134,11 +150,14 @@ void Sha256::update(std::string_view bytes) { update(bytes_of(bytes)); }
 std::array<std::uint8_t, 32> Sha256::finish() {
   const std::uint64_t length_bits = length_bytes_ * 8;
   std::array<std::uint8_t, 72> padding{0x80};
-  const std::size_t zeros_end = (119 - length_bytes_ % 64) % 64 + 1;  // 0x80 and zeros, up to 8 bytes before a block ends
-  for (std::size_t i = 0; i < 8; ++i) padding[zeros_end + i] = static_cast<std::uint8_t>(length_bits >> (56 - 8 * i));
+  const std::size_t zeros_end =
+      (119 - length_bytes_ % 64) % 64 + 1;  // 0x80 and zeros, up to 8 bytes before a block ends
+  for (std::size_t i = 0; i < 8; ++i)
+    padding[zeros_end + i] = static_cast<std::uint8_t>(length_bits >> (56 - 8 * i));
   update(std::span<const std::uint8_t>(padding).first(zeros_end + 8));
   std::array<std::uint8_t, 32> digest{};
-  for (std::size_t i = 0; i < 32; ++i) digest[i] = static_cast<std::uint8_t>(state_[i / 4] >> (24 - 8 * (i % 4)));
+  for (std::size_t i = 0; i < 32; ++i)
+    digest[i] = static_cast<std::uint8_t>(state_[i / 4] >> (24 - 8 * (i % 4)));
   return digest;
 }
 
@@ -157,10 +176,12 @@ std::string md5_hex(std::span<const std::uint8_t> bytes) {
   std::vector<std::uint8_t> tail(bytes.begin() + static_cast<std::ptrdiff_t>(whole), bytes.end());
   tail.push_back(0x80);
   while (tail.size() % 64 != 56) tail.push_back(0);
-  for (unsigned i = 0; i < 8; ++i) tail.push_back(static_cast<std::uint8_t>(std::uint64_t{bytes.size()} * 8 >> (8 * i)));
+  for (unsigned i = 0; i < 8; ++i)
+    tail.push_back(static_cast<std::uint8_t>(std::uint64_t{bytes.size()} * 8 >> (8 * i)));
   for (std::size_t i = 0; i < tail.size(); i += 64) md5_compress(state, tail.data() + i);
   std::array<std::uint8_t, 16> digest{};
-  for (std::size_t i = 0; i < 16; ++i) digest[i] = static_cast<std::uint8_t>(state[i / 4] >> (8 * (i % 4)));
+  for (std::size_t i = 0; i < 16; ++i)
+    digest[i] = static_cast<std::uint8_t>(state[i / 4] >> (8 * (i % 4)));
   return hex(digest);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-// Digests that identify bytes: SHA-256 for models, configs and checkpoints, CRC-32C for journal records and frames,
-// MD5 only because published data sets are identified by it. None of them is used as a secret.
+// Digests that identify bytes: SHA-256 for models, configs and checkpoints, CRC-32C for journal
+// records and frames, MD5 only because published data sets are identified by it. None of them is
+// used as a secret.
 
 #include <array>        // for array
 #include <cstdint>      // for uint8_t

@@ -1,7 +1,8 @@
 #pragma once
-// Errors of Coppice. Wrong use and broken environments throw; expected outcomes (a late client, an unmet
-// constraint, a refused update) are return values. A message says what, where, expected and got; a layer that can
-// add context nests (std::throw_with_nested), and describe() joins the nest into one paragraph, outermost first.
+// Errors of Coppice. Wrong use and broken environments throw; expected outcomes (a late client, an
+// unmet constraint, a refused update) are return values. A message says what, where, expected and
+// got; a layer that can add context nests (std::throw_with_nested), and describe() joins the nest
+// into one paragraph, outermost first.
 
 #include <exception>  // for exception
 #include <stdexcept>  // for runtime_error
@@ -18,7 +19,8 @@ struct ConfigError : Error {
   using Error::Error;
 };
 
-// A file that is missing, damaged or of the wrong kind: data set, checkpoint, journal. Becomes exit code 2.
+// A file that is missing, damaged or of the wrong kind: data set, checkpoint, journal. Becomes exit
+// code 2.
 struct DataError : Error {
   using Error::Error;
 };

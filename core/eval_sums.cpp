@@ -16,7 +16,9 @@ double EvalSums::accuracy() const {
 
 double EvalSums::loss() const {
   const std::int64_t counted = labels - not_finite;
-  return counted == 0 ? 0.0 : static_cast<double>(loss_units) / kLossUnitsPerNat / static_cast<double>(counted);
+  return counted == 0
+             ? 0.0
+             : static_cast<double>(loss_units) / kLossUnitsPerNat / static_cast<double>(counted);
 }
 
 EvalSums& EvalSums::operator+=(const EvalSums& other) {

@@ -14,25 +14,29 @@ constexpr int kAccumulatorBits = 62;  // one bit for the sign, one spare so that
 constexpr int kFinestQuantumBits = 36;
 
 int weight_bits(std::int64_t max_weight) {
-  return max_weight < 1 ? 0 : static_cast<int>(std::bit_width(static_cast<std::uint64_t>(max_weight - 1)));
+  return max_weight < 1
+             ? 0
+             : static_cast<int>(std::bit_width(static_cast<std::uint64_t>(max_weight - 1)));
 }
 
 }  // namespace
 
 GridSpec grid_for(int range_bits, std::int64_t max_weight) {
-  const GridSpec grid{range_bits, std::min(kFinestQuantumBits, kAccumulatorBits - range_bits - weight_bits(max_weight))};
+  const GridSpec grid{range_bits, std::min(kFinestQuantumBits, kAccumulatorBits - range_bits -
+                                                                   weight_bits(max_weight))};
   check_grid(grid, max_weight);
   return grid;
 }
 
 void check_grid(GridSpec grid, std::int64_t max_weight) {
   const int bits = grid.range_bits + grid.quantum_bits + weight_bits(max_weight);
-  const bool is_sane = grid.range_bits >= 0 && grid.range_bits <= kAccumulatorBits && grid.quantum_bits >= 0 &&
-                       grid.quantum_bits <= kAccumulatorBits;
+  const bool is_sane = grid.range_bits >= 0 && grid.range_bits <= kAccumulatorBits &&
+                       grid.quantum_bits >= 0 && grid.quantum_bits <= kAccumulatorBits;
   if (is_sane && max_weight >= 1 && bits <= kAccumulatorBits) return;
-  throw ConfigError(text("exact sum: range ", grid.range_bits, " + quantum ", grid.quantum_bits, " + weight ",
-                         weight_bits(max_weight), " bits need ", bits, ", at most ", kAccumulatorBits,
-                         " fit; lower the quantum or the total weight ", max_weight));
+  throw ConfigError(text("exact sum: range ", grid.range_bits, " + quantum ", grid.quantum_bits,
+                         " + weight ", weight_bits(max_weight), " bits need ", bits, ", at most ",
+                         kAccumulatorBits, " fit; lower the quantum or the total weight ",
+                         max_weight));
 }
 
 ExactSum::ExactSum(std::int64_t size, GridSpec grid, std::int64_t max_weight)
@@ -45,7 +49,8 @@ bool ExactSum::add(std::span<const float> values, std::int64_t weight) {
     throw ConfigError(text("exact sum: expected ", size(), " values, got ", values.size()));
   }
   if (weight < 1 || weight > max_weight_ - weight_) {
-    throw ConfigError(text("exact sum: weight ", weight, " on top of ", weight_, " is outside 1..", max_weight_));
+    throw ConfigError(
+        text("exact sum: weight ", weight, " on top of ", weight_, " is outside 1..", max_weight_));
   }
   const double limit = std::ldexp(1.0, grid_.range_bits);
   const auto fits = [limit](float v) { return std::isfinite(v) && std::abs(double{v}) < limit; };
@@ -60,7 +65,8 @@ bool ExactSum::add(std::span<const float> values, std::int64_t weight) {
 }
 
 void ExactSum::merge(const ExactSum& other) {
-  if (other.size() != size() || other.grid_ != grid_) throw ConfigError("exact sum: merge of different grids");
+  if (other.size() != size() || other.grid_ != grid_)
+    throw ConfigError("exact sum: merge of different grids");
   if (other.weight_ > max_weight_ - weight_) {
     throw ConfigError(text("exact sum: merged weight ", other.weight_, " on top of ", weight_,
                            " exceeds the announced total ", max_weight_));
@@ -71,8 +77,8 @@ void ExactSum::merge(const ExactSum& other) {
 
 void ExactSum::assign(std::span<const std::int64_t> units, std::int64_t weight) {
   if (static_cast<std::int64_t>(units.size()) != size() || weight < 0 || weight > max_weight_) {
-    throw ConfigError(text("exact sum: assigned ", units.size(), " sums of weight ", weight, " to room for ", size(),
-                           " of weight ", max_weight_));
+    throw ConfigError(text("exact sum: assigned ", units.size(), " sums of weight ", weight,
+                           " to room for ", size(), " of weight ", max_weight_));
   }
   units_.assign(units.begin(), units.end());
   weight_ = weight;
@@ -80,10 +86,12 @@ void ExactSum::assign(std::span<const std::int64_t> units, std::int64_t weight) 
 
 void ExactSum::mean(std::span<float> out) const {
   if (weight_ < 1 || static_cast<std::int64_t>(out.size()) != size()) {
-    throw ConfigError(text("exact sum: mean of weight ", weight_, " into ", out.size(), " values of ", size()));
+    throw ConfigError(
+        text("exact sum: mean of weight ", weight_, " into ", out.size(), " values of ", size()));
   }
   const double scale = std::ldexp(1.0, -grid_.quantum_bits) / static_cast<double>(weight_);
-  for (std::size_t i = 0; i < units_.size(); ++i) out[i] = static_cast<float>(static_cast<double>(units_[i]) * scale);
+  for (std::size_t i = 0; i < units_.size(); ++i)
+    out[i] = static_cast<float>(static_cast<double>(units_[i]) * scale);
 }
 
 }  // namespace coppice

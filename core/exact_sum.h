@@ -1,10 +1,10 @@
 #pragma once
 // Sums that do not depend on order.
 //
-// Floating-point addition is not associative, so a sum over clients would depend on which rank trained whom. Here a
-// value becomes an integer multiple of a fixed quantum, is multiplied by an integer weight and added in 64 bits.
-// Integers add in any order to the same bits, so the mean is the same for any number of ranks, arrival order and
-// transport, and after any crash and resume.
+// Floating-point addition is not associative, so a sum over clients would depend on which rank
+// trained whom. Here a value becomes an integer multiple of a fixed quantum, is multiplied by an
+// integer weight and added in 64 bits. Integers add in any order to the same bits, so the mean is
+// the same for any number of ranks, arrival order and transport, and after any crash and resume.
 //
 // Not thread-safe: one ExactSum belongs to one thread; merge() joins the sums of several.
 
@@ -23,8 +23,8 @@ struct GridSpec {
   friend bool operator==(const GridSpec&, const GridSpec&) = default;
 };
 
-// The finest grid of at most 36 quantum bits on which a total weight of `max_weight` cannot overflow.
-// Throws ConfigError if there is none.
+// The finest grid of at most 36 quantum bits on which a total weight of `max_weight` cannot
+// overflow. Throws ConfigError if there is none.
 GridSpec grid_for(int range_bits, std::int64_t max_weight);
 
 // Throws ConfigError unless range_bits + quantum_bits + ceil(log2 max_weight) <= 62.
@@ -32,18 +32,21 @@ void check_grid(GridSpec grid, std::int64_t max_weight);
 
 class ExactSum {
  public:
-  // Room for `size` values. Throws ConfigError if a total weight of `max_weight` could overflow 63 bits on this grid.
+  // Room for `size` values. Throws ConfigError if a total weight of `max_weight` could overflow 63
+  // bits on this grid.
   ExactSum(std::int64_t size, GridSpec grid, std::int64_t max_weight);
 
-  // Adds weight * values. Either all of `values` (as many as size()) are added, or none: false means that one was
-  // not finite or outside the grid, and the sum is unchanged. Values are rounded half to even to the quantum.
-  // Throws ConfigError if the size differs, the weight is not positive, or max_weight would be exceeded.
+  // Adds weight * values. Either all of `values` (as many as size()) are added, or none: false
+  // means that one was not finite or outside the grid, and the sum is unchanged. Values are rounded
+  // half to even to the quantum. Throws ConfigError if the size differs, the weight is not
+  // positive, or max_weight would be exceeded.
   [[nodiscard]] bool add(std::span<const float> values, std::int64_t weight);
 
   // Adds another sum on the same grid and of the same size.
   void merge(const ExactSum& other);
 
-  // Replaces the content by sums that were added elsewhere (one reduce over ranks). |weight| must fit max_weight.
+  // Replaces the content by sums that were added elsewhere (one reduce over ranks). |weight| must
+  // fit max_weight.
   void assign(std::span<const std::int64_t> units, std::int64_t weight);
 
   // Writes sum / weight(), rounded once to double and once to float. weight() must be positive.
@@ -53,7 +56,9 @@ class ExactSum {
   std::int64_t weight() const { return weight_; }
   std::int64_t max_weight() const { return max_weight_; }
   GridSpec grid() const { return grid_; }
-  std::span<const std::int64_t> units() const { return units_; }  // in quanta; what travels between ranks
+  std::span<const std::int64_t> units() const {
+    return units_;
+  }  // in quanta; what travels between ranks
 
  private:
   std::vector<std::int64_t> units_;

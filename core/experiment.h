@@ -1,6 +1,7 @@
 #pragma once
-// A whole experiment as plain values: what the YAML file, its defaults and the command line resolve to. Every field is
-// declared once more, with its range, unit and sentence, in core/config/schema.cpp; nothing else reads YAML.
+// A whole experiment as plain values: what the YAML file, its defaults and the command line resolve
+// to. Every field is declared once more, with its range, unit and sentence, in
+// core/config/schema.cpp; nothing else reads YAML.
 
 #include <cstdint>  // for int64_t
 #include <map>      // for map
@@ -18,10 +19,12 @@ struct ModelConfig {
   std::vector<LayerSpec> layers;  // own network instead of a name
   std::string init;               // safetensors file with initial weights; empty: from the seed
   std::vector<std::int64_t> hidden = {128, 128};  // mlp: units of the hidden layers
-  std::int64_t width = 0;         // resnet20: channels of the first stage (16); char_transformer: model width (64)
-  std::int64_t depth = 0;         // char_transformer: blocks (2)
-  std::int64_t heads = 0;         // char_transformer: attention heads (4)
-  double dropout = 0.0;           // in [0, 1): before the last layer of mlp, inside blocks of char_transformer
+  // resnet20: channels of the first stage (16); char_transformer: model width (64). 0: the default.
+  std::int64_t width = 0;
+  std::int64_t depth = 0;  // char_transformer: blocks (2)
+  std::int64_t heads = 0;  // char_transformer: attention heads (4)
+  // In [0, 1): before the last layer of mlp, inside the blocks of char_transformer.
+  double dropout = 0.0;
 
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
@@ -54,40 +57,41 @@ struct TrainConfig {
   std::int64_t rounds = 10;
   std::int64_t clients_per_round = 0;  // 0: all
   std::int64_t local_epochs = 1;
-  std::int64_t local_steps = 0;        // 0: epochs; else this many steps instead
+  std::int64_t local_steps = 0;  // 0: epochs; else this many steps instead
   std::int64_t batch_size = 64;
-  std::string executor = "auto";       // auto | libtorch
+  std::string executor = "auto";  // auto | libtorch
   OptimizerSpec optimizer;
-  ScheduleSpec schedule;               // of the learning rate, across rounds
-  double clip_norm = 0.0;              // of a step's gradient; 0: off
-  double max_update_norm = 0.0;        // a client's update above it is refused; 0: off
-  double norm_bound_factor = 10.0;     // refuse above this multiple of the last committed round's median norm; 0: off
+  ScheduleSpec schedule;         // of the learning rate, across rounds
+  double clip_norm = 0.0;        // of a step's gradient; 0: off
+  double max_update_norm = 0.0;  // a client's update above it is refused; 0: off
+  // An update above this multiple of the last committed round's median norm is refused; 0: off.
+  double norm_bound_factor = 10.0;
 
   friend bool operator==(const TrainConfig&, const TrainConfig&) = default;
 };
 
 struct StrategyConfig {
   std::string name = "fedavg";
-  double mu = 0.01;               // fedprox
-  double server_lr = 1.0;         // applied to the mean update
-  double server_momentum = 0.0;   // FedAvgM
+  double mu = 0.01;              // fedprox
+  double server_lr = 1.0;        // applied to the mean update
+  double server_momentum = 0.0;  // FedAvgM
 
   friend bool operator==(const StrategyConfig&, const StrategyConfig&) = default;
 };
 
 struct PruneConfig {
-  std::string pruner = "none";    // none | magnitude
-  double target = 0.5;            // parameters kept, as a fraction of the dense model's
-  double start = 0.1;             // fraction of the rounds after which shrinking begins
-  double end = 0.5;               // fraction of the rounds after which it is done
-  std::int64_t steps = 3;         // shrinks on the way
+  std::string pruner = "none";  // none | magnitude
+  double target = 0.5;          // parameters kept, as a fraction of the dense model's
+  double start = 0.1;           // fraction of the rounds after which shrinking begins
+  double end = 0.5;             // fraction of the rounds after which it is done
+  std::int64_t steps = 3;       // shrinks on the way
 
   friend bool operator==(const PruneConfig&, const PruneConfig&) = default;
 };
 
 struct CompressConfig {
   bool control = false;
-  std::string dense_reference;    // a finished run folder whose final accuracy is the dense one
+  std::string dense_reference;  // a finished run folder whose final accuracy is the dense one
   Constraints constraints;
   PruneConfig prune;
 
@@ -102,7 +106,7 @@ struct CommConfig {
 };
 
 struct EvalConfig {
-  std::int64_t every = 1;         // rounds
+  std::int64_t every = 1;  // rounds
   std::int64_t batch_size = 500;
 
   friend bool operator==(const EvalConfig&, const EvalConfig&) = default;

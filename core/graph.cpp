@@ -14,7 +14,9 @@ constexpr std::int64_t kMaxElements = std::int64_t{1} << 31;
 constexpr std::size_t kMaxLayers = 10'000;
 constexpr std::size_t kMaxRank = 4;
 
-constexpr Capability capability(std::string_view word) { return word == "yes" ? Capability::yes : Capability::not_yet; }
+constexpr Capability capability(std::string_view word) {
+  return word == "yes" ? Capability::yes : Capability::not_yet;
+}
 
 constexpr OpInfo kOps[] = {
 #define COPPICE_OP(name, coupling, onnx, runtime) \
@@ -23,17 +25,21 @@ constexpr OpInfo kOps[] = {
 #undef COPPICE_OP
 };
 
-// Throws unless every axis and the product are in range, so that no later arithmetic on sizes can overflow.
+// Throws unless every axis and the product are in range, so that no later arithmetic on sizes can
+// overflow.
 void check_size(std::string_view what, const Shape& shape) {
-  if (shape.empty() || shape.size() > kMaxRank) throw ConfigError(text(what, ": shape of ", shape.size(), " axes"));
+  if (shape.empty() || shape.size() > kMaxRank)
+    throw ConfigError(text(what, ": shape of ", shape.size(), " axes"));
   std::int64_t count = 1;
   for (const std::int64_t axis : shape) {
     if (axis < 1 || axis > kMaxAxis) {
-      throw ConfigError(text(what, ": axis of ", axis, " in ", shape_text(shape), ", expected 1..", kMaxAxis));
+      throw ConfigError(
+          text(what, ": axis of ", axis, " in ", shape_text(shape), ", expected 1..", kMaxAxis));
     }
     count *= axis;
     if (count > kMaxElements) {
-      throw ConfigError(text(what, ": ", shape_text(shape), " has more than ", kMaxElements, " elements"));
+      throw ConfigError(
+          text(what, ": ", shape_text(shape), " has more than ", kMaxElements, " elements"));
     }
   }
 }
@@ -42,7 +48,8 @@ void check_size(std::string_view what, const Shape& shape) {
 void check_attributes(const LayerSpec& layer) {
   const auto check = [&](std::string_view name, std::int64_t value) {
     if (value < 0 || value > kMaxAxis) {
-      throw ConfigError(text("layer '", layer.name, "' (", layer.op, "): ", name, " = ", value, ", expected 0..", kMaxAxis));
+      throw ConfigError(text("layer '", layer.name, "' (", layer.op, "): ", name, " = ", value,
+                             ", expected 0..", kMaxAxis));
     }
   };
   struct Check {
@@ -65,7 +72,8 @@ class Builder {
   Builder(const InputSpec& input, std::vector<LayerSpec>& layers) : layers_(layers) {
     nodes_.reserve(layers.size() + 1);
     check_size("input", input.shape);
-    if (input.shape.size() > 3) throw ConfigError("input: expected at most 3 axes, got " + shape_text(input.shape));
+    if (input.shape.size() > 3)
+      throw ConfigError("input: expected at most 3 axes, got " + shape_text(input.shape));
     add_node(OpKind::input, "input", {}, {}, std::span(&input.shape, 1));
   }
 
@@ -84,7 +92,8 @@ class Builder {
  private:
   void add_layer(LayerSpec& layer) {
     const OpKind op = op_named(layer.op);
-    if (op == OpKind::input) throw ConfigError("layer '" + layer.name + "': the input is not a layer");
+    if (op == OpKind::input)
+      throw ConfigError("layer '" + layer.name + "': the input is not a layer");
     const int running = ++counts_[layer.op];
     if (layer.name.empty()) layer.name = layer.op + std::to_string(running);
     check_name(layer.name);
@@ -95,27 +104,30 @@ class Builder {
     for (const std::string& name : layer.inputs) {
       const auto found = index_.find(name);
       if (found == index_.end()) {
-        throw ConfigError(text("layer '", layer.name, "' (", layer.op, "): input '", name.substr(0, 64),
-                               "' is no earlier layer"));
+        throw ConfigError(text("layer '", layer.name, "' (", layer.op, "): input '",
+                               name.substr(0, 64), "' is no earlier layer"));
       }
       inputs.push_back(found->second);
       shapes.push_back(nodes_[static_cast<std::size_t>(found->second)].shape);
     }
-    if (inputs.size() > 256) throw ConfigError(text("layer '", layer.name, "': ", inputs.size(), " inputs"));
+    if (inputs.size() > 256)
+      throw ConfigError(text("layer '", layer.name, "': ", inputs.size(), " inputs"));
     add_node(op, layer.name, layer.attributes, std::move(inputs), shapes);
   }
 
   static void check_name(const std::string& name) {
     const bool is_plain = std::all_of(name.begin(), name.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+             c == '_' || c == '.' || c == '-';
     });
     if (!is_plain || name.size() > 128) {
-      throw ConfigError(text("layer '", name.substr(0, 64), "': expected a name of at most 128 letters, digits, _ . -"));
+      throw ConfigError(text("layer '", name.substr(0, 64),
+                             "': expected a name of at most 128 letters, digits, _ . -"));
     }
   }
 
-  void add_node(OpKind op, const std::string& name, const Attributes& attributes, std::vector<int> inputs,
-                std::span<const Shape> shapes) {
+  void add_node(OpKind op, const std::string& name, const Attributes& attributes,
+                std::vector<int> inputs, std::span<const Shape> shapes) {
     if (!index_.emplace(name, static_cast<int>(nodes_.size())).second) {
       throw ConfigError("layer '" + name + "': there are two of this name");
     }
@@ -128,7 +140,8 @@ class Builder {
       check_size("parameter '" + parameter.name + "'", parameter.shape);
       parameter.offset = parameter_count_;
       parameter_count_ += parameter.size();
-      if (parameter_count_ > kMaxElements) throw ConfigError("model: more than 2^31 parameters at '" + name + "'");
+      if (parameter_count_ > kMaxElements)
+        throw ConfigError("model: more than 2^31 parameters at '" + name + "'");
       node.parameters.push_back(static_cast<int>(parameters_.size()));
       parameters_.push_back(std::move(parameter));
     }
@@ -142,7 +155,8 @@ class Builder {
     }
     for (std::size_t i = 0; i + 1 < nodes_.size(); ++i) {
       if (!is_used[i]) {
-        throw ConfigError("layer '" + nodes_[i].name + "': its output is used by no other layer and it is not the last");
+        throw ConfigError("layer '" + nodes_[i].name +
+                          "': its output is used by no other layer and it is not the last");
       }
     }
   }
@@ -178,7 +192,8 @@ OpKind op_named(std::string_view name) {
 Graph Graph::build(InputSpec input, std::vector<LayerSpec> layers) {
   Graph graph;
   if (input.labels_per_sample < 1 || input.labels_per_sample > kMaxAxis) {
-    throw ConfigError(text("input: labels_per_sample ", input.labels_per_sample, ", expected 1..", kMaxAxis));
+    throw ConfigError(
+        text("input: labels_per_sample ", input.labels_per_sample, ", expected 1..", kMaxAxis));
   }
   Builder builder(input, layers);
   builder.add_layers();
@@ -191,22 +206,25 @@ Graph Graph::build(InputSpec input, std::vector<LayerSpec> layers) {
 }
 
 int Graph::node_named(std::string_view name) const {
-  const auto found = std::find_if(nodes_.begin(), nodes_.end(), [&](const Node& node) { return node.name == name; });
+  const auto found = std::find_if(nodes_.begin(), nodes_.end(),
+                                  [&](const Node& node) { return node.name == name; });
   return found == nodes_.end() ? -1 : static_cast<int>(found - nodes_.begin());
 }
 
 int Graph::parameter_named(std::string_view name) const {
-  const auto found =
-      std::find_if(parameters_.begin(), parameters_.end(), [&](const ParameterSpec& p) { return p.name == name; });
+  const auto found = std::find_if(parameters_.begin(), parameters_.end(),
+                                  [&](const ParameterSpec& p) { return p.name == name; });
   return found == parameters_.end() ? -1 : static_cast<int>(found - parameters_.begin());
 }
 
 NodeCost Graph::cost(const Node& node) const {
   std::vector<Shape> shapes;
-  for (const int input : node.inputs) shapes.push_back(nodes_[static_cast<std::size_t>(input)].shape);
+  for (const int input : node.inputs)
+    shapes.push_back(nodes_[static_cast<std::size_t>(input)].shape);
   NodeCost cost;
   cost.macs = op_rules(node.op).macs({node.op, node.name, node.attributes, shapes}, node.shape);
-  for (const int index : node.parameters) cost.parameter_bytes += 4 * parameters_[static_cast<std::size_t>(index)].size();
+  for (const int index : node.parameters)
+    cost.parameter_bytes += 4 * parameters_[static_cast<std::size_t>(index)].size();
   cost.activation_bytes = 4 * element_count(node.shape);
   return cost;
 }

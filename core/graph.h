@@ -1,9 +1,11 @@
 #pragma once
-// A model as a typed graph: nodes in topological order, shapes inferred, parameters named. Training, cost analysis,
-// structured pruning, export and the runtime are passes over it; nothing outside models/ knows an architecture.
+// A model as a typed graph: nodes in topological order, shapes inferred, parameters named.
+// Training, cost analysis, structured pruning, export and the runtime are passes over it; nothing
+// outside models/ knows an architecture.
 //
-// The batch dimension is symbolic and not written: a shape is that of one sample. Images are {channels, height, width},
-// sequences {steps, features}, vectors {features}. A Graph is immutable; any thread may read it.
+// The batch dimension is symbolic and not written: a shape is that of one sample. Images are
+// {channels, height, width}, sequences {steps, features}, vectors {features}. A Graph is immutable;
+// any thread may read it.
 
 #include <array>        // for array
 #include <cstdint>      // for int64_t
@@ -53,8 +55,8 @@ struct Attributes {
   friend bool operator==(const Attributes&, const Attributes&) = default;
 };
 
-// A layer as a user writes it: the input of Graph::build and what checkpoints store. `inputs` names earlier layers;
-// empty means the layer before (the graph's input for the first).
+// A layer as a user writes it: the input of Graph::build and what checkpoints store. `inputs` names
+// earlier layers; empty means the layer before (the graph's input for the first).
 struct LayerSpec {
   std::string op;
   std::string name;  // empty: op and a running number, "conv2d1"
@@ -79,13 +81,13 @@ struct InputSpec {
 enum class Initializer { kKaimingUniform, kOnes, kZeros, kNormal };
 
 struct ParameterSpec {
-  std::string name;  // "conv1.weight"
-  Shape shape;       // weights: [out, in, ...]
-  std::int64_t offset = 0;  // first element in the arena
-  bool is_trainable = true; // false: batch_norm's statistics
+  std::string name;          // "conv1.weight"
+  Shape shape;               // weights: [out, in, ...]
+  std::int64_t offset = 0;   // first element in the arena
+  bool is_trainable = true;  // false: batch_norm's statistics
   Initializer initializer = Initializer::kZeros;
-  // kKaimingUniform: U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default for layers and their biases;
-  // kNormal: N(0, 0.02^2).
+  // kKaimingUniform: U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default for layers and their
+  // biases; kNormal: N(0, 0.02^2).
   std::int64_t fan_in = 1;
 
   std::int64_t size() const { return element_count(shape); }
@@ -93,7 +95,7 @@ struct ParameterSpec {
 
 // Work and storage of one node, for one sample.
 struct NodeCost {
-  std::int64_t macs = 0;              // multiply-accumulates of convolutions, matrix products and interactions
+  std::int64_t macs = 0;  // multiply-accumulates of convolutions, matrix products and interactions
   std::int64_t parameter_bytes = 0;   // fp32
   std::int64_t activation_bytes = 0;  // fp32, of the node's output
 
@@ -103,7 +105,7 @@ struct NodeCost {
 struct Node {
   OpKind op = OpKind::input;
   std::string name;
-  std::vector<int> inputs;      // indices of earlier nodes
+  std::vector<int> inputs;  // indices of earlier nodes
   Attributes attributes;
   Shape shape;                  // of the output, one sample
   std::vector<int> parameters;  // indices into Graph::parameters()
@@ -114,9 +116,10 @@ class Graph {
   // An empty graph (no nodes), only to be assigned to.
   Graph() = default;
 
-  // Infers everything. The first node is the input; the last layer's output is the model's. Throws ConfigError naming
-  // the layer for unknown ops or inputs, duplicate names, shapes that do not fit, sizes out of range (an axis above
-  // 2^24, a tensor or all parameters above 2^31 elements), dead layers (used by nothing and not last).
+  // Infers everything. The first node is the input; the last layer's output is the model's. Throws
+  // ConfigError naming the layer for unknown ops or inputs, duplicate names, shapes that do not
+  // fit, sizes out of range (an axis above 2^24, a tensor or all parameters above 2^31 elements),
+  // dead layers (used by nothing and not last).
   static Graph build(InputSpec input, std::vector<LayerSpec> layers);
 
   const InputSpec& input() const { return input_; }
@@ -131,12 +134,15 @@ class Graph {
   NodeCost cost(const Node& node) const;
   NodeCost total_cost() const;  // sums; activation_bytes: of all nodes
 
-  // Canonical JSON: input spec and layers, only attributes that differ from their defaults, in a fixed order.
+  // Canonical JSON: input spec and layers, only attributes that differ from their defaults, in a
+  // fixed order.
   std::string to_json() const;
   // Throws DataError for JSON that is not one, ConfigError for a graph that build() refuses.
   static Graph from_json(std::string_view json);
 
-  friend bool operator==(const Graph& a, const Graph& b) { return a.input_ == b.input_ && a.layers_ == b.layers_; }
+  friend bool operator==(const Graph& a, const Graph& b) {
+    return a.input_ == b.input_ && a.layers_ == b.layers_;
+  }
 
  private:
   InputSpec input_;

@@ -1,4 +1,5 @@
-// Graph to JSON and back. The text is canonical: equal graphs give equal bytes, which is what model hashes stand on.
+// Graph to JSON and back. The text is canonical: equal graphs give equal bytes, which is what model
+// hashes stand on.
 
 #include <cmath>  // for isfinite
 
@@ -39,10 +40,10 @@ Json layer_to_json(const LayerSpec& layer) {
 
 // Reads the attribute `key` into `layer`; false if there is none of that name.
 bool read_attribute(const std::string& key, const Json& value, Attributes& attributes) {
-#define COPPICE_ATTRIBUTE(type, name, ...)      \
-  if (key == #name) {                           \
-    from_json_value(value, attributes.name);    \
-    return true;                                \
+#define COPPICE_ATTRIBUTE(type, name, ...)   \
+  if (key == #name) {                        \
+    from_json_value(value, attributes.name); \
+    return true;                             \
   }
 #include "core/attributes.def"
 #undef COPPICE_ATTRIBUTE
@@ -59,7 +60,8 @@ LayerSpec layer_from_json(const Json& json) {
     } else if (key == "inputs") {
       layer.inputs = value.as_texts();
     } else if (!read_attribute(key, value, layer.attributes)) {
-      throw DataError(text("unknown attribute '", key.substr(0, 64), "' of layer '", layer.name.substr(0, 64), "'"));
+      throw DataError(text("unknown attribute '", key.substr(0, 64), "' of layer '",
+                           layer.name.substr(0, 64), "'"));
     }
   }
   return layer;
@@ -88,7 +90,8 @@ Graph Graph::from_json(std::string_view json) {
   input.shape = input_json.at("shape").as_integers();
   const std::string& type = input_json.at("type").as_text();
   if (type != "float32" && type != "int32") {
-    throw DataError("graph: expected input type float32 or int32, got '" + type.substr(0, 64) + "'");
+    throw DataError("graph: expected input type float32 or int32, got '" + type.substr(0, 64) +
+                    "'");
   }
   input.type = type == "float32" ? ElementType::kFloat32 : ElementType::kInt32;
   input.labels_per_sample = input_json.at("labels_per_sample").as_integer();

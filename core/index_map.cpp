@@ -12,7 +12,8 @@ IndexMap::IndexMap(std::int64_t old_size, std::vector<std::int64_t> source)
   std::int64_t previous = -1;
   for (const std::int64_t index : source_) {
     if (index <= previous || index >= old_size_) {
-      throw ConfigError(text("index map: ", index, " after ", previous, ", expected ascending in 0..", old_size_ - 1));
+      throw ConfigError(text("index map: ", index, " after ", previous,
+                             ", expected ascending in 0..", old_size_ - 1));
     }
     previous = index;
   }
@@ -26,21 +27,25 @@ IndexMap IndexMap::identity(std::int64_t size) {
 
 std::vector<float> IndexMap::gather(std::span<const float> old_values) const {
   if (static_cast<std::int64_t>(old_values.size()) != old_size_) {
-    throw ConfigError(text("index map: expected ", old_size_, " values of the old layout, got ", old_values.size()));
+    throw ConfigError(text("index map: expected ", old_size_, " values of the old layout, got ",
+                           old_values.size()));
   }
   std::vector<float> out;
   out.reserve(source_.size());
-  for (const std::int64_t index : source_) out.push_back(old_values[static_cast<std::size_t>(index)]);
+  for (const std::int64_t index : source_)
+    out.push_back(old_values[static_cast<std::size_t>(index)]);
   return out;
 }
 
 IndexMap IndexMap::then(const IndexMap& next) const {
   if (next.old_size_ != new_size()) {
-    throw ConfigError(text("index map: expected a next map of ", new_size(), " values, got ", next.old_size_));
+    throw ConfigError(
+        text("index map: expected a next map of ", new_size(), " values, got ", next.old_size_));
   }
   std::vector<std::int64_t> source;
   source.reserve(next.source_.size());
-  for (const std::int64_t index : next.source_) source.push_back(source_[static_cast<std::size_t>(index)]);
+  for (const std::int64_t index : next.source_)
+    source.push_back(source_[static_cast<std::size_t>(index)]);
   return {old_size_, std::move(source)};
 }
 

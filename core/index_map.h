@@ -1,6 +1,6 @@
 #pragma once
-// Where the elements of a shrunk arena came from. Every shrink writes one; the last few are kept so that late reports
-// of an older layout can be projected. Plain value.
+// Where the elements of a shrunk arena came from. Every shrink writes one; the last few are kept so
+// that late reports of an older layout can be projected. Plain value.
 
 #include <cstdint>  // for int64_t
 #include <span>     // for span
@@ -11,7 +11,8 @@ namespace coppice {
 class IndexMap {
  public:
   IndexMap() = default;
-  // `source[i]` is the old index of new element i: ascending, distinct, in [0, old_size). Throws ConfigError otherwise.
+  // `source[i]` is the old index of new element i: ascending, distinct, in [0, old_size). Throws
+  // ConfigError otherwise.
   IndexMap(std::int64_t old_size, std::vector<std::int64_t> source);
   static IndexMap identity(std::int64_t size);
 
@@ -19,7 +20,8 @@ class IndexMap {
   std::int64_t new_size() const { return static_cast<std::int64_t>(source_.size()); }
   std::span<const std::int64_t> source() const { return source_; }
 
-  // The kept values of an array in the old layout. Throws ConfigError unless it has old_size() values.
+  // The kept values of an array in the old layout. Throws ConfigError unless it has old_size()
+  // values.
   std::vector<float> gather(std::span<const float> old_values) const;
 
   // This map followed by `next`: old layout of this -> new layout of `next`.

@@ -17,11 +17,21 @@ void write_text(std::string& out, std::string_view value) {
   out += '"';
   for (const char c : value) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\t': out += "\\t"; break;
-      case '\r': out += "\\r"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += "\\u00";
@@ -43,7 +53,9 @@ std::string number_text(Number value) {
 }
 
 void append_utf8(std::string& out, std::uint32_t code) {
-  const auto byte = [&out](std::uint32_t bits) { out += static_cast<char>(static_cast<unsigned char>(bits)); };
+  const auto byte = [&out](std::uint32_t bits) {
+    out += static_cast<char>(static_cast<unsigned char>(bits));
+  };
   if (code < 0x80) {
     byte(code);
   } else if (code < 0x800) {
@@ -75,12 +87,15 @@ class Parser {
 
  private:
   [[noreturn]] void fail(std::string_view expected) const {
-    const std::string got = at_ < json_.size() ? text("byte ", int{static_cast<unsigned char>(json_[at_])}) : "the end";
+    const std::string got =
+        at_ < json_.size() ? text("byte ", int{static_cast<unsigned char>(json_[at_])}) : "the end";
     throw DataError(text(what_, ": JSON offset ", at_, ": ", expected, ", got ", got));
   }
 
   void skip_space() {
-    while (at_ < json_.size() && std::string_view(" \t\r\n").find(json_[at_]) != std::string_view::npos) ++at_;
+    while (at_ < json_.size() &&
+           std::string_view(" \t\r\n").find(json_[at_]) != std::string_view::npos)
+      ++at_;
   }
 
   char peek() const { return at_ < json_.size() ? json_[at_] : '\0'; }
@@ -101,13 +116,23 @@ class Parser {
     if (depth > kMaxDepth) fail(text("at most ", kMaxDepth, " levels of nesting"));
     skip_space();
     switch (peek()) {
-      case '{': return parse_object(depth);
-      case '[': return parse_array(depth);
-      case '"': return parse_text();
-      case 't': if (take_word("true")) return true; break;
-      case 'f': if (take_word("false")) return false; break;
-      case 'n': if (take_word("null")) return {}; break;
-      default: return parse_number();
+      case '{':
+        return parse_object(depth);
+      case '[':
+        return parse_array(depth);
+      case '"':
+        return parse_text();
+      case 't':
+        if (take_word("true")) return true;
+        break;
+      case 'f':
+        if (take_word("false")) return false;
+        break;
+      case 'n':
+        if (take_word("null")) return {};
+        break;
+      default:
+        return parse_number();
     }
     fail("expected a value");
   }
@@ -161,8 +186,10 @@ class Parser {
   std::uint32_t parse_hex4() {
     std::uint32_t code = 0;
     const std::string_view digits = json_.substr(at_, 4);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), code, 16);
-    if (digits.size() != 4 || error != std::errc() || end != digits.data() + 4) fail("expected four hex digits");
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), code, 16);
+    if (digits.size() != 4 || error != std::errc() || end != digits.data() + 4)
+      fail("expected four hex digits");
     at_ += 4;
     return code;
   }
@@ -171,16 +198,35 @@ class Parser {
     const char c = peek();
     ++at_;
     switch (c) {
-      case '"': out += '"'; return;
-      case '\\': out += '\\'; return;
-      case '/': out += '/'; return;
-      case 'b': out += '\b'; return;
-      case 'f': out += '\f'; return;
-      case 'n': out += '\n'; return;
-      case 'r': out += '\r'; return;
-      case 't': out += '\t'; return;
-      case 'u': break;
-      default: --at_; fail("expected an escape");
+      case '"':
+        out += '"';
+        return;
+      case '\\':
+        out += '\\';
+        return;
+      case '/':
+        out += '/';
+        return;
+      case 'b':
+        out += '\b';
+        return;
+      case 'f':
+        out += '\f';
+        return;
+      case 'n':
+        out += '\n';
+        return;
+      case 'r':
+        out += '\r';
+        return;
+      case 't':
+        out += '\t';
+        return;
+      case 'u':
+        break;
+      default:
+        --at_;
+        fail("expected an escape");
     }
     std::uint32_t code = parse_hex4();
     if (code >= 0xD800 && code < 0xDC00) {
@@ -213,7 +259,9 @@ class Parser {
 
   Json parse_number() {
     const std::size_t begin = at_;
-    while (at_ < json_.size() && std::string_view("+-0123456789.eE").find(json_[at_]) != std::string_view::npos) ++at_;
+    while (at_ < json_.size() &&
+           std::string_view("+-0123456789.eE").find(json_[at_]) != std::string_view::npos)
+      ++at_;
     const std::string_view digits = json_.substr(begin, at_ - begin);
     const char* end = digits.data() + digits.size();
     if (digits.find_first_of(".eE") == std::string_view::npos) {
@@ -234,7 +282,8 @@ class Parser {
   std::size_t at_ = 0;
 };
 
-constexpr std::array<const char*, 7> kKinds{"null", "a boolean", "an integer", "a number", "text", "an array", "an object"};
+constexpr std::array<const char*, 7> kKinds{"null", "a boolean", "an integer", "a number",
+                                            "text", "an array",  "an object"};
 
 [[noreturn]] void wrong_kind(const char* expected, std::size_t got) {
   throw DataError(text("JSON: expected ", expected, ", got ", kKinds.at(got)));
@@ -319,7 +368,8 @@ void Json::write(std::string& out, int indent) const {
     write_text(out, *string);
   } else if (const auto* values = std::get_if<Array>(&value_)) {
     bool is_plain = true;
-    for (const Json& value : *values) is_plain = is_plain && !value.is_array() && !value.is_object();
+    for (const Json& value : *values)
+      is_plain = is_plain && !value.is_array() && !value.is_object();
     const int inner = indent < 0 || is_plain ? -1 : indent + 1;
     out += '[';
     for (std::size_t i = 0; i < values->size(); ++i) {
@@ -358,6 +408,8 @@ std::string Json::pretty() const {
   return out + '\n';
 }
 
-Json Json::parse(std::string_view json, std::string_view what) { return Parser(json, what).parse(); }
+Json Json::parse(std::string_view json, std::string_view what) {
+  return Parser(json, what).parse();
+}
 
 }  // namespace coppice

@@ -1,7 +1,7 @@
 #pragma once
-// JSON values, for what Coppice writes (metrics, summaries, journal records, checkpoint headers) and reads back. Own code
-// because core stands on the standard library alone and checkpoints come from hostile places: the reader is bounded.
-// Plain values; any thread.
+// JSON values, for what Coppice writes (metrics, summaries, journal records, checkpoint headers)
+// and reads back. Own code because core stands on the standard library alone and checkpoints come
+// from hostile places: the reader is bounded. Plain values; any thread.
 
 #include <cstdint>      // for int64_t
 #include <string>       // for string
@@ -59,13 +59,14 @@ class Json {
   // Appends a member; this must be an object or null (which becomes one).
   void set(std::string key, Json value);
 
-  // One line, no spaces. Numbers in the shortest form that reads back equal; non-finite numbers become null.
+  // One line, no spaces. Numbers in the shortest form that reads back equal; non-finite numbers
+  // become null.
   std::string dump() const;
   // The same over several lines, two spaces a level; arrays of plain values stay on one line.
   std::string pretty() const;
 
-  // Throws DataError "what: offset n: ..." for anything that is not exactly one JSON value, for nesting deeper than 64,
-  // duplicate keys, integers beyond 64 bits and invalid escapes.
+  // Throws DataError "what: offset n: ..." for anything that is not exactly one JSON value, for
+  // nesting deeper than 64, duplicate keys, integers beyond 64 bits and invalid escapes.
   static Json parse(std::string_view json, std::string_view what);
 
   friend bool operator==(const Json&, const Json&) = default;

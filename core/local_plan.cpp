@@ -9,20 +9,25 @@
 namespace coppice {
 
 double schedule_factor(const ScheduleSpec& schedule, std::int64_t round, std::int64_t rounds) {
-  if (round < 1 || round > rounds) throw ConfigError(text("schedule: round ", round, " is outside 1..", rounds));
+  if (round < 1 || round > rounds)
+    throw ConfigError(text("schedule: round ", round, " is outside 1..", rounds));
   if (round <= schedule.warmup_rounds) {
     return static_cast<double>(round) / static_cast<double>(schedule.warmup_rounds + 1);
   }
   const std::int64_t since = round - 1 - schedule.warmup_rounds;
   switch (schedule.kind) {
-    case ScheduleKind::kConstant: return 1.0;
+    case ScheduleKind::kConstant:
+      return 1.0;
     case ScheduleKind::kCosine: {
-      const double t = static_cast<double>(since) / static_cast<double>(rounds - schedule.warmup_rounds);
-      return schedule.min_factor + (1.0 - schedule.min_factor) * (1.0 + std::cos(std::numbers::pi * t)) / 2.0;
+      const double t =
+          static_cast<double>(since) / static_cast<double>(rounds - schedule.warmup_rounds);
+      return schedule.min_factor +
+             (1.0 - schedule.min_factor) * (1.0 + std::cos(std::numbers::pi * t)) / 2.0;
     }
     case ScheduleKind::kStep:
       return std::pow(schedule.gamma, static_cast<double>(since / schedule.step_rounds));
-    case ScheduleKind::kExponential: return std::pow(schedule.gamma, static_cast<double>(since));
+    case ScheduleKind::kExponential:
+      return std::pow(schedule.gamma, static_cast<double>(since));
   }
   return 1.0;
 }

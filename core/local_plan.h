@@ -1,6 +1,7 @@
 #pragma once
-// What a strategy asks of a client's local step. A federated method that only changes how clients train is one
-// LocalPlan; executors interpret it, and one that cannot run a term says so before round 1.
+// What a strategy asks of a client's local step. A federated method that only changes how clients
+// train is one LocalPlan; executors interpret it, and one that cannot run a term says so before
+// round 1.
 
 #include <cstdint>  // for int64_t
 #include <string>   // for string
@@ -12,22 +13,23 @@ enum class OptimizerKind { kSgd, kAdamW };
 
 struct OptimizerSpec {
   OptimizerKind kind = OptimizerKind::kSgd;
-  double lr = 0.01;            // before the schedule's factor
-  double momentum = 0.0;       // sgd: v <- momentum * v + g; w <- w - lr * v (PyTorch's form)
-  double weight_decay = 0.0;   // sgd: added to the gradient; adamw: decoupled (Loshchilov & Hutter 2019)
-  double beta1 = 0.9;          // adamw
-  double beta2 = 0.999;        // adamw
-  double epsilon = 1e-8;       // adamw
+  double lr = 0.01;       // before the schedule's factor
+  double momentum = 0.0;  // sgd: v <- momentum * v + g; w <- w - lr * v (PyTorch's form)
+  double weight_decay =
+      0.0;                // sgd: added to the gradient; adamw: decoupled (Loshchilov & Hutter 2019)
+  double beta1 = 0.9;     // adamw
+  double beta2 = 0.999;   // adamw
+  double epsilon = 1e-8;  // adamw
 
   friend bool operator==(const OptimizerSpec&, const OptimizerSpec&) = default;
 };
 
 enum class ScheduleKind { kConstant, kCosine, kStep, kExponential };
 
-// Learning-rate factor of round r = 1..rounds. During the first `warmup_rounds` it is r / (warmup_rounds + 1); then with
-// t = (r - 1 - warmup) / (rounds - warmup):
-//   cosine: min_factor + (1 - min_factor) * (1 + cos(pi t)) / 2; step: gamma ^ floor((r - 1 - warmup) / step_rounds);
-//   exponential: gamma ^ (r - 1 - warmup); constant: 1.
+// Learning-rate factor of round r = 1..rounds. During the first `warmup_rounds` it is r /
+// (warmup_rounds + 1); then with t = (r - 1 - warmup) / (rounds - warmup):
+//   cosine: min_factor + (1 - min_factor) * (1 + cos(pi t)) / 2; step: gamma ^ floor((r - 1 -
+//   warmup) / step_rounds); exponential: gamma ^ (r - 1 - warmup); constant: 1.
 struct ScheduleSpec {
   ScheduleKind kind = ScheduleKind::kConstant;
   std::int64_t warmup_rounds = 0;
@@ -56,13 +58,15 @@ struct LossTerm {
 enum class MaskRule { kNone, kKeepZero };  // kKeepZero: masked weights are zero after every step
 
 struct LocalPlan {
-  OptimizerSpec optimizer;              // lr already multiplied by the schedule's factor
-  std::int64_t epochs = 1;              // passes over the client's data; 0 when `steps` says how long
+  OptimizerSpec optimizer;  // lr already multiplied by the schedule's factor
+  std::int64_t epochs = 1;  // passes over the client's data; 0 when `steps` says how long
   std::int64_t steps = 0;
   std::int64_t batch_size = 64;
-  double clip_norm = 0.0;               // L2 norm of a step's whole gradient, prox and correction included; 0: off
-  double prox_mu = 0.0;                 // adds (mu/2) ||w - w_global||^2 to the loss (Li et al. 2020)
-  std::string linear_correction;        // empty, or the named buffer added to every gradient (SCAFFOLD's c - c_k)
+  double clip_norm =
+      0.0;               // L2 norm of a step's whole gradient, prox and correction included; 0: off
+  double prox_mu = 0.0;  // adds (mu/2) ||w - w_global||^2 to the loss (Li et al. 2020)
+  std::string linear_correction;  // empty, or the named buffer added to every gradient (SCAFFOLD's
+                                  // c - c_k)
   std::vector<LossTerm> loss_terms = {LossTerm{}};
   MaskRule mask_rule = MaskRule::kNone;
   std::vector<std::string> keep_state;  // names of per-client state that outlives the round

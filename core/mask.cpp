@@ -19,7 +19,8 @@ std::uint64_t bits_past(std::int64_t size) {
 
 }  // namespace
 
-Mask::Mask(std::int64_t size, bool keep) : size_(size), words_(words_for(size), keep ? ~std::uint64_t{0} : 0) {
+Mask::Mask(std::int64_t size, bool keep)
+    : size_(size), words_(words_for(size), keep ? ~std::uint64_t{0} : 0) {
   if (!words_.empty()) words_.back() &= ~bits_past(size);
 }
 
@@ -36,7 +37,8 @@ std::int64_t Mask::kept() const {
 }
 
 double Mask::density(std::int64_t original_size) const {
-  return original_size == 0 ? 0.0 : static_cast<double>(kept()) / static_cast<double>(original_size);
+  return original_size == 0 ? 0.0
+                            : static_cast<double>(kept()) / static_cast<double>(original_size);
 }
 
 void Mask::apply(std::span<float> values) const {
@@ -49,7 +51,8 @@ void Mask::apply(std::span<float> values) const {
 }
 
 Mask Mask::from_words(std::int64_t size, std::vector<std::uint64_t> words) {
-  if (size < 0 || words.size() != words_for(size) || (!words.empty() && (words.back() & bits_past(size)) != 0)) {
+  if (size < 0 || words.size() != words_for(size) ||
+      (!words.empty() && (words.back() & bits_past(size)) != 0)) {
     throw DataError(text("mask: ", words.size(), " words do not hold exactly ", size, " bits"));
   }
   Mask mask;
@@ -62,7 +65,8 @@ BlockView::BlockView(std::int64_t offset, std::int64_t outputs, std::int64_t inn
     : offset_(offset), outputs_(outputs), inner_(inner) {}
 
 template <typename Visit>
-void BlockView::visit(std::int64_t block_row, std::int64_t block_column, Visit&& visit_index) const {
+void BlockView::visit(std::int64_t block_row, std::int64_t block_column,
+                      Visit&& visit_index) const {
   const std::int64_t row_end = std::min(outputs_, (block_row + 1) * kBlock);
   const std::int64_t column_end = std::min(inner_, (block_column + 1) * kBlock);
   for (std::int64_t row = block_row * kBlock; row < row_end; ++row) {
@@ -72,11 +76,13 @@ void BlockView::visit(std::int64_t block_row, std::int64_t block_column, Visit&&
   }
 }
 
-void BlockView::set(Mask& mask, std::int64_t block_row, std::int64_t block_column, bool keep) const {
+void BlockView::set(Mask& mask, std::int64_t block_row, std::int64_t block_column,
+                    bool keep) const {
   visit(block_row, block_column, [&](std::int64_t index) { mask.set(index, keep); });
 }
 
-bool BlockView::keeps_any(const Mask& mask, std::int64_t block_row, std::int64_t block_column) const {
+bool BlockView::keeps_any(const Mask& mask, std::int64_t block_row,
+                          std::int64_t block_column) const {
   bool any = false;
   visit(block_row, block_column, [&](std::int64_t index) { any = any || mask.keeps(index); });
   return any;
@@ -85,7 +91,8 @@ bool BlockView::keeps_any(const Mask& mask, std::int64_t block_row, std::int64_t
 std::int64_t BlockView::kept_blocks(const Mask& mask) const {
   std::int64_t count = 0;
   for (std::int64_t row = 0; row < block_rows(); ++row) {
-    for (std::int64_t column = 0; column < block_columns(); ++column) count += keeps_any(mask, row, column) ? 1 : 0;
+    for (std::int64_t column = 0; column < block_columns(); ++column)
+      count += keeps_any(mask, row, column) ? 1 : 0;
   }
   return count;
 }

@@ -1,6 +1,7 @@
 #pragma once
-// Which elements of an arena are kept: one bit an element, in the arena's layout. A kept element may have any value; a
-// masked one is zero. Density = kept / elements of the *original* model. Plain value; not thread-safe.
+// Which elements of an arena are kept: one bit an element, in the arena's layout. A kept element
+// may have any value; a masked one is zero. Density = kept / elements of the *original* model.
+// Plain value; not thread-safe.
 
 #include <cstdint>  // for int64_t
 #include <span>     // for span
@@ -15,7 +16,9 @@ class Mask {
 
   std::int64_t size() const { return size_; }
   bool keeps(std::int64_t index) const {
-    return ((words_[static_cast<std::size_t>(index) / 64] >> (static_cast<std::uint64_t>(index) % 64)) & 1U) != 0;
+    return ((words_[static_cast<std::size_t>(index) / 64] >>
+             (static_cast<std::uint64_t>(index) % 64)) &
+            1U) != 0;
   }
   void set(std::int64_t index, bool keep);
 
@@ -38,8 +41,9 @@ class Mask {
   std::vector<std::uint64_t> words_;
 };
 
-// A weight matrix in blocks of 4 outputs x 4 consecutive elements of its flattened inner axis, zero-padded at the edges:
-// the unit of block sparsity. `outputs` x `inner` elements from `offset` of the arena.
+// A weight matrix in blocks of 4 outputs x 4 consecutive elements of its flattened inner axis,
+// zero-padded at the edges: the unit of block sparsity. `outputs` x `inner` elements from `offset`
+// of the arena.
 class BlockView {
  public:
   static constexpr std::int64_t kBlock = 4;

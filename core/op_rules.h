@@ -1,6 +1,7 @@
 #pragma once
-// What an operation means to the passes of core: shapes and parameters, multiply-accumulates, channel coupling, and what
-// becomes of its attributes when channels go. One OpRules a line of ops.def, defined in core/ops/. Pure functions.
+// What an operation means to the passes of core: shapes and parameters, multiply-accumulates,
+// channel coupling, and what becomes of its attributes when channels go. One OpRules a line of
+// ops.def, defined in core/ops/. Pure functions.
 
 #include <span>    // for span
 #include <string>  // for string
@@ -27,7 +28,9 @@ template <typename... Parts>
 }
 
 // The channel axis: 0 of an image {C, H, W}, the last of a sequence or vector.
-inline std::size_t channel_axis(const Shape& shape) { return shape.size() == 3 ? 0 : shape.size() - 1; }
+inline std::size_t channel_axis(const Shape& shape) {
+  return shape.size() == 3 ? 0 : shape.size() - 1;
+}
 inline std::int64_t channel_count(const Shape& shape) { return shape.at(channel_axis(shape)); }
 
 // Channel labels are numbered by the coupling pass; equal roots are removed together.
@@ -39,11 +42,11 @@ class CouplingPass {
   virtual const Node& node() const = 0;
   virtual const Shape& input_shape(std::size_t input) const = 0;
   virtual const Labels& input(std::size_t input) const = 0;
-  virtual Labels fresh(std::int64_t count) = 0;            // one new family of labels
-  virtual void unite(int a, int b) = 0;                    // removed together from now on
-  virtual void freeze(const Labels& labels) = 0;           // never removed
-  // The indices along `axis` of the node's `ordinal`-th parameter belong to `labels`. `is_produced`: the axis counts
-  // the node's own channels (filters), not the ones it reads.
+  virtual Labels fresh(std::int64_t count) = 0;   // one new family of labels
+  virtual void unite(int a, int b) = 0;           // removed together from now on
+  virtual void freeze(const Labels& labels) = 0;  // never removed
+  // The indices along `axis` of the node's `ordinal`-th parameter belong to `labels`.
+  // `is_produced`: the axis counts the node's own channels (filters), not the ones it reads.
   virtual void mark(std::size_t ordinal, std::size_t axis, Labels labels, bool is_produced) = 0;
 };
 
@@ -84,8 +87,8 @@ void need_positive(const NodeView& node, const char* attribute, std::int64_t val
 ParameterSpec kaiming(std::string name, Shape shape, std::int64_t fan_in);
 ParameterSpec constant(std::string name, Shape shape, bool is_one, bool is_trainable = true);
 
-Labels repeat_blocks(const Labels& labels, std::int64_t times);   // a b -> a b a b
-Labels repeat_each(const Labels& labels, std::int64_t times);     // a b -> a a b b
+Labels repeat_blocks(const Labels& labels, std::int64_t times);  // a b -> a b a b
+Labels repeat_each(const Labels& labels, std::int64_t times);    // a b -> a a b b
 
 #define COPPICE_OP(name, coupling, onnx, runtime) extern const OpRules name##_rules;
 #include "core/ops.def"

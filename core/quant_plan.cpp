@@ -2,7 +2,8 @@
 
 namespace coppice {
 
-double mean_bits(const QuantPlan& plan, const std::vector<std::int64_t>& sizes, std::int64_t total) {
+double mean_bits(const QuantPlan& plan, const std::vector<std::int64_t>& sizes,
+                 std::int64_t total) {
   if (total == 0) return 0.0;
   double bits = 0.0;
   std::int64_t named = 0;

@@ -18,14 +18,17 @@ std::uint64_t mix(std::uint64_t x) {
 
 }  // namespace
 
-std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                        std::array<std::uint32_t, 2> key) {
   constexpr std::uint64_t kMultiplier0 = 0xD2511F53U;
   constexpr std::uint64_t kMultiplier1 = 0xCD9E8D57U;
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t product0 = kMultiplier0 * counter[0];
     const std::uint64_t product1 = kMultiplier1 * counter[2];
-    counter = {static_cast<std::uint32_t>(product1 >> 32U) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(product1),
-               static_cast<std::uint32_t>(product0 >> 32U) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(product0)};
+    counter = {static_cast<std::uint32_t>(product1 >> 32U) ^ counter[1] ^ key[0],
+               static_cast<std::uint32_t>(product1),
+               static_cast<std::uint32_t>(product0 >> 32U) ^ counter[3] ^ key[1],
+               static_cast<std::uint32_t>(product0)};
     key[0] += 0x9E3779B9U;
     key[1] += 0xBB67AE85U;
   }
@@ -40,8 +43,8 @@ RandomStream::RandomStream(RandomKey key) {
 
 std::uint32_t RandomStream::next_u32() {
   if (used_ == 4) {
-    block_ = philox4x32({static_cast<std::uint32_t>(block_index_), static_cast<std::uint32_t>(block_index_ >> 32U),
-                         stream_[0], stream_[1]},
+    block_ = philox4x32({static_cast<std::uint32_t>(block_index_),
+                         static_cast<std::uint32_t>(block_index_ >> 32U), stream_[0], stream_[1]},
                         key_);
     ++block_index_;
     used_ = 0;
@@ -56,7 +59,9 @@ std::uint64_t RandomStream::next_u64() {
 
 float RandomStream::next_uniform() { return static_cast<float>(next_u32() >> 8U) * 0x1p-24F; }
 
-double RandomStream::next_uniform_double() { return static_cast<double>(next_u64() >> 11U) * 0x1p-53; }
+double RandomStream::next_uniform_double() {
+  return static_cast<double>(next_u64() >> 11U) * 0x1p-53;
+}
 
 double RandomStream::next_normal() {
   const double radius = std::sqrt(-2.0 * std::log(1.0 - next_uniform_double()));
@@ -74,7 +79,8 @@ double RandomStream::next_gamma(double shape) {
     const double x = next_normal();
     const double v = std::pow(1.0 + c * x, 3.0);
     if (v <= 0.0) continue;
-    if (std::log(1.0 - next_uniform_double()) < 0.5 * x * x + d - d * v + d * std::log(v)) return d * v;
+    if (std::log(1.0 - next_uniform_double()) < 0.5 * x * x + d - d * v + d * std::log(v))
+      return d * v;
   }
 }
 
@@ -92,7 +98,8 @@ void RandomStream::seek(std::uint64_t word) {
 }
 
 void shuffle(std::span<std::int64_t> values, RandomStream& stream) {
-  for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[stream.next_below(i)]);
+  for (std::size_t i = values.size(); i > 1; --i)
+    std::swap(values[i - 1], values[stream.next_below(i)]);
 }
 
 std::vector<std::int64_t> random_permutation(std::int64_t n, RandomStream& stream) {

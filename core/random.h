@@ -1,9 +1,11 @@
 #pragma once
-// Random numbers as a function of (seed, purpose, client, task): nothing in Coppice draws from a shared generator, so
-// a result never depends on which rank computed it, in which order, or whether the run was resumed.
+// Random numbers as a function of (seed, purpose, client, task): nothing in Coppice draws from a
+// shared generator, so a result never depends on which rank computed it, in which order, or whether
+// the run was resumed.
 //
-// The generator is Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a bijection of
-// a 128-bit counter under a 64-bit key. Pure values; copies are independent; any thread may use its own copy.
+// The generator is Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2,
+// 3"): a bijection of a 128-bit counter under a 64-bit key. Pure values; copies are independent;
+// any thread may use its own copy.
 
 #include <array>    // for array
 #include <cstdint>  // for uint32_t
@@ -13,19 +15,20 @@
 namespace coppice {
 
 // Philox4x32-10 of one counter block under one key.
-std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
+std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                        std::array<std::uint32_t, 2> key);
 
 // What a stream of random numbers is for. Values are part of every stored result: append only.
 enum class Purpose : std::uint32_t {
-  kInitialWeights = 1,    // client: parameter index
-  kPartition = 2,         // client: class or attempt
-  kBatchOrder = 3,        // task: round and epoch
-  kDropout = 4,           // task: round; element: step, node, index
-  kRounding = 5,          // stochastic rounding of codecs; task: round
-  kCohort = 6,            // task: round
-  kValidationSplit = 7,   // client
-  kTestSplit = 8,         // of data sets without an official one; the seed is fixed
-  kGenerated = 9,         // generated data in tests and benches
+  kInitialWeights = 1,   // client: parameter index
+  kPartition = 2,        // client: class or attempt
+  kBatchOrder = 3,       // task: round and epoch
+  kDropout = 4,          // task: round; element: step, node, index
+  kRounding = 5,         // stochastic rounding of codecs; task: round
+  kCohort = 6,           // task: round
+  kValidationSplit = 7,  // client
+  kTestSplit = 8,        // of data sets without an official one; the seed is fixed
+  kGenerated = 9,        // generated data in tests and benches
 };
 
 // Identifies a stream. `client` is -1 for the coordinator, `task` is usually the round.
@@ -43,9 +46,9 @@ class RandomStream {
 
   std::uint32_t next_u32();
   std::uint64_t next_u64();
-  float next_uniform();          // [0, 1), 24 bits
-  double next_uniform_double();  // [0, 1), 53 bits
-  double next_normal();          // standard normal, Box-Muller, two uniforms a value
+  float next_uniform();             // [0, 1), 24 bits
+  double next_uniform_double();     // [0, 1), 53 bits
+  double next_normal();             // standard normal, Box-Muller, two uniforms a value
   double next_gamma(double shape);  // Marsaglia & Tsang 2000, scale 1; shape > 0
 
   // Uniform in [0, bound), without modulo bias. bound >= 1.

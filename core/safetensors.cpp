@@ -11,7 +11,8 @@
 namespace coppice {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "files are little-endian and are mapped as they are");
+static_assert(std::endian::native == std::endian::little,
+              "files are little-endian and are mapped as they are");
 
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeaderBytes = std::uint64_t{64} << 20U;
@@ -40,24 +41,29 @@ std::int64_t tensor_bytes(const Shape& shape, std::int64_t item_bytes, std::int6
   return total;
 }
 
-TensorBytes read_entry(const std::string& name, const Json& entry, std::span<const std::uint8_t> data,
-                       std::string_view what, std::int64_t& begin) {
+TensorBytes read_entry(const std::string& name, const Json& entry,
+                       std::span<const std::uint8_t> data, std::string_view what,
+                       std::int64_t& begin) {
   TensorBytes tensor{name, entry.at("dtype").as_text(), entry.at("shape").as_integers(), {}};
   const std::vector<std::int64_t> offsets = entry.at("data_offsets").as_integers();
   const std::int64_t item = dtype_bytes(tensor.dtype);
   const std::string shown = name.substr(0, 64);
-  if (item == 0) fail(what, "tensor '" + shown + "' has unknown dtype '" + tensor.dtype.substr(0, 16) + "'");
+  if (item == 0)
+    fail(what, "tensor '" + shown + "' has unknown dtype '" + tensor.dtype.substr(0, 16) + "'");
   const auto limit = static_cast<std::int64_t>(data.size());
   if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] < offsets[0] || offsets[1] > limit) {
-    fail(what, text("offsets of tensor '", shown, "' are not inside the ", limit, " bytes of data"));
+    fail(what,
+         text("offsets of tensor '", shown, "' are not inside the ", limit, " bytes of data"));
   }
-  const std::int64_t expected = tensor.shape.size() > 8 ? -1 : tensor_bytes(tensor.shape, item, limit);
+  const std::int64_t expected =
+      tensor.shape.size() > 8 ? -1 : tensor_bytes(tensor.shape, item, limit);
   if (expected != offsets[1] - offsets[0]) {
-    fail(what, text("tensor '", shown, "' of shape ", shape_text(tensor.shape).substr(0, 64), " needs another size than ",
-                    offsets[1] - offsets[0], " bytes"));
+    fail(what, text("tensor '", shown, "' of shape ", shape_text(tensor.shape).substr(0, 64),
+                    " needs another size than ", offsets[1] - offsets[0], " bytes"));
   }
   begin = offsets[0];
-  tensor.bytes = data.subspan(static_cast<std::size_t>(offsets[0]), static_cast<std::size_t>(expected));
+  tensor.bytes =
+      data.subspan(static_cast<std::size_t>(offsets[0]), static_cast<std::size_t>(expected));
   return tensor;
 }
 
@@ -78,7 +84,8 @@ std::vector<std::uint8_t> write_safetensors(const TensorFile& file) {
   std::int64_t offset = 0;
   for (const TensorBytes& tensor : file.tensors) {
     const auto size = static_cast<std::int64_t>(tensor.bytes.size());
-    if (tensor_bytes(tensor.shape, dtype_bytes(tensor.dtype), INT64_MAX) != size || header.find(tensor.name) != nullptr) {
+    if (tensor_bytes(tensor.shape, dtype_bytes(tensor.dtype), INT64_MAX) != size ||
+        header.find(tensor.name) != nullptr) {
       throw Error("safetensors: tensor '" + tensor.name + "' is there twice or has the wrong size");
     }
     Json entry;
@@ -104,7 +111,8 @@ std::vector<std::uint8_t> write_safetensors(const TensorFile& file) {
 }
 
 TensorFile read_safetensors(std::span<const std::uint8_t> bytes, std::string_view what) {
-  if (bytes.size() < kLengthBytes) fail(what, text("expected at least 8 bytes, got ", bytes.size()));
+  if (bytes.size() < kLengthBytes)
+    fail(what, text("expected at least 8 bytes, got ", bytes.size()));
   std::uint64_t length = 0;
   std::memcpy(&length, bytes.data(), kLengthBytes);
   if (length > kMaxHeaderBytes || length > bytes.size() - kLengthBytes) {
@@ -112,7 +120,8 @@ TensorFile read_safetensors(std::span<const std::uint8_t> bytes, std::string_vie
   }
   const std::string_view json(reinterpret_cast<const char*>(bytes.data()) + kLengthBytes,
                               static_cast<std::size_t>(length));
-  const std::span<const std::uint8_t> data = bytes.subspan(kLengthBytes + static_cast<std::size_t>(length));
+  const std::span<const std::uint8_t> data =
+      bytes.subspan(kLengthBytes + static_cast<std::size_t>(length));
   TensorFile file;
   std::vector<std::pair<std::int64_t, TensorBytes>> ordered;
   const Json header = Json::parse(json, what);
@@ -131,7 +140,8 @@ TensorFile read_safetensors(std::span<const std::uint8_t> bytes, std::string_vie
   });
   std::int64_t end = 0;
   for (auto& [begin, tensor] : ordered) {
-    if (begin != end) fail(what, text("a hole or overlap before tensor '", tensor.name.substr(0, 64), "'"));
+    if (begin != end)
+      fail(what, text("a hole or overlap before tensor '", tensor.name.substr(0, 64), "'"));
     end = begin + static_cast<std::int64_t>(tensor.bytes.size());
     file.tensors.push_back(std::move(tensor));
   }

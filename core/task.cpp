@@ -4,10 +4,14 @@ namespace coppice {
 
 const char* reason_text(RefusalReason reason) {
   switch (reason) {
-    case RefusalReason::kNone: return "none";
-    case RefusalReason::kNotFinite: return "not_finite";
-    case RefusalReason::kOutOfRange: return "out_of_range";
-    case RefusalReason::kNormAboveBound: return "norm_above_bound";
+    case RefusalReason::kNone:
+      return "none";
+    case RefusalReason::kNotFinite:
+      return "not_finite";
+    case RefusalReason::kOutOfRange:
+      return "out_of_range";
+    case RefusalReason::kNormAboveBound:
+      return "norm_above_bound";
   }
   return "unknown";
 }

@@ -1,6 +1,6 @@
 #pragma once
-// What travels between the coordinator and those who train: the task of a round, and a rank's report about it. They meet
-// here and nowhere else. Plain values.
+// What travels between the coordinator and those who train: the task of a round, and a rank's
+// report about it. They meet here and nowhere else. Plain values.
 
 #include <cstdint>   // for int64_t
 #include <map>       // for map
@@ -14,10 +14,13 @@
 namespace coppice {
 
 // Names of the buffers that clients' answers are summed in.
-inline constexpr const char* kUpdateSum = "update";   // decoded local - global parameters, times the client's weight
-inline constexpr const char* kBallotSum = "ballots";  // 1 for each unit that the client would keep, times its weight
+inline constexpr const char* kUpdateSum =
+    "update";  // decoded local - global parameters, times the client's weight
+inline constexpr const char* kBallotSum =
+    "ballots";  // 1 for each unit that the client would keep, times its weight
 
-// Asks every client which units to keep. Units and groups are those of couple(graph) for the task's graph.
+// Asks every client which units to keep. Units and groups are those of couple(graph) for the task's
+// graph.
 struct BallotRequest {
   std::string pruner;                     // a line of pruners.def
   std::vector<std::int64_t> keep_counts;  // one a group: how many units it shall keep
@@ -34,9 +37,9 @@ struct ClientTask {
   std::int64_t mask_epoch = 0;     // shrinks before it
   LocalPlan plan;
   GridSpec update_grid;
-  std::int64_t max_weight = 1;     // no sum of this round can have a larger total weight
+  std::int64_t max_weight = 1;  // no sum of this round can have a larger total weight
   std::string codec = "dense";
-  double norm_bound = 0.0;         // an update with a larger L2 norm is refused; 0: off
+  double norm_bound = 0.0;  // an update with a larger L2 norm is refused; 0: off
   std::optional<BallotRequest> ballot;
   std::vector<std::int64_t> cohort;  // client ids, ascending
 
@@ -44,24 +47,29 @@ struct ClientTask {
 };
 
 enum class ClientStatus : std::uint8_t { kAccepted = 0, kRefused = 1, kMissing = 2 };
-enum class RefusalReason : std::uint8_t { kNone = 0, kNotFinite = 1, kOutOfRange = 2, kNormAboveBound = 3 };
+enum class RefusalReason : std::uint8_t {
+  kNone = 0,
+  kNotFinite = 1,
+  kOutOfRange = 2,
+  kNormAboveBound = 3
+};
 
 const char* reason_text(RefusalReason reason);
 
 // One fixed row a client: what the coordinator learns about it beside the sums.
 struct ClientRow {
   std::int64_t client = 0;
-  std::int64_t weight = 0;       // training samples
+  std::int64_t weight = 0;  // training samples
   ClientStatus status = ClientStatus::kMissing;
   RefusalReason reason = RefusalReason::kNone;
-  double loss = 0.0;             // mean over the local training
+  double loss = 0.0;  // mean over the local training
   std::int64_t correct = 0;
   std::int64_t labels = 0;
-  std::int64_t samples = 0;      // passed through training
-  double update_norm = 0.0;      // L2, before encoding
-  double seconds = 0.0;          // measured; influences nothing but the placement of clients
-  std::int64_t bytes_up = 0;     // encoded
-  std::int64_t bytes_down = 0;   // encoded
+  std::int64_t samples = 0;     // passed through training
+  double update_norm = 0.0;     // L2, before encoding
+  double seconds = 0.0;         // measured; influences nothing but the placement of clients
+  std::int64_t bytes_up = 0;    // encoded
+  std::int64_t bytes_down = 0;  // encoded
 };
 
 // Sums are kept apart by what they are relative to.
@@ -83,7 +91,8 @@ struct RankReport {
   void merge(const RankReport& other);
 };
 
-// The empty sums that `task` asks for, for a model of `parameters` values and `units` coupling units.
+// The empty sums that `task` asks for, for a model of `parameters` values and `units` coupling
+// units.
 NamedSums empty_sums(const ClientTask& task, std::int64_t parameters, std::int64_t units);
 
 }  // namespace coppice

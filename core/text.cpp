@@ -49,11 +49,12 @@ std::string_view nearest_name(std::string_view name, std::span<const std::string
   });
 }
 
-std::string unknown_name(std::string_view what, std::string_view name, std::span<const std::string_view> known) {
+std::string unknown_name(std::string_view what, std::string_view name,
+                         std::span<const std::string_view> known) {
   // A name taken from hostile bytes may be long: quote its beginning only.
   const std::string_view shown = name.substr(0, 64);
-  return text("unknown ", what, " '", shown, "'; did you mean '", nearest_name(shown, known), "'? known: ",
-              join(known));
+  return text("unknown ", what, " '", shown, "'; did you mean '", nearest_name(shown, known),
+              "'? known: ", join(known));
 }
 
 std::string human_bytes(double bytes) {
@@ -64,7 +65,11 @@ std::string human_bytes(double bytes) {
     ++unit;
   }
   std::ostringstream out;
-  out << std::fixed << std::setprecision(unit == 0 ? 0 : bytes < 10 ? 2 : 1) << bytes << ' ' << kUnits[unit];
+  out << std::fixed
+      << std::setprecision(unit == 0    ? 0
+                           : bytes < 10 ? 2
+                                        : 1)
+      << bytes << ' ' << kUnits[unit];
   return std::move(out).str();
 }
 

@@ -27,7 +27,8 @@ std::string join(std::span<const std::int64_t> parts, std::string_view separator
 std::string_view nearest_name(std::string_view name, std::span<const std::string_view> known);
 
 // "unknown strategy 'fedporx'; did you mean 'fedprox'? known: fedavg, fedprox"
-std::string unknown_name(std::string_view what, std::string_view name, std::span<const std::string_view> known);
+std::string unknown_name(std::string_view what, std::string_view name,
+                         std::span<const std::string_view> known);
 
 // "177.7 kB", "1.24 MB": decimal multiples, as data sheets count.
 std::string human_bytes(double bytes);

@@ -14,8 +14,6 @@
 #include "core/error.h"
 #include "core/text.h"
 
-extern char** environ;
-
 namespace coppice {
 namespace {
 
@@ -56,6 +54,7 @@ class SpawnActions {
 
 pid_t spawn(const std::vector<std::string>& arguments, int out) {
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   std::vector<std::string> copies = arguments;  // argv is not const by an old convention
   for (std::string& argument : copies) argv.push_back(argument.data());
   argv.push_back(nullptr);

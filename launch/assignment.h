@@ -7,9 +7,10 @@
 
 namespace coppice {
 
-// Longest processing time first (Graham 1969): clients in descending cost, each to the rank with the least so far; ties go
-// to the lower client and the lower rank. `costs[i]` is the expected cost of `cohort[i]`. One list a rank.
-std::vector<std::vector<std::int64_t>> assign_clients(std::span<const std::int64_t> cohort, std::span<const double> costs,
-                                                      int ranks);
+// Longest processing time first (Graham 1969): clients in descending cost, each to the rank with
+// the least so far; ties go to the lower client and the lower rank. `costs[i]` is the expected cost
+// of `cohort[i]`. One list a rank.
+std::vector<std::vector<std::int64_t>> assign_clients(std::span<const std::int64_t> cohort,
+                                                      std::span<const double> costs, int ranks);
 
 }  // namespace coppice

@@ -11,9 +11,9 @@ enum class StepKind : std::uint8_t { kTrain = 1, kEvaluate = 2, kStop = 3 };
 
 struct StepCommand {
   StepKind kind = StepKind::kStop;
-  int exit_code = 0;                                      // kStop
-  std::vector<std::uint8_t> task_frame = {};              // kTrain
-  std::vector<std::uint8_t> model_frame = {};             // kTrain, kEvaluate
+  int exit_code = 0;                                        // kStop
+  std::vector<std::uint8_t> task_frame = {};                // kTrain
+  std::vector<std::uint8_t> model_frame = {};               // kTrain, kEvaluate
   std::vector<std::vector<std::int64_t>> assignments = {};  // kTrain: clients a rank
 };
 

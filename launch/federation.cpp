@@ -20,12 +20,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 constexpr int kRoot = 0;
 constexpr std::string_view kVersion = "0.1.0";
 
-// The part of a run that every rank does: train its clients, evaluate its share, and meet in one reduce.
+// The part of a run that every rank does: train its clients, evaluate its share, and meet in one
+// reduce.
 class Worker {
  public:
   Worker(Communicator& communicator, const ExperimentConfig& config, const World& world)
@@ -45,7 +48,8 @@ class Worker {
     const ClientTask task = decode_task(command.task_frame);
     const ModelMessage model = decode_model(command.model_frame);
     clients_.set_graph(Graph::from_json(model.graph_json));
-    const auto bytes_down = static_cast<std::int64_t>(command.task_frame.size() + command.model_frame.size());
+    const auto bytes_down =
+        static_cast<std::int64_t>(command.task_frame.size() + command.model_frame.size());
     const auto& mine = command.assignments.at(static_cast<std::size_t>(communicator_.rank()));
     RankReport report = clients_.train(task, model.parameters, mine, bytes_down);
     failpoint("after_train");
@@ -132,20 +136,21 @@ auto in_step(Step&& step) {
 // Rank 0 beside its worker: drives the round machine, carries its events, obeys its actions.
 class Leader {
  public:
-  Leader(Communicator& communicator, const ExperimentConfig& config, const RunOptions& options, const World& world,
-         Worker& worker, RunObserver* observer)
+  Leader(Communicator& communicator, const ExperimentConfig& config, const RunOptions& options,
+         const World& world, Worker& worker, RunObserver* observer)
       : communicator_(communicator),
         config_(config),
         world_(world),
         worker_(worker),
         observer_(observer),
         identity_(identity(config, world, worker)),
-        machine_(config, world.client_weights(), {.graph = world.graph, .parameters = world.parameters, .strategy_state = {}}),
-        session_({options.out, options.is_resumed, resolved_yaml(config), identity_}, machine_) {
-  }
+        machine_(config, world.client_weights(),
+                 {.graph = world.graph, .parameters = world.parameters, .strategy_state = {}}),
+        session_({options.out, options.is_resumed, resolved_yaml(config), identity_}, machine_) {}
 
   Json run() {
-    if (observer_ != nullptr) observer_->started(world_, config_, communicator_.size(), session_.resumed_rounds());
+    if (observer_ != nullptr)
+      observer_->started(world_, config_, communicator_.size(), session_.resumed_rounds());
     std::optional<Action> action = machine_.begin({kRoot});
     while (!std::holds_alternative<Finish>(*action)) {
       if (const auto* send_task = std::get_if<SendTask>(&*action)) {
@@ -169,15 +174,18 @@ class Leader {
             .libraries = executor_library_version()};
   }
 
-  // Samples times measured seconds a sample; a client that was not trained yet is taken as the mean of the others.
+  // Samples times measured seconds a sample; a client that was not trained yet is taken as the mean
+  // of the others.
   std::vector<double> expected_costs(std::span<const std::int64_t> cohort) const {
     double mean = 0.0;
     for (const auto& [client, seconds] : seconds_per_sample_) mean += seconds;
-    mean = seconds_per_sample_.empty() ? 1.0 : mean / static_cast<double>(seconds_per_sample_.size());
+    mean =
+        seconds_per_sample_.empty() ? 1.0 : mean / static_cast<double>(seconds_per_sample_.size());
     std::vector<double> costs;
     for (const std::int64_t client : cohort) {
       const auto known = seconds_per_sample_.find(client);
-      const auto samples = static_cast<double>(world_.partition.clients[static_cast<std::size_t>(client)].train.size());
+      const auto samples = static_cast<double>(
+          world_.partition.clients[static_cast<std::size_t>(client)].train.size());
       costs.push_back(samples * (known == seconds_per_sample_.end() ? mean : known->second));
     }
     return costs;
@@ -191,13 +199,15 @@ class Leader {
     failpoint("after_plan");
     if (observer_ != nullptr) observer_->round_started(task, config_.train.rounds);
     const std::string refusal = worker_.executor().refusal(task.plan);
-    if (!refusal.empty()) throw ConfigError(text("executor ", worker_.executor().name(), ": ", refusal));
+    if (!refusal.empty())
+      throw ConfigError(text("executor ", worker_.executor().name(), ": ", refusal));
     step_began_ = Clock::now();
     StepCommand command;
     command.kind = StepKind::kTrain;
     command.task_frame = encode_task(task);
     command.model_frame = model_frame();
-    command.assignments = assign_clients(task.cohort, expected_costs(task.cohort), communicator_.size());
+    command.assignments =
+        assign_clients(task.cohort, expected_costs(task.cohort), communicator_.size());
     return in_step([&] {
       send(communicator_, command);
       failpoint("after_broadcast");
@@ -226,7 +236,8 @@ class Leader {
   std::optional<Action> commit(const RoundRecord& record) {
     session_.commit(record, seconds_, machine_.state());
     for (const ClientRow& row : record.rows) {
-      if (row.weight > 0) seconds_per_sample_[row.client] = row.seconds / static_cast<double>(row.weight);
+      if (row.weight > 0)
+        seconds_per_sample_[row.client] = row.seconds / static_cast<double>(row.weight);
     }
     const auto left = static_cast<std::int64_t>(machine_.plans().size()) - record.position - 1;
     if (observer_ != nullptr) observer_->round_finished(record, session_.metrics().back(), left);
@@ -255,7 +266,8 @@ class Leader {
   RunIdentity identity_;
   RoundMachine machine_;
   RunSession session_;
-  std::map<std::int64_t, double> seconds_per_sample_;  // of clients that were trained before, when last measured
+  std::map<std::int64_t, double> seconds_per_sample_;  // of clients that were trained before, when
+                                                       // last measured
   Clock::time_point step_began_;
   RoundSeconds seconds_;
 };
@@ -274,7 +286,8 @@ RunOutcome follow(Communicator& communicator, Worker& worker) {
   }
 }
 
-// Rank 0's part: whatever fails outside a shared step is told to the others, who wait for the next command.
+// Rank 0's part: whatever fails outside a shared step is told to the others, who wait for the next
+// command.
 RunOutcome lead(Communicator& communicator, const std::function<Json()>& run) {
   try {
     RunOutcome outcome;
@@ -290,7 +303,8 @@ RunOutcome lead(Communicator& communicator, const std::function<Json()>& run) {
   }
 }
 
-// Every rank reads files of its own; all learn whether one could not. Empty, or the first failing rank's message.
+// Every rank reads files of its own; all learn whether one could not. Empty, or the first failing
+// rank's message.
 std::string agree(Communicator& communicator, const std::string& problem) {
   const auto problems = communicator.gather(bytes_of(std::string_view(problem)), kRoot);
   std::vector<std::uint8_t> first;
@@ -303,8 +317,8 @@ std::string agree(Communicator& communicator, const std::string& problem) {
 
 }  // namespace
 
-RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& config, const RunOptions& options,
-                          RunObserver* observer) {
+RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& config,
+                          const RunOptions& options, RunObserver* observer) {
   std::optional<World> world;
   std::optional<Worker> worker;
   std::string problem;

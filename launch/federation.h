@@ -1,6 +1,7 @@
 #pragma once
-// One experiment over a group of ranks: rank 0 coordinates and hosts clients, the others host clients. This is where the
-// coordinator and the clients meet, and the whole of a run can be read from top to bottom.
+// One experiment over a group of ranks: rank 0 coordinates and hosts clients, the others host
+// clients. This is where the coordinator and the clients meet, and the whole of a run can be read
+// from top to bottom.
 
 #include <filesystem>  // for path
 #include <string>      // for string
@@ -23,10 +24,12 @@ struct RunOptions {
 class RunObserver {
  public:
   virtual ~RunObserver() = default;
-  virtual void started(const World& world, const ExperimentConfig& config, int ranks, std::int64_t resumed_rounds) = 0;
+  virtual void started(const World& world, const ExperimentConfig& config, int ranks,
+                       std::int64_t resumed_rounds) = 0;
   virtual void round_started(const ClientTask& task, std::int64_t rounds) = 0;
   // `rounds_left` over all tracks.
-  virtual void round_finished(const RoundRecord& record, const Json& metrics, std::int64_t rounds_left) = 0;
+  virtual void round_finished(const RoundRecord& record, const Json& metrics,
+                              std::int64_t rounds_left) = 0;
 };
 
 // A failure while ranks were working together: the others do not know of it and must be aborted.
@@ -35,13 +38,15 @@ struct BrokenStep : Error {
 };
 
 struct RunOutcome {
-  int exit_code = 0;  // 0 done, 3 constraints not met; on other ranks also the code that rank 0 failed with
-  Json summary;       // rank 0 only
+  int exit_code =
+      0;  // 0 done, 3 constraints not met; on other ranks also the code that rank 0 failed with
+  Json summary;  // rank 0 only
 };
 
-// Runs `config` to its end. Every rank calls it with the same arguments; `observer` may be null. On rank 0 a failure is
-// thrown after the other ranks were told (they return its exit code), except BrokenStep.
-RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& config, const RunOptions& options,
-                          RunObserver* observer);
+// Runs `config` to its end. Every rank calls it with the same arguments; `observer` may be null. On
+// rank 0 a failure is thrown after the other ranks were told (they return its exit code), except
+// BrokenStep.
+RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& config,
+                          const RunOptions& options, RunObserver* observer);
 
 }  // namespace coppice

@@ -18,7 +18,8 @@ constexpr std::string_view kConfigMark = "config:";
 
 }  // namespace
 
-int with_ranks(int threads, const ProcessArguments& process, const std::function<int(Communicator&)>& body) {
+int with_ranks(int threads, const ProcessArguments& process,
+               const std::function<int(Communicator&)>& body) {
   if (threads > 0) {
     int result = 0;
     run_local(threads, [&](Communicator& communicator) {
@@ -48,7 +49,8 @@ int with_ranks(int threads, const ProcessArguments& process, const std::function
   return result;
 }
 
-SharedConfig shared_config(Communicator& communicator, const std::function<ExperimentConfig()>& load) {
+SharedConfig shared_config(Communicator& communicator,
+                           const std::function<ExperimentConfig()>& load) {
   std::vector<std::uint8_t> bytes;
   const auto broadcast_text = [&](const std::string& message) {
     const auto view = bytes_of(std::string_view(message));

@@ -2,7 +2,7 @@
 
 #include <sys/resource.h>  // for getrusage
 
-#include <algorithm>  // for max
+#include <algorithm>   // for max
 #include <filesystem>  // for path
 
 #include "core/checkpoint.h"
@@ -49,13 +49,16 @@ Json constraint(const Json& limit, const Json& measured, bool is_met) {
   return out;
 }
 
-Json constraints_json(const Constraints& limits, const Json& validation_retention, std::int64_t model_bytes) {
+Json constraints_json(const Constraints& limits, const Json& validation_retention,
+                      std::int64_t model_bytes) {
   Json out{Json::Object{}};
   if (limits.max_bytes) {
-    out.set("max_bytes", constraint(*limits.max_bytes, model_bytes, model_bytes <= *limits.max_bytes));
+    out.set("max_bytes",
+            constraint(*limits.max_bytes, model_bytes, model_bytes <= *limits.max_bytes));
   }
   if (limits.min_retention) {
-    const bool is_met = validation_retention.is_number() && validation_retention.as_number() >= *limits.min_retention;
+    const bool is_met = validation_retention.is_number() &&
+                        validation_retention.as_number() >= *limits.min_retention;
     out.set("min_retention", constraint(*limits.min_retention, validation_retention, is_met));
   }
   return out;
@@ -66,9 +69,11 @@ Json constraints_json(const Constraints& limits, const Json& validation_retentio
 ModelAccuracy dense_reference(const ExperimentConfig& config, const std::vector<Json>& metrics) {
   if (config.compress.control) return last_accuracy(metrics, true);
   if (config.compress.dense_reference.empty()) return {};
-  const std::string path = (std::filesystem::path(config.compress.dense_reference) / "summary.json").string();
+  const std::string path =
+      (std::filesystem::path(config.compress.dense_reference) / "summary.json").string();
   const std::vector<std::uint8_t> bytes = read_file(path, std::int64_t{1} << 24);
-  const Json summary = Json::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
+  const Json summary =
+      Json::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
   ModelAccuracy out;
   if (summary.at("final_accuracy").is_number()) out.test = summary.at("final_accuracy").as_number();
   const Json* validation = summary.find("validation_accuracy");
@@ -81,20 +86,23 @@ void check_constraints(const ExperimentConfig& config) {
   const auto refuse = [](const char* key, const char* why) {
     throw ConfigError(text("compress.constraints.", key, ": ", why));
   };
-  constexpr const char* kNeedsRuntime = "latency and memory are measured on the deployment runtime, which is not there yet";
+  constexpr const char* kNeedsRuntime =
+      "latency and memory are measured on the deployment runtime, which is not there yet";
   if (limits.max_latency_us) refuse("max_latency", kNeedsRuntime);
   if (limits.max_latency_p99_us) refuse("max_latency_p99", kNeedsRuntime);
   if (limits.max_peak_memory) refuse("max_peak_memory", kNeedsRuntime);
   if (!limits.min_retention) return;
   if (!config.compress.control && config.compress.dense_reference.empty()) {
-    refuse("min_retention", "needs a dense model to compare with: set compress.control or compress.dense_reference");
+    refuse("min_retention",
+           "needs a dense model to compare with: set compress.control or compress.dense_reference");
   }
   if (config.data.validation_fraction == 0.0) {
     refuse("min_retention", "is decided on validation data: set data.validation_fraction above 0");
   }
 }
 
-Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metrics, const RunTotals& totals) {
+Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metrics,
+                  const RunTotals& totals) {
   const ModelAccuracy final = last_accuracy(metrics, false);
   const ModelAccuracy dense = dense_reference(config, metrics);
   const Json validation_retention = ratio(final.validation, dense.validation);
@@ -125,7 +133,8 @@ Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metri
   out.set("samples_per_second", train_seconds > 0.0 ? Json(samples / train_seconds) : Json());
   out.set("peak_rss_bytes", peak_rss_bytes());
   out.set("clients_refused", static_cast<std::int64_t>(total(metrics, "refused")));
-  out.set("constraints", constraints_json(config.compress.constraints, validation_retention, totals.model.file_bytes));
+  out.set("constraints", constraints_json(config.compress.constraints, validation_retention,
+                                          totals.model.file_bytes));
   return out;
 }
 

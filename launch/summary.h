@@ -10,10 +10,12 @@
 
 namespace coppice {
 
-// The dense model that the run is measured against: its own control, or an earlier run's summary, or nothing.
+// The dense model that the run is measured against: its own control, or an earlier run's summary,
+// or nothing.
 ModelAccuracy dense_reference(const ExperimentConfig& config, const std::vector<Json>& metrics);
 
-// Throws ConfigError for a constraint that this version cannot measure, or that nothing in the config lets it measure.
+// Throws ConfigError for a constraint that this version cannot measure, or that nothing in the
+// config lets it measure.
 void check_constraints(const ExperimentConfig& config);
 
 struct RunTotals {
@@ -24,7 +26,8 @@ struct RunTotals {
   double seconds = 0.0;  // of this process, set-up included
 };
 
-Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metrics, const RunTotals& totals);
+Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metrics,
+                  const RunTotals& totals);
 
 // 0, or 3 if the summary has a constraint that is not met.
 int constraints_exit_code(const Json& summary);

@@ -25,7 +25,8 @@ template <typename Value>
 void digest_values(Sha256& digest, const std::vector<Value>& values) {
   const std::uint64_t count = values.size();
   digest.update({reinterpret_cast<const std::uint8_t*>(&count), sizeof count});
-  digest.update({reinterpret_cast<const std::uint8_t*>(values.data()), values.size() * sizeof(Value)});
+  digest.update(
+      {reinterpret_cast<const std::uint8_t*>(values.data()), values.size() * sizeof(Value)});
 }
 
 void digest_split(Sha256& digest, const Split& split) {
@@ -39,7 +40,8 @@ void digest_split(Sha256& digest, const Split& split) {
 
 std::vector<std::int64_t> World::client_weights() const {
   std::vector<std::int64_t> weights;
-  for (const ClientData& client : partition.clients) weights.push_back(static_cast<std::int64_t>(client.train.size()));
+  for (const ClientData& client : partition.clients)
+    weights.push_back(static_cast<std::int64_t>(client.train.size()));
   return weights;
 }
 
@@ -55,13 +57,15 @@ DatasetRequest dataset_request(const DataConfig& config) {
 
 Graph graph_for(const ExperimentConfig& config, const Dataset& dataset) {
   ModelRequest request;
-  request.input = {.shape = dataset.sample_shape,
-                   .type = dataset.type == SampleType::kInt32 ? ElementType::kInt32 : ElementType::kFloat32,
-                   .labels_per_sample = dataset.labels_per_sample,
-                   .label_names = dataset.label_names};
+  request.input = {
+      .shape = dataset.sample_shape,
+      .type = dataset.type == SampleType::kInt32 ? ElementType::kInt32 : ElementType::kFloat32,
+      .labels_per_sample = dataset.labels_per_sample,
+      .label_names = dataset.label_names};
   request.classes = dataset.classes;
   request.vocabulary = dataset.vocabulary;
-  const bool is_image = dataset.sample_shape.size() == 3;  // in [0, 1]; feature vectors are taken as they are
+  const bool is_image =
+      dataset.sample_shape.size() == 3;  // in [0, 1]; feature vectors are taken as they are
   request.input_mean = is_image ? 0.5 : 0.0;
   request.input_deviation = is_image ? 0.5 : 1.0;
   return make_model(config.model, request);

@@ -1,6 +1,6 @@
 #pragma once
-// What a config stands for once files are read: the data, who owns it, the network and its initial weights. Every rank
-// builds the same World by itself; nothing of it travels.
+// What a config stands for once files are read: the data, who owns it, the network and its initial
+// weights. Every rank builds the same World by itself; nothing of it travels.
 
 #include <memory>  // for unique_ptr
 #include <string>  // for string
@@ -16,8 +16,8 @@ namespace coppice {
 struct World {
   std::unique_ptr<const Dataset> dataset;
   Partition partition;
-  Graph graph;                      // dense
-  std::vector<float> parameters;    // initial
+  Graph graph;                    // dense
+  std::vector<float> parameters;  // initial
 
   std::vector<std::int64_t> client_weights() const;  // training samples of each client
 };

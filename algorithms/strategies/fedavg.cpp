@@ -11,7 +11,8 @@ class FedAvg final : public Strategy {
 
   void plan(LocalPlan&) const override {}
 
-  void apply(std::span<const float> mean_update, std::span<float> global, NamedBuffers& state) const override {
+  void apply(std::span<const float> mean_update, std::span<float> global,
+             NamedBuffers& state) const override {
     server_step(config_, mean_update, global, state);
   }
 
@@ -21,6 +22,8 @@ class FedAvg final : public Strategy {
 
 }  // namespace
 
-std::unique_ptr<Strategy> make_fedavg(const StrategyConfig& config) { return std::make_unique<FedAvg>(config); }
+std::unique_ptr<Strategy> make_fedavg(const StrategyConfig& config) {
+  return std::make_unique<FedAvg>(config);
+}
 
 }  // namespace coppice

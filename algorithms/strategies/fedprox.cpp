@@ -11,12 +11,14 @@ class FedProx final : public Strategy {
  public:
   explicit FedProx(const StrategyConfig& config) : config_(config) {
     check_server_step(config);
-    if (!(config.mu >= 0.0)) throw ConfigError(text("strategy fedprox: expected mu >= 0, got ", config.mu));
+    if (!(config.mu >= 0.0))
+      throw ConfigError(text("strategy fedprox: expected mu >= 0, got ", config.mu));
   }
 
   void plan(LocalPlan& plan) const override { plan.prox_mu = config_.mu; }
 
-  void apply(std::span<const float> mean_update, std::span<float> global, NamedBuffers& state) const override {
+  void apply(std::span<const float> mean_update, std::span<float> global,
+             NamedBuffers& state) const override {
     server_step(config_, mean_update, global, state);
   }
 
@@ -26,6 +28,8 @@ class FedProx final : public Strategy {
 
 }  // namespace
 
-std::unique_ptr<Strategy> make_fedprox(const StrategyConfig& config) { return std::make_unique<FedProx>(config); }
+std::unique_ptr<Strategy> make_fedprox(const StrategyConfig& config) {
+  return std::make_unique<FedProx>(config);
+}
 
 }  // namespace coppice

@@ -21,7 +21,8 @@ Pair windowed(const NodeView& node, Pair default_stride) {
   Pair out{};
   for (std::size_t i = 0; i < 2; ++i) {
     need_positive(node, "kernel", a.kernel[i]);
-    if (a.padding[i] < 0 || a.padding[i] > (1 << 20)) fail_layer(node, "padding ", a.padding[i], " is out of range");
+    if (a.padding[i] < 0 || a.padding[i] > (1 << 20))
+      fail_layer(node, "padding ", a.padding[i], " is out of range");
     const std::int64_t padded = node.inputs[0][i + 1] + 2 * a.padding[i];
     if (a.kernel[i] > padded) {
       fail_layer(node, "kernel ", a.kernel[i], " is larger than the padded input ", padded, " of ",
@@ -59,7 +60,8 @@ std::int64_t conv2d_macs(const NodeView& node, const Shape& output) {
   return element_count(output) * (node.inputs[0][0] / a.groups) * a.kernel[0] * a.kernel[1];
 }
 
-// A grouped convolution loses whole groups: all channels a group reads and all it writes go together.
+// A grouped convolution loses whole groups: all channels a group reads and all it writes go
+// together.
 Labels couple_conv2d(CouplingPass& pass) {
   const Attributes& a = pass.node().attributes;
   const Labels& in = pass.input(0);
@@ -87,7 +89,8 @@ Shape linear_shape(const NodeView& node) {
   need_inputs(node, 1);
   need_positive(node, "out", node.attributes.out);
   if (node.inputs[0].size() > 2) {
-    fail_layer(node, "expected a vector or sequence, got ", shape_text(node.inputs[0]), "; flatten images first");
+    fail_layer(node, "expected a vector or sequence, got ", shape_text(node.inputs[0]),
+               "; flatten images first");
   }
   Shape out = node.inputs[0];
   out.back() = node.attributes.out;
@@ -120,7 +123,8 @@ Shape pool_shape(const NodeView& node) {
   const Pair size = windowed(node, node.attributes.kernel);
   for (std::size_t i = 0; i < 2; ++i) {
     if (node.attributes.padding[i] * 2 > node.attributes.kernel[i]) {
-      fail_layer(node, "padding ", node.attributes.padding[i], " is more than half of kernel ", node.attributes.kernel[i]);
+      fail_layer(node, "padding ", node.attributes.padding[i], " is more than half of kernel ",
+                 node.attributes.kernel[i]);
     }
   }
   return {node.inputs[0][0], size[0], size[1]};
@@ -144,11 +148,13 @@ Labels couple_flatten(CouplingPass& pass) {
 
 }  // namespace
 
-const OpRules conv2d_rules{conv2d_shape, conv2d_parameters, conv2d_macs, couple_conv2d, shrink_conv2d};
+const OpRules conv2d_rules{conv2d_shape, conv2d_parameters, conv2d_macs, couple_conv2d,
+                           shrink_conv2d};
 const OpRules linear_rules{linear_shape, linear_parameters, linear_macs, couple_linear, shrink_out};
 const OpRules max_pool2d_rules{pool_shape, no_parameters, no_macs, pass_labels, keep_attributes};
 const OpRules avg_pool2d_rules{pool_shape, no_parameters, no_macs, pass_labels, keep_attributes};
-const OpRules global_avg_pool_rules{global_avg_pool_shape, no_parameters, no_macs, pass_labels, keep_attributes};
+const OpRules global_avg_pool_rules{global_avg_pool_shape, no_parameters, no_macs, pass_labels,
+                                    keep_attributes};
 const OpRules flatten_rules{flatten_shape, no_parameters, no_macs, couple_flatten, keep_attributes};
 
 }  // namespace coppice::ops

@@ -1,5 +1,5 @@
-// Operations that keep their input's shape and channels, and those that join inputs: activations, dropout, add, concat,
-// channel_scale, slice, input and normalize.
+// Operations that keep their input's shape and channels, and those that join inputs: activations,
+// dropout, add, concat, channel_scale, slice, input and normalize.
 
 #include <cmath>  // for isfinite
 
@@ -28,14 +28,16 @@ Shape normalize_shape(const NodeView& node) {
   need_inputs(node, 1);
   const double deviation = node.attributes.deviation;
   if (!(deviation > 0.0) || !std::isfinite(deviation) || !std::isfinite(node.attributes.mean)) {
-    fail_layer(node, "expected a finite mean and deviation > 0, got ", node.attributes.mean, " and ", deviation);
+    fail_layer(node, "expected a finite mean and deviation > 0, got ", node.attributes.mean,
+               " and ", deviation);
   }
   return node.inputs[0];
 }
 
 Shape leaky_relu_shape(const NodeView& node) {
   need_inputs(node, 1);
-  if (!std::isfinite(node.attributes.slope)) fail_layer(node, "expected a finite slope, got ", node.attributes.slope);
+  if (!std::isfinite(node.attributes.slope))
+    fail_layer(node, "expected a finite slope, got ", node.attributes.slope);
   return node.inputs[0];
 }
 
@@ -48,10 +50,12 @@ Shape dropout_shape(const NodeView& node) {
 }
 
 Shape add_shape(const NodeView& node) {
-  if (node.inputs.size() < 2) fail_layer(node, "expected at least 2 inputs, got ", node.inputs.size());
+  if (node.inputs.size() < 2)
+    fail_layer(node, "expected at least 2 inputs, got ", node.inputs.size());
   for (const Shape& shape : node.inputs) {
     if (shape != node.inputs[0]) {
-      fail_layer(node, "expected inputs of one shape, got ", shape_text(node.inputs[0]), " and ", shape_text(shape));
+      fail_layer(node, "expected inputs of one shape, got ", shape_text(node.inputs[0]), " and ",
+                 shape_text(shape));
     }
   }
   return node.inputs[0];
@@ -66,7 +70,8 @@ Labels couple_add(CouplingPass& pass) {
 }
 
 Shape concat_shape(const NodeView& node) {
-  if (node.inputs.size() < 2) fail_layer(node, "expected at least 2 inputs, got ", node.inputs.size());
+  if (node.inputs.size() < 2)
+    fail_layer(node, "expected at least 2 inputs, got ", node.inputs.size());
   Shape out = node.inputs[0];
   for (std::size_t i = 1; i < node.inputs.size(); ++i) {
     Shape other = node.inputs[i];
@@ -105,8 +110,8 @@ Shape slice_shape(const NodeView& node) {
   need_rank(node, 0, 1, "a vector");
   const auto [begin, length] = std::pair(node.attributes.begin, node.attributes.length);
   if (begin < 0 || length < 1 || begin > node.inputs[0][0] - length) {
-    fail_layer(node, "expected begin >= 0, length >= 1 and begin + length <= ", node.inputs[0][0], ", got begin ", begin,
-               " and length ", length);
+    fail_layer(node, "expected begin >= 0, length >= 1 and begin + length <= ", node.inputs[0][0],
+               ", got begin ", begin, " and length ", length);
   }
   return {length};
 }
@@ -136,7 +141,8 @@ const OpRules sigmoid_rules = elementwise(same_shape);
 const OpRules dropout_rules = elementwise(dropout_shape);
 const OpRules add_rules{add_shape, no_parameters, no_macs, couple_add, keep_attributes};
 const OpRules concat_rules{concat_shape, no_parameters, no_macs, couple_concat, keep_attributes};
-const OpRules channel_scale_rules{channel_scale_shape, no_parameters, no_macs, couple_add, keep_attributes};
+const OpRules channel_scale_rules{channel_scale_shape, no_parameters, no_macs, couple_add,
+                                  keep_attributes};
 const OpRules slice_rules{slice_shape, no_parameters, no_macs, couple_slice, keep_attributes};
 
 }  // namespace coppice::ops

@@ -6,7 +6,8 @@ namespace coppice::ops {
 namespace {
 
 void need_epsilon(const NodeView& node) {
-  if (!(node.attributes.epsilon > 0.0)) fail_layer(node, "expected epsilon > 0, got ", node.attributes.epsilon);
+  if (!(node.attributes.epsilon > 0.0))
+    fail_layer(node, "expected epsilon > 0, got ", node.attributes.epsilon);
 }
 
 Shape group_norm_shape(const NodeView& node) {
@@ -43,7 +44,8 @@ std::vector<ParameterSpec> affine_parameters(const NodeView& node) {
 std::vector<ParameterSpec> batch_norm_parameters(const NodeView& node) {
   const std::int64_t channels = channel_count(node.inputs[0]);
   return {constant("weight", {channels}, true), constant("bias", {channels}, false),
-          constant("running_mean", {channels}, false, false), constant("running_var", {channels}, true, false)};
+          constant("running_mean", {channels}, false, false),
+          constant("running_var", {channels}, true, false)};
 }
 
 Labels mark_all(CouplingPass& pass) {
@@ -68,8 +70,11 @@ Labels couple_layer_norm(CouplingPass& pass) {
 
 }  // namespace
 
-const OpRules group_norm_rules{group_norm_shape, affine_parameters, no_macs, couple_group_norm, keep_attributes};
-const OpRules batch_norm_rules{batch_norm_shape, batch_norm_parameters, no_macs, mark_all, keep_attributes};
-const OpRules layer_norm_rules{layer_norm_shape, affine_parameters, no_macs, couple_layer_norm, keep_attributes};
+const OpRules group_norm_rules{group_norm_shape, affine_parameters, no_macs, couple_group_norm,
+                               keep_attributes};
+const OpRules batch_norm_rules{batch_norm_shape, batch_norm_parameters, no_macs, mark_all,
+                               keep_attributes};
+const OpRules layer_norm_rules{layer_norm_shape, affine_parameters, no_macs, couple_layer_norm,
+                               keep_attributes};
 
 }  // namespace coppice::ops

@@ -35,7 +35,9 @@ Shape sequence_shape(const NodeView& node) {
   return node.inputs[0];
 }
 
-std::vector<ParameterSpec> positions_parameters(const NodeView& node) { return {normal("weight", node.inputs[0])}; }
+std::vector<ParameterSpec> positions_parameters(const NodeView& node) {
+  return {normal("weight", node.inputs[0])};
+}
 
 Labels couple_positions(CouplingPass& pass) {
   pass.freeze(pass.input(0));
@@ -52,8 +54,8 @@ Shape attention_shape(const NodeView& node) {
   const Attributes& a = node.attributes;
   need_positive(node, "heads", a.heads);
   if (a.head_size < 0 || (a.head_size == 0 && shape[1] % a.heads != 0)) {
-    fail_layer(node, "heads ", a.heads, " must divide the width ", shape[1], " unless head_size >= 1 is given, got ",
-               a.head_size);
+    fail_layer(node, "heads ", a.heads, " must divide the width ", shape[1],
+               " unless head_size >= 1 is given, got ", a.head_size);
   }
   return shape;
 }
@@ -66,12 +68,14 @@ std::vector<ParameterSpec> attention_parameters(const NodeView& node) {
     const bool is_output = part == std::string_view("output");
     const Shape shape = is_output ? Shape{width, inner} : Shape{inner, width};
     out.push_back(kaiming(std::string(part) + ".weight", shape, shape[1]));
-    if (node.attributes.bias) out.push_back(kaiming(std::string(part) + ".bias", {shape[0]}, shape[1]));
+    if (node.attributes.bias)
+      out.push_back(kaiming(std::string(part) + ".bias", {shape[0]}, shape[1]));
   }
   return out;
 }
 
-// Four projections, and for every pair of positions one product for the score and one for the value.
+// Four projections, and for every pair of positions one product for the score and one for the
+// value.
 std::int64_t attention_macs(const NodeView& node, const Shape& output) {
   const std::int64_t inner = node.attributes.heads * head_size(node.attributes, output[1]);
   return 4 * output[0] * output[1] * inner + 2 * output[0] * output[0] * inner;
@@ -112,8 +116,9 @@ template <int kGates>
 std::vector<ParameterSpec> recurrent_parameters(const NodeView& node) {
   const std::int64_t hidden = node.attributes.hidden;
   const std::int64_t rows = kGates * hidden;
-  return {kaiming("weight_ih", {rows, node.inputs[0][1]}, hidden), kaiming("weight_hh", {rows, hidden}, hidden),
-          kaiming("bias_ih", {rows}, hidden), kaiming("bias_hh", {rows}, hidden)};
+  return {kaiming("weight_ih", {rows, node.inputs[0][1]}, hidden),
+          kaiming("weight_hh", {rows, hidden}, hidden), kaiming("bias_ih", {rows}, hidden),
+          kaiming("bias_hh", {rows}, hidden)};
 }
 
 template <int kGates>
@@ -132,21 +137,29 @@ Labels couple_recurrent(CouplingPass& pass) {
   return out;
 }
 
-void shrink_recurrent(Attributes& a, const Shape&, const KeptAxes& axes) { a.hidden = axes.kept(1, 1); }
+void shrink_recurrent(Attributes& a, const Shape&, const KeptAxes& axes) {
+  a.hidden = axes.kept(1, 1);
+}
 
 Shape last_step_shape(const NodeView& node) { return {sequence_shape(node)[1]}; }
 
-void shrink_embedding(Attributes& a, const Shape&, const KeptAxes& axes) { a.out = axes.kept(0, 1); }
+void shrink_embedding(Attributes& a, const Shape&, const KeptAxes& axes) {
+  a.out = axes.kept(0, 1);
+}
 
 }  // namespace
 
-const OpRules embedding_rules{embedding_shape, embedding_parameters, no_macs, couple_embedding, shrink_embedding};
-const OpRules positions_rules{sequence_shape, positions_parameters, no_macs, couple_positions, keep_attributes};
-const OpRules attention_rules{attention_shape, attention_parameters, attention_macs, couple_attention, shrink_attention};
-const OpRules lstm_rules{recurrent_shape<4>, recurrent_parameters<4>, recurrent_macs<4>, couple_recurrent<4>,
-                         shrink_recurrent};
-const OpRules gru_rules{recurrent_shape<3>, recurrent_parameters<3>, recurrent_macs<3>, couple_recurrent<3>,
-                        shrink_recurrent};
-const OpRules last_step_rules{last_step_shape, no_parameters, no_macs, pass_labels, keep_attributes};
+const OpRules embedding_rules{embedding_shape, embedding_parameters, no_macs, couple_embedding,
+                              shrink_embedding};
+const OpRules positions_rules{sequence_shape, positions_parameters, no_macs, couple_positions,
+                              keep_attributes};
+const OpRules attention_rules{attention_shape, attention_parameters, attention_macs,
+                              couple_attention, shrink_attention};
+const OpRules lstm_rules{recurrent_shape<4>, recurrent_parameters<4>, recurrent_macs<4>,
+                         couple_recurrent<4>, shrink_recurrent};
+const OpRules gru_rules{recurrent_shape<3>, recurrent_parameters<3>, recurrent_macs<3>,
+                        couple_recurrent<3>, shrink_recurrent};
+const OpRules last_step_rules{last_step_shape, no_parameters, no_macs, pass_labels,
+                              keep_attributes};
 
 }  // namespace coppice::ops

@@ -19,12 +19,14 @@ Labels pass_labels(CouplingPass& pass) { return pass.input(0); }
 void keep_attributes(Attributes&, const Shape&, const KeptAxes&) {}
 
 void need_inputs(const NodeView& node, std::size_t count) {
-  if (node.inputs.size() != count) fail_layer(node, "expected ", count, " input(s), got ", node.inputs.size());
+  if (node.inputs.size() != count)
+    fail_layer(node, "expected ", count, " input(s), got ", node.inputs.size());
 }
 
 void need_rank(const NodeView& node, std::size_t input, std::size_t rank, const char* what) {
   if (node.inputs[input].size() != rank) {
-    fail_layer(node, "expected ", what, " as input ", input, ", got ", shape_text(node.inputs[input]));
+    fail_layer(node, "expected ", what, " as input ", input, ", got ",
+               shape_text(node.inputs[input]));
   }
 }
 
@@ -38,7 +40,10 @@ void need_positive(const NodeView& node, const char* attribute, std::int64_t val
 }
 
 ParameterSpec kaiming(std::string name, Shape shape, std::int64_t fan_in) {
-  return {.name = std::move(name), .shape = std::move(shape), .initializer = Initializer::kKaimingUniform, .fan_in = fan_in};
+  return {.name = std::move(name),
+          .shape = std::move(shape),
+          .initializer = Initializer::kKaimingUniform,
+          .fan_in = fan_in};
 }
 
 ParameterSpec constant(std::string name, Shape shape, bool is_one, bool is_trainable) {
