@@ -20,8 +20,8 @@ struct RoundPlan {
   std::string track = kMainTrack;
   std::int64_t round = 1;       // of its track, from 1
   std::string phase = "train";  // control | train | warmup | shrink | recover
-  double keep_fraction =
-      1.0;  // parameters left after this round, of the dense model's; never rises within a track
+  // Parameters left after this round, of the dense model's; never rises within a track.
+  double keep_fraction = 1.0;
   bool is_evaluated = true;
   bool is_last_of_track = false;
 

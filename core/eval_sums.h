@@ -13,8 +13,8 @@ struct EvalSums {
   std::int64_t correct = 0;
   std::int64_t labels = 0;
   std::int64_t loss_units = 0;
-  std::int64_t not_finite =
-      0;  // labels whose batch had no finite loss: in `labels`, not in `loss_units`
+  // Labels whose batch had no finite loss: they count in `labels`, not in `loss_units`.
+  std::int64_t not_finite = 0;
 
   // One batch's sums; a loss that is not finite or absurdly large (2^40 nats) counts as not finite.
   static EvalSums of_batch(std::int64_t correct, std::int64_t labels, double loss_sum);

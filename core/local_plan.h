@@ -15,8 +15,8 @@ struct OptimizerSpec {
   OptimizerKind kind = OptimizerKind::kSgd;
   double lr = 0.01;       // before the schedule's factor
   double momentum = 0.0;  // sgd: v <- momentum * v + g; w <- w - lr * v (PyTorch's form)
-  double weight_decay =
-      0.0;                // sgd: added to the gradient; adamw: decoupled (Loshchilov & Hutter 2019)
+  // sgd: added to the gradient; adamw: decoupled (Loshchilov & Hutter 2019).
+  double weight_decay = 0.0;
   double beta1 = 0.9;     // adamw
   double beta2 = 0.999;   // adamw
   double epsilon = 1e-8;  // adamw
@@ -62,9 +62,9 @@ struct LocalPlan {
   std::int64_t epochs = 1;  // passes over the client's data; 0 when `steps` says how long
   std::int64_t steps = 0;
   std::int64_t batch_size = 64;
-  double clip_norm =
-      0.0;               // L2 norm of a step's whole gradient, prox and correction included; 0: off
-  double prox_mu = 0.0;  // adds (mu/2) ||w - w_global||^2 to the loss (Li et al. 2020)
+  // L2 norm of a step's whole gradient, prox and correction included; 0: off.
+  double clip_norm = 0.0;
+  double prox_mu = 0.0;           // adds (mu/2) ||w - w_global||^2 to the loss (Li et al. 2020)
   std::string linear_correction;  // empty, or the named buffer added to every gradient (SCAFFOLD's
                                   // c - c_k)
   std::vector<LossTerm> loss_terms = {LossTerm{}};

@@ -54,7 +54,10 @@ class TemporaryFolder {
   }
 
   const std::filesystem::path& path() const { return path_; }
+  // Removed first: some file systems flush a file that is truncated and written again, and tests
+  // write thousands.
   std::filesystem::path write(const std::string& name, const Bytes& bytes) const {
+    std::filesystem::remove(path_ / name);
     std::ofstream(path_ / name, std::ios::binary) << bytes;
     return path_ / name;
   }
