@@ -48,6 +48,7 @@ def check_format(root):
     paths = sources(root, {".h", ".cpp", ".cu"})
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         findings = [text for text in pool.map(lambda path: format_one(root, path), paths) if text]
+    print("".join(findings), end="")
     return findings, f"{len(paths)} files"
 
 
@@ -97,7 +98,9 @@ class Tidy:
         if result.returncode == 0:
             stamp.touch()
             return "", True
-        return result.stdout or result.stderr, True
+        findings = result.stdout or result.stderr
+        print(findings, flush=True)
+        return findings, True
 
 
 def flags_of(entry):
@@ -137,7 +140,7 @@ def main():
     else:
         print(__doc__, file=sys.stderr)
         return 2
-    print("".join(findings) + f"{summary}, {len(findings)} with findings, {time.monotonic() - start:.0f} s")
+    print(f"{summary}, {len(findings)} with findings, {time.monotonic() - start:.0f} s")
     return 1 if findings else 0
 
 
