@@ -62,27 +62,6 @@ void sync_folder(const std::filesystem::path& path) {
   }
 }
 
-std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
-  const auto fail = [&] {
-    throw DataError(text("cannot read '", path.string(), "': ", system_reason(errno)));
-  };
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) fail();
-  struct stat status {};
-  if (::fstat(file.get(), &status) != 0) fail();
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(status.st_size));
-  std::size_t filled = 0;
-  while (filled < bytes.size()) {
-    const ssize_t got = ::read(file.get(), bytes.data() + filled, bytes.size() - filled);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail();
-    if (got == 0) break;  // shorter than it was a moment ago
-    filled += static_cast<std::size_t>(got);
-  }
-  bytes.resize(filled);
-  return bytes;
-}
-
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes,
                            std::optional<FailpointName> during) {
   std::filesystem::path temporary = path;

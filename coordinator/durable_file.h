@@ -48,9 +48,6 @@ void write_all(const FileDescriptor& file, std::span<const std::uint8_t> bytes,
 void sync_file(const FileDescriptor& file, const std::filesystem::path& path);
 void sync_folder(const std::filesystem::path& path);
 
-// All bytes of a file. Throws DataError if it cannot be read.
-std::vector<std::uint8_t> read_file(const std::filesystem::path& path);
-
 // Replaces `path` by `bytes`: writes `path`.tmp, fsync, rename, fsync of the folder. After a crash
 // at any moment `path` holds the old bytes or the new ones. `during` dies with half of the
 // temporary file written.

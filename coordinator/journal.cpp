@@ -8,6 +8,7 @@
 
 #include "core/digest.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/failpoint.h"
 #include "core/text.h"
 

@@ -9,6 +9,7 @@
 
 #include "core/digest.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/text.h"
 
 namespace coppice {

@@ -1,8 +1,6 @@
 #include "core/checkpoint.h"
 
-#include <cstring>     // for memcpy
-#include <filesystem>  // for file_size
-#include <fstream>     // for ifstream
+#include <cstring>  // for memcpy
 
 #include "core/digest.h"
 #include "core/error.h"
@@ -195,21 +193,6 @@ std::vector<float> weights_for(const Graph& graph, std::span<const std::uint8_t>
     }
   }
   return out;
-}
-
-std::vector<std::uint8_t> read_file(const std::string& path, std::int64_t max_bytes) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error))
-    throw DataError(path + ": there is no such file");
-  const std::uintmax_t size = std::filesystem::file_size(path, error);
-  if (error || size > static_cast<std::uintmax_t>(max_bytes)) {
-    throw DataError(text(path, ": ", size, " bytes, expected at most ", max_bytes));
-  }
-  std::ifstream in(path, std::ios::binary);
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
-  in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size));
-  if (!in) throw DataError(path + ": cannot be read");
-  return bytes;
 }
 
 }  // namespace coppice

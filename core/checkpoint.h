@@ -47,8 +47,4 @@ Checkpoint checkpoint_from_bytes(std::span<const std::uint8_t> bytes, std::strin
 std::vector<float> weights_for(const Graph& graph, std::span<const std::uint8_t> bytes,
                                std::string_view what);
 
-// The bytes of a file of at most `max_bytes`. Throws DataError naming the path.
-std::vector<std::uint8_t> read_file(const std::string& path,
-                                    std::int64_t max_bytes = std::int64_t{1} << 34);
-
 }  // namespace coppice

@@ -2,7 +2,7 @@
 
 #include <string>  // for string
 
-#include "core/checkpoint.h"
+#include "core/file.h"
 
 namespace coppice {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "core/checkpoint.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/text.h"
 
 namespace coppice {

@@ -3,6 +3,7 @@
 #include "core/checkpoint.h"
 #include "core/digest.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/parameter_arena.h"
 #include "core/text.h"
 #include "models/zoo.h"

@@ -7,6 +7,7 @@
 
 #include "core/digest.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "tests/coordinator/temporary_folder.h"
 
 namespace coppice {
