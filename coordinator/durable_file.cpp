@@ -1,7 +1,6 @@
 #include "coordinator/durable_file.h"
 
 #include <fcntl.h>     // for open
-#include <sys/stat.h>  // for fstat
 #include <unistd.h>    // for write, fsync, close
 
 #include <cerrno>        // for errno
