@@ -13,6 +13,8 @@
 namespace coppice {
 namespace {
 
+const std::string kCorrection = "variates";  // a buffer's name
+
 double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
 // One weight a class and nothing else: logits w * x.
@@ -89,7 +91,7 @@ TEST(ExecutorTest, ProximalTermPullsToTheGlobalModel) {
 TEST(ExecutorTest, LinearCorrectionIsAddedToEveryGradient) {
   TwoWeights model;
   LocalPlan plan = steps_of(1, 1.0);
-  plan.linear_correction = "c";
+  plan.linear_correction = kCorrection;
   model.train(plan, std::vector{0.25F, 0.125F});
   model.expect_weights(0.25, -0.625);
 }
@@ -97,7 +99,7 @@ TEST(ExecutorTest, LinearCorrectionIsAddedToEveryGradient) {
 TEST(ExecutorTest, ClippingBoundsTheWholeGradientCorrectionIncluded) {
   TwoWeights model;
   LocalPlan plan = steps_of(1, 1.0);
-  plan.linear_correction = "c";
+  plan.linear_correction = kCorrection;
   plan.clip_norm = 0.5;
   model.train(plan, std::vector{3.5F, 3.5F});  // (-0.5, 0.5) + (3.5, 3.5) = (3, 4), norm 5
   model.expect_weights(-0.3, -0.4);
@@ -340,7 +342,7 @@ TEST(ExecutorTest, WrongSizesAndLabelsAreConfigErrors) {
   EXPECT_THROW(model.train(plan, std::vector{1.0F, 1.0F}),
                ConfigError);  // a correction nobody asked for
   LocalPlan corrected = plan;
-  corrected.linear_correction = "c";
+  corrected.linear_correction = kCorrection;
   EXPECT_THROW(model.train(corrected), ConfigError);
   LocalPlan masked = plan;
   masked.mask_rule = MaskRule::kKeepZero;
