@@ -14,6 +14,7 @@ namespace coppice {
 namespace {
 
 constexpr std::size_t kChunkBytes = std::size_t{1} << 20U;
+constexpr std::size_t kTextChunkBytes = std::size_t{1} << 16U;  // texts may be tiny
 
 // zlib's gzFile reads plain files as they are.
 class FileSource final : public ByteSource {
@@ -25,7 +26,7 @@ class FileSource final : public ByteSource {
     file_.reset(gzopen(name_.c_str(), "rb"));
     if (!file_)
       throw DataError(text(name_, ": cannot open: ", std::strerror(errno == 0 ? ENOMEM : errno)));
-    gzbuffer(file_.get(), 256 * 1024);
+    gzbuffer(file_.get(), 128 * 1024);
     if (path.extension() == ".gz" && gzdirect(file_.get()) != 0) {
       throw DataError(name_ + ": expected gzip data, got something else");
     }
@@ -95,7 +96,7 @@ void expect_end(ByteSource& source) {
 
 std::string read_text(ByteSource& source, std::size_t limit_bytes) {
   std::string all;
-  std::vector<std::uint8_t> chunk(kChunkBytes);
+  std::vector<std::uint8_t> chunk(kTextChunkBytes);
   while (true) {
     const std::size_t got = source.read(chunk);
     all.append(chunk.begin(), chunk.begin() + static_cast<std::ptrdiff_t>(got));

@@ -20,6 +20,7 @@ static_assert(std::endian::native == std::endian::little, "elements are copied a
 constexpr std::size_t kMaxHeaderBytes = 65'536;
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 40U;
 constexpr std::size_t kMaxRank = 32;
+constexpr std::size_t kAlignment = 64;  // of the first element in a file that is written
 constexpr std::string_view kMagic = "\x93NUMPY";
 
 // The header's dict literal: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
@@ -67,9 +68,9 @@ class HeaderParser {
 
   std::string string() {
     expect('\'');
-    const std::size_t end = rest_.find('\'');
-    if (end == std::string_view::npos || end > 64) fail("a quoted name");
-    const std::string found(rest_.substr(0, end));
+    const std::size_t end = rest_.find('\'');  // npos, above all lengths, if there is none
+    if (end > 64) fail("a quoted name");
+    std::string found(rest_.substr(0, end));
     rest_.remove_prefix(end + 1);
     return found;
   }
@@ -135,7 +136,7 @@ bool is_known_type(char kind, std::int64_t bytes) {
     case 'S':
       return bytes >= 1 && bytes <= 4096;
     case 'U':
-      return bytes >= 4 && bytes <= 4 * 4096;
+      return bytes >= 4 && bytes <= 16'384;
     default:
       return false;
   }
@@ -317,6 +318,31 @@ NpyArray read_npy(ByteSource& source) {
   append_exactly(source, static_cast<std::uint64_t>(total), "NPY elements", array.bytes);
   expect_end(source);
   return array;
+}
+
+std::vector<std::uint8_t> npy_bytes(std::span<const float> values,
+                                    std::span<const std::int64_t> shape) {
+  std::int64_t elements = 1;
+  for (const std::int64_t axis : shape) elements *= axis;
+  if (elements != static_cast<std::int64_t>(values.size())) {
+    throw ConfigError(text("NPY: expected ", join(shape, " x "), " values, got ", values.size()));
+  }
+  // Python writes a tuple of one with a comma behind it: (3,).
+  std::string header = text("{'descr': '<f4', 'fortran_order': False, 'shape': (", join(shape),
+                            shape.size() == 1 ? "," : "", "), }");
+  constexpr std::size_t kPrefixBytes = 10;  // magic, version, length
+  const std::size_t unpadded = kPrefixBytes + header.size() + 1;
+  header.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
+  header += '\n';
+
+  std::vector<std::uint8_t> bytes(kMagic.begin(), kMagic.end());
+  bytes.insert(bytes.end(), {1, 0, static_cast<std::uint8_t>(header.size() & 0xFFU),
+                             static_cast<std::uint8_t>(header.size() >> 8U)});
+  bytes.insert(bytes.end(), header.begin(), header.end());
+  const std::size_t begin = bytes.size();
+  bytes.resize(begin + values.size_bytes());
+  if (!values.empty()) std::memcpy(bytes.data() + begin, values.data(), values.size_bytes());
+  return bytes;
 }
 
 }  // namespace coppice

@@ -1,10 +1,11 @@
 #pragma once
 // NPY, numpy's format for one array (NEP 1): magic, version, a header that is a Python dict
 // literal, then the elements. Read here: little-endian integers and floats, bytes and Unicode
-// strings of fixed width, in C order.
+// strings of fixed width, in C order. Written: fp32.
 
 #include <cstddef>  // for size_t
 #include <cstdint>  // for uint8_t
+#include <span>     // for span
 #include <string>   // for string
 #include <vector>   // for vector
 
@@ -31,5 +32,10 @@ struct NpyArray {
 
 // Reads one array and expects the source to end there. Throws DataError for anything else.
 NpyArray read_npy(ByteSource& source);
+
+// The bytes of a version 1.0 file of `values`, as numpy.save writes them. Throws ConfigError if
+// `shape` does not hold exactly values.size() elements.
+std::vector<std::uint8_t> npy_bytes(std::span<const float> values,
+                                    std::span<const std::int64_t> shape);
 
 }  // namespace coppice
