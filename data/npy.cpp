@@ -335,13 +335,16 @@ std::vector<std::uint8_t> npy_bytes(std::span<const float> values,
   header.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
   header += '\n';
 
-  std::vector<std::uint8_t> bytes(kMagic.begin(), kMagic.end());
-  bytes.insert(bytes.end(), {1, 0, static_cast<std::uint8_t>(header.size() & 0xFFU),
-                             static_cast<std::uint8_t>(header.size() >> 8U)});
-  bytes.insert(bytes.end(), header.begin(), header.end());
-  const std::size_t begin = bytes.size();
-  bytes.resize(begin + values.size_bytes());
-  if (!values.empty()) std::memcpy(bytes.data() + begin, values.data(), values.size_bytes());
+  std::string prefix(kMagic.begin(), kMagic.end());
+  for (const std::size_t byte :
+       {std::size_t{1}, std::size_t{0}, header.size() & 0xFFU, header.size() >> 8U}) {
+    prefix += static_cast<char>(static_cast<unsigned char>(byte));
+  }
+  prefix += header;
+  std::vector<std::uint8_t> bytes(prefix.size() + values.size_bytes());
+  std::memcpy(bytes.data(), prefix.data(), prefix.size());
+  if (!values.empty())
+    std::memcpy(bytes.data() + prefix.size(), values.data(), values.size_bytes());
   return bytes;
 }
 
