@@ -32,9 +32,11 @@ std::span<const PrunerInfo> known_pruners();
 std::unique_ptr<Pruner> make_pruner(std::string_view name);  // throws ConfigError, naming the
                                                              // nearest known one
 
-// How many units each group keeps so that at most `max_parameters` remain: the largest common
-// fraction of every prunable group, at least one unit each. Groups that cannot be pruned keep all.
-// One count a group.
+// How many units each group keeps so that at most `max_parameters` remain (or, if even that is too
+// many, one unit in every prunable group). Group g loses the fraction min(1, strength * share_g) of
+// its units, where share_g is what its units hold of the parameters, and the strength is the least
+// that fits: the removal of least sum of squared fractions for a number of parameters, to first
+// order (Lagrange). Narrow layers with few parameters are hardly touched. One count a group.
 std::vector<std::int64_t> keep_counts(const Graph& graph, const Coupling& coupling,
                                       std::int64_t max_parameters);
 

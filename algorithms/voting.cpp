@@ -1,6 +1,6 @@
 // From scores to ballots, from ballots to the units that stay.
 
-#include <algorithm>  // for sort, min, max
+#include <algorithm>  // for stable_sort, min, max, clamp
 #include <cmath>      // for floor, pow
 #include <numeric>    // for iota
 
@@ -35,13 +35,43 @@ std::vector<Value> keep_best(const Coupling& coupling, std::span<const std::int6
   return keep;
 }
 
-std::vector<std::int64_t> counts_at(const Coupling& coupling, double fraction) {
+std::vector<std::int64_t> all_units(const Coupling& coupling) {
   std::vector<std::int64_t> counts;
   for (const CouplingGroup& group : coupling.groups) {
-    const auto size = static_cast<std::int64_t>(group.units.size());
-    const auto scaled =
-        static_cast<std::int64_t>(std::floor(fraction * static_cast<double>(size) + 1e-9));
-    counts.push_back(group.is_prunable ? std::max<std::int64_t>(1, scaled) : size);
+    counts.push_back(static_cast<std::int64_t>(group.units.size()));
+  }
+  return counts;
+}
+
+std::int64_t parameters_with(const Graph& graph, const Coupling& coupling,
+                             std::span<const std::int64_t> counts) {
+  const auto lower = [](int a, int b) { return a < b; };
+  return kept_parameters(graph, coupling, keep_best<std::uint8_t>(coupling, counts, lower));
+}
+
+// What each prunable group holds: the parameters that go when all of its units but one do, over
+// those of the group where that is most. 0 for the others.
+std::vector<double> held_shares(const Graph& graph, const Coupling& coupling) {
+  std::vector<double> shares;
+  const std::vector<std::int64_t> all = all_units(coupling);
+  for (std::size_t g = 0; g < coupling.groups.size(); ++g) {
+    std::vector<std::int64_t> counts = all;
+    if (coupling.groups[g].is_prunable) counts[g] = 1;
+    const std::int64_t gone = graph.parameter_count() - parameters_with(graph, coupling, counts);
+    shares.push_back(static_cast<double>(gone));
+  }
+  const double most = *std::max_element(shares.begin(), shares.end());
+  for (double& share : shares) share = most > 0.0 ? share / most : 0.0;
+  return shares;
+}
+
+std::vector<std::int64_t> counts_at(const Coupling& coupling, std::span<const double> shares,
+                                    double strength) {
+  std::vector<std::int64_t> counts = all_units(coupling);
+  for (std::size_t g = 0; g < counts.size(); ++g) {
+    const double fraction = std::max(0.0, 1.0 - strength * shares[g]);
+    const double kept = std::floor(fraction * static_cast<double>(counts[g]) + 1e-9);
+    counts[g] = std::max<std::int64_t>(1, static_cast<std::int64_t>(kept));
   }
   return counts;
 }
@@ -50,19 +80,20 @@ std::vector<std::int64_t> counts_at(const Coupling& coupling, double fraction) {
 
 std::vector<std::int64_t> keep_counts(const Graph& graph, const Coupling& coupling,
                                       std::int64_t max_parameters) {
-  const auto parameters_at = [&](double fraction) {
-    const std::vector<std::int64_t> counts = counts_at(coupling, fraction);
-    const auto keep = keep_best<std::uint8_t>(coupling, counts, [](int a, int b) { return a < b; });
-    return kept_parameters(graph, coupling, keep);
-  };
-  if (parameters_at(1.0) <= max_parameters) return counts_at(coupling, 1.0);
-  double low = 0.0;
-  double high = 1.0;
-  for (int i = 0; i < 40; ++i) {
-    const double middle = (low + high) / 2.0;
-    (parameters_at(middle) <= max_parameters ? low : high) = middle;
+  if (graph.parameter_count() <= max_parameters) return all_units(coupling);
+  const std::vector<double> shares = held_shares(graph, coupling);
+  double strongest = 1.0;  // leaves one unit in every group that holds anything
+  for (const double share : shares) {
+    if (share > 0.0) strongest = std::max(strongest, 1.0 / share);
   }
-  return counts_at(coupling, low);
+  double low = 0.0;
+  double high = strongest;
+  for (int i = 0; i < 60; ++i) {
+    const double middle = (low + high) / 2.0;
+    const auto counts = counts_at(coupling, shares, middle);
+    (parameters_with(graph, coupling, counts) <= max_parameters ? high : low) = middle;
+  }
+  return counts_at(coupling, shares, high);
 }
 
 std::vector<float> make_ballot(const Coupling& coupling, std::span<const double> scores,
