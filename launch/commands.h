@@ -1,9 +1,11 @@
 #pragma once
-// The sub-commands of `coppice`. Each takes its parsed arguments, prints to stdout, and returns the process's exit code;
-// failures are thrown and become one paragraph on stderr in main.
+// The sub-commands of `coppice`. Each takes its parsed arguments, prints to stdout, and returns the
+// process's exit code; failures are thrown and become one paragraph on stderr in main. One file
+// each in commands/; parsed by launch/command_line.h.
 
-#include <string>  // for string
-#include <vector>  // for vector
+#include <string>       // for string
+#include <string_view>  // for string_view
+#include <vector>       // for vector
 
 namespace coppice {
 
@@ -13,14 +15,67 @@ struct ProcessArguments {
   char*** argv = nullptr;
 };
 
+// One experiment, under mpirun, alone, or with threads as ranks.
 struct RunArguments {
   std::string config;
   std::vector<std::string> overrides;
-  std::string out;      // empty: runs/NAME
+  std::string out;  // empty: runs/NAME
   bool is_resumed = false;
   bool is_json = false;
-  int ranks = 0;        // threads as ranks instead of MPI; 0: MPI
+  int ranks = 0;  // threads as ranks instead of MPI; 0: MPI
 };
 int run_command(const RunArguments& arguments, const ProcessArguments& process);
+
+// Every combination of the overrides' comma lists, one run each; running it again goes on where it
+// stopped.
+struct SweepArguments {
+  std::string config;
+  std::vector<std::string> overrides;  // key=value or key=a,b,c
+  std::string out;                     // empty: runs/NAME-sweep
+  bool is_json = false;
+  int ranks = 0;  // as in RunArguments
+};
+int sweep_command(const SweepArguments& arguments, const ProcessArguments& process);
+
+// What is in a config, a run folder or a checkpoint.
+struct InspectArguments {
+  std::string subject;
+  std::vector<std::string> overrides;  // of a config
+  bool is_json = false;
+};
+int inspect_command(const InspectArguments& arguments);
+
+// What this version knows of one kind of thing.
+struct ListArguments {
+  std::string kind;
+};
+int list_command(const ListArguments& arguments);
+std::vector<std::string_view> list_kinds();
+
+// A checkpoint on data: logits, and accuracy where labels are known. Exactly one of data and input
+// is given.
+struct InferArguments {
+  std::string artefact;
+  std::string data;                    // name of a data set
+  std::string root;                    // its data.root
+  std::string split = "test";          // test | train
+  std::vector<std::string> overrides;  // other keys of the data section, "data.text_split=book"
+  std::string input;                   // a NPY file instead
+  std::string out;                     // NPY file for the logits; empty: none
+};
+int infer_command(const InferArguments& arguments);
+
+// Measures this machine. What NAME may be: bench_names().
+struct BenchArguments {
+  std::string name;
+  std::string config;  // round: instead of the built-in experiment
+  std::vector<std::string> overrides;
+  bool is_json = false;
+};
+int bench_command(const BenchArguments& arguments);
+std::vector<std::string_view> bench_names();
+
+// Says what this machine has and lacks. 1 if something is in the way of a run.
+int doctor_command();
 
 }  // namespace coppice

@@ -1,41 +1,52 @@
-// The `coppice` command: parses, dispatches, and turns an error into one paragraph and an exit code.
+// The `coppice` command: parses, dispatches, and turns an error into one paragraph and an exit
+// code.
 
 #include <fmt/core.h>
 
-#include <CLI/CLI.hpp>
-
 #include "core/error.h"
 #include "core/failpoint.h"
-#include "launch/commands.h"
+#include "launch/command_line.h"
 #include "models/executor.h"
 
+namespace coppice {
 namespace {
 
-void add_run(CLI::App& app, coppice::RunArguments& arguments) {
-  CLI::App* run = app.add_subcommand("run", "Run an experiment (under mpirun, or alone)");
-  run->add_option("config", arguments.config, "YAML file")->required();
-  run->add_option("overrides", arguments.overrides, "key=value, after the file: train.rounds=5");
-  run->add_option("--out", arguments.out, "Run folder; default runs/NAME");
-  run->add_flag("--resume", arguments.is_resumed, "Go on with the run in --out");
-  run->add_flag("--json", arguments.is_json, "Print summary.json as the last line");
-  run->add_option("--ranks", arguments.ranks, "Threads as ranks, without MPI")->check(CLI::Range(1, 256));
+int dispatch(const Command& command, const ProcessArguments& process) {
+  struct Visitor {
+    const ProcessArguments& process;
+    int operator()(const RunArguments& arguments) const { return run_command(arguments, process); }
+    int operator()(const SweepArguments& arguments) const {
+      return sweep_command(arguments, process);
+    }
+    int operator()(const InspectArguments& arguments) const { return inspect_command(arguments); }
+    int operator()(const ListArguments& arguments) const { return list_command(arguments); }
+    int operator()(const InferArguments& arguments) const { return infer_command(arguments); }
+    int operator()(const BenchArguments& arguments) const { return bench_command(arguments); }
+    int operator()(const DoctorArguments&) const { return doctor_command(); }
+  };
+  return std::visit(Visitor{process}, command);
+}
+
+int run(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const CommandLine line = parse_command_line(arguments);
+  if (!line.command) {
+    fmt::print("{}", line.output);
+    return line.exit_code;
+  }
+  check_failpoint_environment();
+  configure_process_for_training();
+  return dispatch(*line.command, {&argc, &argv});
 }
 
 }  // namespace
+}  // namespace coppice
 
 int main(int argc, char** argv) {
-  CLI::App app("Coppice: federated training that ends with a network small enough for its target");
-  app.require_subcommand(1);
-  coppice::RunArguments run;
-  add_run(app, run);
   try {
-    app.parse(argc, argv);
-    coppice::check_failpoint_environment();
-    coppice::configure_process_for_training();
-    return coppice::run_command(run, {&argc, &argv});
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return coppice::run(argc, argv);
   } catch (const std::exception& error) {
+    std::fflush(stdout);  // what was printed before stands before the error, also in a log
     fmt::print(stderr, "coppice: {}\n", coppice::describe(error));
     return coppice::exit_code(error);
   }

@@ -1,11 +1,9 @@
 #pragma once
-// How a run looks on the screen: one line a round. On a terminal the line is live, elsewhere (a log, a pipe) plain lines
-// come as rounds finish. Only mains and commands use it.
+// How a run looks on the screen: one line a round. On a terminal the line is live, elsewhere (a
+// log, a pipe) plain lines come as rounds finish. Only mains and commands use it.
 
-#include <cstdio>   // for FILE
-#include <string>   // for string
+#include <cstdint>  // for int64_t
 
-#include "core/graph.h"
 #include "launch/federation.h"
 
 namespace coppice {
@@ -14,24 +12,17 @@ class TerminalObserver final : public RunObserver {
  public:
   TerminalObserver();
 
-  void started(const World& world, const ExperimentConfig& config, int ranks, std::int64_t resumed_rounds) override;
+  void started(const World& world, const ExperimentConfig& config, int ranks,
+               std::int64_t resumed_rounds) override;
   void round_started(const ClientTask& task, std::int64_t rounds) override;
-  void round_finished(const RoundRecord& record, const Json& metrics, std::int64_t rounds_left) override;
+  void round_finished(const RoundRecord& record, const Json& metrics,
+                      std::int64_t rounds_left) override;
 
  private:
   bool is_live_;
   std::int64_t rounds_ = 0;
-  double seconds_ = 0.0;   // of the rounds that this process saw finish
+  double seconds_ = 0.0;  // of the rounds that this process saw finish
   std::int64_t seen_ = 0;
 };
-
-// The dense control beside the result: parameters, bytes, accuracy, seconds a round.
-std::string closing_table(const Json& summary, const std::vector<Json>& metrics);
-
-// One row a layer: shape, MACs, parameters, bytes, coupling group.
-std::string layer_table(const Graph& graph);
-
-// 1234567 -> "1,234,567".
-std::string with_commas(std::int64_t value);
 
 }  // namespace coppice

@@ -7,13 +7,15 @@
 #include "launch/federation.h"
 #include "launch/ranks.h"
 #include "launch/run_files.h"
+#include "launch/tables.h"
 #include "launch/terminal.h"
 
 namespace coppice {
 namespace {
 
-void print_result(const RunArguments& arguments, const RunOptions& options, const RunOutcome& outcome) {
-  fmt::print("{}", closing_table(outcome.summary, read_metrics(options.out)));
+void print_result(const RunArguments& arguments, const RunOptions& options,
+                  const RunOutcome& outcome) {
+  fmt::print("\n{}", closing_table(outcome.summary, read_metrics(options.out)));
   fmt::print("model    {}\nsummary  {}\n", (options.out / "model" / "model.safetensors").string(),
              (options.out / "summary.json").string());
   if (arguments.is_json) fmt::print("{}\n", outcome.summary.dump());
@@ -23,13 +25,15 @@ void print_result(const RunArguments& arguments, const RunOptions& options, cons
 
 int run_command(const RunArguments& arguments, const ProcessArguments& process) {
   return with_ranks(arguments.ranks, process, [&](Communicator& communicator) {
-    const SharedConfig config =
-        shared_config(communicator, [&] { return load_config(arguments.config, arguments.overrides); });
+    const SharedConfig config = shared_config(
+        communicator, [&] { return load_config(arguments.config, arguments.overrides); });
     if (!config.value) return config.exit_code;
-    const RunOptions options{arguments.out.empty() ? "runs/" + config.value->name : arguments.out, arguments.is_resumed};
+    const RunOptions options{arguments.out.empty() ? "runs/" + config.value->name : arguments.out,
+                             arguments.is_resumed};
     TerminalObserver observer;
     const bool is_root = communicator.rank() == 0;
-    const RunOutcome outcome = run_federation(communicator, *config.value, options, is_root ? &observer : nullptr);
+    const RunOutcome outcome =
+        run_federation(communicator, *config.value, options, is_root ? &observer : nullptr);
     if (is_root) print_result(arguments, options, outcome);
     return outcome.exit_code;
   });

@@ -1,0 +1,48 @@
+#pragma once
+// Figures about this machine, each measured at least five times after a warm-up and given as median
+// with the smallest and largest. Benches print nothing; `coppice bench` shows what they return.
+
+#include <span>         // for span
+#include <string>       // for string
+#include <string_view>  // for string_view
+#include <vector>       // for vector
+
+#include "core/experiment.h"
+#include "core/json.h"
+
+namespace coppice {
+
+struct Spread {
+  double median = 0.0;  // of an even number: mean of the two in the middle
+  double min = 0.0;
+  double max = 0.0;
+
+  Json to_json() const;
+};
+Spread spread_of(std::vector<double> values);  // at least one
+
+struct BenchFigure {
+  std::string name;  // "fp32_multiply_add"
+  std::string unit;  // "GFLOP/s"
+  Spread spread;
+};
+
+struct BenchReport {
+  std::string subject;  // what was measured, a sentence
+  Json facts;           // of the subject, for scripts: config, sizes, instruction set
+  std::vector<BenchFigure> figures;
+};
+
+// What one core computes in registers, and moves to and from memory: GFLOP/s and GB/s. About 5
+// seconds.
+BenchReport bench_ceilings();
+
+// Rounds of `config` on one rank, in a run folder that is removed again: steps and samples a
+// second, seconds of a round, and of a null round, in which every client takes one step on one
+// sample, so that what is left is the round's own cost. The config's data, model, clients and local
+// training count; compression and the control are left out, and the number of rounds is the
+// bench's. Without a data set of its own (an empty data.name) 6,400 synthetic 28 x 28 images are
+// made.
+BenchReport bench_round(ExperimentConfig config);
+
+}  // namespace coppice

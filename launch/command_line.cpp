@@ -1,0 +1,184 @@
+#include "launch/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>   // for find
+#include <functional>  // for function
+
+#include "core/error.h"
+#include "core/text.h"
+#include "launch/version.h"
+#include "models/executor.h"
+
+namespace coppice {
+namespace {
+
+constexpr const char* kOverridesText = "key=value, applied after the file: train.rounds=5 seed=2";
+constexpr const char* kFooter =
+    "A first run:           coppice run configs/digits_mlp.yaml\n"
+    "On two cores:          mpirun -np 2 coppice run configs/fashion_mnist.yaml\n"
+    "All keys of a config:  coppice list config\n"
+    "More on a command:     coppice run --help";
+constexpr const char* kRanksText = "Threads as ranks, without MPI";
+
+// A sub-command as CLI11 sees it, and what it fills.
+struct Entry {
+  CLI::App* app;
+  std::function<Command()> arguments;
+};
+
+// Owns the arguments of all sub-commands while CLI11 fills one of them.
+class Parser {
+ public:
+  Parser() {
+    app_.name("coppice");
+    app_.set_version_flag("--version",
+                          text("coppice ", kCoppiceVersion, " (", executor_library_version(), ")"));
+    app_.get_formatter()->column_width(24);
+    add_run();
+    add_sweep();
+    add_inspect();
+    add_list();
+    add_infer();
+    add_bench();
+    entries_.push_back(
+        {app_.add_subcommand("doctor",
+                             "Say what this machine has, and what is missing and how to get it"),
+         [] { return DoctorArguments{}; }});
+    app_.footer(kFooter);  // last: sub-commands added later would inherit it
+  }
+
+  CommandLine parse(std::span<const std::string> arguments) {
+    if (arguments.empty()) return {std::nullopt, app_.help(), 2};
+    check_command_name(arguments.front());
+    std::vector<std::string> reversed(arguments.rbegin(),
+                                      arguments.rend());  // CLI11 takes from the back
+    try {
+      app_.parse(std::move(reversed));
+    } catch (const CLI::CallForVersion& version) {
+      return {std::nullopt, std::string(version.what()) + '\n', 0};
+    } catch (const CLI::CallForHelp&) {
+      return {std::nullopt, app_.help(), 0};
+    } catch (const CLI::ParseError& error) {
+      throw ConfigError(text(error.what(), "; see ", command_named_so_far(), " --help"));
+    }
+    for (const Entry& entry : entries_) {
+      if (entry.app->parsed()) return {entry.arguments(), {}, 0};
+    }
+    throw ConfigError("expected a command; see coppice --help");
+  }
+
+ private:
+  void add_run() {
+    CLI::App* app = app_.add_subcommand("run", "Run an experiment, alone or under mpirun");
+    app->add_option("CONFIG", run_.config, "YAML file")->required();
+    app->add_option("OVERRIDES", run_.overrides, kOverridesText);
+    app->add_option("--out", run_.out,
+                    "Run folder (default runs/NAME); it must not exist, except with --resume");
+    app->add_flag("--resume", run_.is_resumed, "Go on with the run in --out");
+    app->add_flag("--json", run_.is_json, "Print summary.json as the last line");
+    app->add_option("--ranks", run_.ranks, kRanksText)->check(CLI::Range(1, 256));
+    entries_.push_back({app, [this] { return run_; }});
+  }
+
+  void add_sweep() {
+    CLI::App* app = app_.add_subcommand(
+        "sweep", "Run every combination of some values; mean and deviation over seeds");
+    app->add_option("CONFIG", sweep_.config, "YAML file")->required();
+    app->add_option("OVERRIDES", sweep_.overrides,
+                    "key=a,b,c: each of the values; a value in [] or {} is one: seed=1,2,3 "
+                    "model.hidden=[32],[64,64]");
+    app->add_option("--out", sweep_.out,
+                    "Folder of the runs (default runs/NAME-sweep); run again to go on with it");
+    app->add_flag("--json", sweep_.is_json, "Print sweep.json as the last line");
+    app->add_option("--ranks", sweep_.ranks, kRanksText)->check(CLI::Range(1, 256));
+    entries_.push_back({app, [this] { return sweep_; }});
+  }
+
+  void add_inspect() {
+    CLI::App* app = app_.add_subcommand(
+        "inspect", "Show the layers and facts of a config, a run folder or a checkpoint");
+    app->add_option("SUBJECT", inspect_.subject,
+                    "YAML file, run folder, or .safetensors file that Coppice made")
+        ->required();
+    app->add_option("OVERRIDES", inspect_.overrides, "Of a config: key=value");
+    app->add_flag("--json", inspect_.is_json, "One line of JSON instead of tables");
+    entries_.push_back({app, [this] { return inspect_; }});
+  }
+
+  void add_list() {
+    CLI::App* app = app_.add_subcommand(
+        "list", "List what this version knows: models, data sets, strategies, ...");
+    app->add_option("KIND", list_.kind, join(list_kinds()))->required();
+    entries_.push_back({app, [this] { return list_; }});
+  }
+
+  void add_infer() {
+    CLI::App* app = app_.add_subcommand(
+        "infer", "Run a checkpoint on a data set or an array: logits, accuracy");
+    app->add_option("ARTEFACT", infer_.artefact, ".safetensors file that Coppice made")->required();
+    CLI::Option* data =
+        app->add_option("--data", infer_.data, "Data set, by name (coppice list datasets)");
+    app->add_option("--root", infer_.root, "Where its files are, as data.root")->needs(data);
+    app->add_option("--split", infer_.split, "test or train")
+        ->check(CLI::IsMember({"test", "train"}))
+        ->needs(data);
+    app->add_option("OVERRIDES", infer_.overrides,
+                    "With --data: other keys of the data section, data.text_split=book");
+    app->add_option("--input", infer_.input,
+                    "NPY file instead, N x the input's shape: fp32 (images: in [0, 1], NCHW), or "
+                    "uint8 to divide by 255")
+        ->excludes(data);
+    app->add_option("--out", infer_.out,
+                    "Write the fp32 logits here, an NPY file with a row a sample");
+    app->callback([this] {
+      if (infer_.data.empty() == infer_.input.empty())
+        throw CLI::RequiredError("one of --data and --input");
+    });
+    entries_.push_back({app, [this] { return infer_; }});
+  }
+
+  void add_bench() {
+    CLI::App* app = app_.add_subcommand(
+        "bench", "Measure this machine: ceilings (arithmetic, memory) or round (training)");
+    app->add_option("NAME", bench_.name, join(bench_names()))->required();
+    app->add_option("CONFIG", bench_.config,
+                    "round: YAML file to measure instead of LeNet-5 on synthetic images");
+    app->add_option("OVERRIDES", bench_.overrides, "round: key=value");
+    app->add_flag("--json", bench_.is_json, "Print the figures as one line of JSON, last");
+    entries_.push_back({app, [this] { return bench_; }});
+  }
+
+  void check_command_name(const std::string& name) const {
+    if (name.starts_with('-')) return;
+    std::vector<std::string> owned;
+    for (const Entry& entry : entries_) owned.push_back(entry.app->get_name());
+    const std::vector<std::string_view> known(owned.begin(), owned.end());
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      throw ConfigError(unknown_name("command", name.substr(0, 64), known));
+    }
+  }
+
+  std::string command_named_so_far() const {
+    for (const Entry& entry : entries_) {
+      if (entry.app->parsed()) return "coppice " + entry.app->get_name();
+    }
+    return "coppice";
+  }
+
+  CLI::App app_{"Coppice: federated training that ends with a network small enough for its target"};
+  std::vector<Entry> entries_;
+  RunArguments run_;
+  SweepArguments sweep_;
+  InspectArguments inspect_;
+  ListArguments list_;
+  InferArguments infer_;
+  BenchArguments bench_;
+};
+
+}  // namespace
+
+CommandLine parse_command_line(std::span<const std::string> arguments) {
+  return Parser().parse(arguments);
+}
+
+}  // namespace coppice

@@ -1,0 +1,115 @@
+// `coppice bench`: figures with machine, instruction set, library versions and config, so that each
+// can be quoted.
+
+#include <fmt/core.h>
+
+#include "core/config/config.h"
+#include "core/error.h"
+#include "core/text.h"
+#include "launch/bench/bench.h"
+#include "launch/commands.h"
+#include "launch/machine.h"
+#include "launch/tables.h"
+#include "launch/version.h"
+#include "models/executor.h"
+
+namespace coppice {
+namespace {
+
+// What `bench round` measures without a config: the main job's model and local training.
+constexpr std::string_view kRoundConfig = R"(name: bench-round
+model: {name: lenet5}
+data: {name: "", partition: {scheme: iid, clients: 10}, validation_fraction: 0}
+train: {local_epochs: 1, batch_size: 64, optimizer: {name: sgd, lr: 0.01, momentum: 0.9, weight_decay: 1e-5}}
+)";
+
+BenchReport ceilings(const BenchArguments& arguments) {
+  if (!arguments.config.empty())
+    throw ConfigError("bench ceilings: takes no config, got '" + arguments.config + "'");
+  return bench_ceilings();
+}
+
+BenchReport round_of(const BenchArguments& arguments) {
+  // Without a file the first positional argument may be an override already.
+  const bool has_file =
+      !arguments.config.empty() && arguments.config.find('=') == std::string::npos;
+  std::vector<std::string> overrides = arguments.overrides;
+  if (!has_file && !arguments.config.empty()) overrides.insert(overrides.begin(), arguments.config);
+  const ExperimentConfig config =
+      has_file ? load_config(arguments.config, overrides)
+               : parse_config(kRoundConfig, "the bench's own config", overrides);
+  BenchReport report = bench_round(config);
+  report.facts.set("config", has_file ? arguments.config : "built in");
+  report.facts.set("config_sha256", config_sha256(config));
+  return report;
+}
+
+struct Bench {
+  std::string_view name;
+  BenchReport (*run)(const BenchArguments&);
+};
+constexpr Bench kBenches[] = {{"ceilings", ceilings}, {"round", round_of}};
+
+const Bench& bench_named(const std::string& name) {
+  for (const Bench& bench : kBenches) {
+    if (bench.name == name) return bench;
+  }
+  throw ConfigError(unknown_name("bench", name.substr(0, 64), bench_names()));
+}
+
+Json report_json(std::string_view name, const BenchReport& report) {
+  Json out;
+  out.set("bench", name);
+  out.set("subject", report.subject);
+  for (const auto& [key, value] : report.facts.as_object()) out.set(key, value);
+  Json figures;
+  for (const BenchFigure& figure : report.figures) {
+    Json entry = figure.spread.to_json();
+    entry.set("unit", figure.unit);
+    figures.set(figure.name, std::move(entry));
+  }
+  out.set("figures", std::move(figures));
+  out.set("machine", this_machine().to_json());
+  out.set("executor_isa", executor_isa());
+  out.set("libraries", executor_library_version());
+  out.set("version", kCoppiceVersion);
+  return out;
+}
+
+// Four significant digits, whatever the size of the figure.
+std::string digits(double value) { return fmt::format("{:.4g}", value); }
+
+std::string report_text(const BenchReport& report) {
+  const Machine machine = this_machine();
+  Table table({"", "median", "min", "max", ""}, "lrrrl");
+  for (const BenchFigure& figure : report.figures) {
+    table.add({figure.name, digits(figure.spread.median), digits(figure.spread.min),
+               digits(figure.spread.max), figure.unit});
+  }
+  std::string out = report.subject + '\n';
+  if (const Json* config = report.facts.find("config")) {
+    out += fmt::format("config {} ({})\n", config->as_text(),
+                       report.facts.at("config_sha256").as_text().substr(0, 16));
+  }
+  out += fmt::format("{}, {} cores; {}, {}\n\n{}", machine.cpu, machine.cores,
+                     executor_library_version(), executor_isa(), table.text());
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string_view> bench_names() {
+  std::vector<std::string_view> names;
+  for (const Bench& bench : kBenches) names.push_back(bench.name);
+  return names;
+}
+
+int bench_command(const BenchArguments& arguments) {
+  const Bench& bench = bench_named(arguments.name);
+  const BenchReport report = bench.run(arguments);
+  fmt::print("{}", report_text(report));
+  if (arguments.is_json) fmt::print("{}\n", report_json(bench.name, report).dump());
+  return 0;
+}
+
+}  // namespace coppice

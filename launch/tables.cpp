@@ -1,0 +1,230 @@
+#include "launch/tables.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>  // for max
+#include <map>        // for map
+#include <set>        // for set
+
+#include "core/coupling.h"
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+// Characters of UTF-8 text: every byte that does not continue one.
+std::size_t width_of(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
+}
+
+// A graph's coupling groups and, by name, how many units they had in the dense graph.
+struct Groups {
+  Coupling coupling;
+  std::map<std::string, std::size_t> dense_units;
+
+  Groups(const Graph& graph, const Graph* dense) : coupling(couple(graph)) {
+    if (dense == nullptr) return;
+    for (const CouplingGroup& group : couple(*dense).groups)
+      dense_units[group.name] = group.units.size();
+  }
+
+  // Nothing if there is no dense graph, or it has no such group.
+  const std::size_t* units_before(const CouplingGroup& group) const {
+    const auto found = dense_units.find(group.name);
+    return found == dense_units.end() ? nullptr : &found->second;
+  }
+
+  std::string label(const CouplingGroup& group) const {
+    if (!group.is_prunable) return group.name + " (fixed)";
+    const std::size_t* before = units_before(group);
+    if (before != nullptr) return fmt::format("{} {}/{}", group.name, group.units.size(), *before);
+    return fmt::format("{} ({} units)", group.name, group.units.size());
+  }
+
+  // The groups that own the outputs of each parameter.
+  std::map<int, std::set<int>> of_parameters() const {
+    std::map<int, std::set<int>> out;
+    for (const AxisUnits& axis : coupling.axes) {
+      if (!axis.is_produced || axis.units.empty()) continue;
+      out[axis.parameter].insert(
+          coupling.group_of_unit[static_cast<std::size_t>(axis.units.front())]);
+    }
+    return out;
+  }
+};
+
+const CouplingGroup& group_at(const Coupling& coupling, int index) {
+  return coupling.groups[static_cast<std::size_t>(index)];
+}
+
+std::set<int> groups_of(const Node& node, const std::map<int, std::set<int>>& of_parameters) {
+  std::set<int> out;
+  for (const int parameter : node.parameters) {
+    const auto found = of_parameters.find(parameter);
+    if (found != of_parameters.end()) out.insert(found->second.begin(), found->second.end());
+  }
+  return out;
+}
+
+Json cost_json(const NodeCost& cost) {
+  Json out;
+  out.set("macs", cost.macs);
+  out.set("parameters", cost.parameter_bytes / 4);
+  out.set("parameter_bytes", cost.parameter_bytes);
+  out.set("activation_bytes", cost.activation_bytes);
+  return out;
+}
+
+// Mean seconds of a track's rounds in the second half.
+double late_seconds(const std::vector<Json>& metrics, bool is_control) {
+  std::vector<double> seconds;
+  for (const Json& line : metrics) {
+    if ((line.at("phase").as_text() == "control") == is_control)
+      seconds.push_back(line.at("seconds").as_number());
+  }
+  double sum = 0.0;
+  for (std::size_t i = seconds.size() / 2; i < seconds.size(); ++i) sum += seconds[i];
+  return seconds.empty() ? 0.0 : sum / static_cast<double>(seconds.size() - seconds.size() / 2);
+}
+
+}  // namespace
+
+Table::Table(std::vector<std::string> titles, std::string_view alignment) : alignment_(alignment) {
+  rows_.push_back(std::move(titles));
+}
+
+void Table::add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+
+std::string Table::text() const {
+  std::vector<std::size_t> widths(rows_.front().size());
+  for (const auto& row : rows_) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+  }
+  std::string out;
+  for (const auto& row : rows_) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string padding(widths[i] - width_of(row[i]), ' ');
+      line += i == 0 ? "" : "  ";
+      line += alignment_[i] == 'r' ? padding + row[i] : row[i] + padding;
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += line + '\n';
+  }
+  return out;
+}
+
+std::string with_commas(std::int64_t value) {
+  std::string digits = std::to_string(value);
+  const std::size_t sign = value < 0 ? 1 : 0;
+  for (std::size_t at = digits.size(); at > 3 + sign; at -= 3) digits.insert(at - 3, ",");
+  return digits;
+}
+
+std::string percent(const Json& value) {
+  return value.is_number() ? fmt::format("{:.2f}%", 100.0 * value.as_number()) : "-";
+}
+
+std::string duration(double seconds) {
+  if (seconds < 60.0) return fmt::format("{:.1f} s", seconds);
+  return fmt::format("{}:{:02} min", static_cast<int>(seconds) / 60,
+                     static_cast<int>(seconds) % 60);
+}
+
+std::string layer_table(const Graph& graph, const Graph* dense) {
+  const Groups groups(graph, dense);
+  const auto of_parameters = groups.of_parameters();
+  Table table({"layer", "op", "output", "MACs", "parameters", "bytes", "coupling group"},
+              "lllrrrl");
+  for (const Node& node : graph.nodes()) {
+    const NodeCost cost = graph.cost(node);
+    std::vector<std::string> labels;
+    for (const int group : groups_of(node, of_parameters)) {
+      labels.push_back(groups.label(group_at(groups.coupling, group)));
+    }
+    table.add({node.name, std::string(op_info(node.op).name), shape_text(node.shape),
+               with_commas(cost.macs), with_commas(cost.parameter_bytes / 4),
+               with_commas(cost.parameter_bytes), join(labels)});
+  }
+  const NodeCost total = graph.total_cost();
+  table.add({"total", "", "", with_commas(total.macs), with_commas(graph.parameter_count()),
+             with_commas(total.parameter_bytes), ""});
+  return table.text();
+}
+
+Json layers_json(const Graph& graph, const Graph* dense) {
+  const Groups groups(graph, dense);
+  const auto of_parameters = groups.of_parameters();
+  Json::Array layers;
+  for (const Node& node : graph.nodes()) {
+    Json layer;
+    layer.set("name", node.name);
+    layer.set("op", op_info(node.op).name);
+    layer.set("output", Json::array(node.shape));
+    const Json cost = cost_json(graph.cost(node));
+    for (const auto& [key, value] : cost.as_object()) layer.set(key, value);
+    Json::Array names;
+    for (const int group : groups_of(node, of_parameters))
+      names.emplace_back(group_at(groups.coupling, group).name);
+    layer.set("coupling_groups", std::move(names));
+    layers.push_back(std::move(layer));
+  }
+  Json::Array coupled;
+  for (const CouplingGroup& group : groups.coupling.groups) {
+    const std::size_t* before = groups.units_before(group);
+    Json entry;
+    entry.set("name", group.name);
+    entry.set("layers", Json::array(group.layers));
+    entry.set("prunable", group.is_prunable);
+    entry.set("units", static_cast<std::int64_t>(group.units.size()));
+    if (dense != nullptr)
+      entry.set("dense_units", before == nullptr ? Json() : static_cast<std::int64_t>(*before));
+    coupled.push_back(std::move(entry));
+  }
+  Json out;
+  out.set("layers", std::move(layers));
+  out.set("coupling_groups", std::move(coupled));
+  out.set("total", cost_json(graph.total_cost()));
+  return out;
+}
+
+std::string kept_table(const Graph& graph, const Graph& dense) {
+  const Groups groups(graph, &dense);
+  Table table({"coupling group", "layers", "kept", "dense", ""}, "llrrr");
+  for (const CouplingGroup& group : groups.coupling.groups) {
+    const std::size_t* before = groups.units_before(group);
+    if (!group.is_prunable || before == nullptr) continue;
+    const double kept = static_cast<double>(group.units.size()) / static_cast<double>(*before);
+    table.add({group.name, join(group.layers), std::to_string(group.units.size()),
+               std::to_string(*before), fmt::format("{:.0f}%", 100.0 * kept)});
+  }
+  return table.text();
+}
+
+std::string closing_table(const Json& summary, const std::vector<Json>& metrics) {
+  const bool has_control = late_seconds(metrics, true) > 0.0;
+  const auto count = [&](const char* key) { return with_commas(summary.at(key).as_integer()); };
+  const auto bytes = [&](const char* key) { return human_bytes(summary.at(key).as_number()); };
+  Table table({"", "dense control", "result"}, "lrr");
+  table.add({"parameters", count("dense_parameters"), count("parameters")});
+  table.add({"bytes", bytes("dense_bytes"), bytes("model_bytes")});
+  table.add({"test accuracy", percent(summary.at("dense_accuracy")),
+             percent(summary.at("final_accuracy"))});
+  table.add({"seconds a round, 2nd half",
+             has_control ? fmt::format("{:.2f}", late_seconds(metrics, true)) : "-",
+             fmt::format("{:.2f}", late_seconds(metrics, false))});
+  std::string out = table.text();
+  out += fmt::format("retention {} (test), {} (validation); sent up {}, down {}; {} in all\n",
+                     percent(summary.at("retention")), percent(summary.at("validation_retention")),
+                     bytes("bytes_up"), bytes("bytes_down"),
+                     duration(summary.at("seconds").as_number()));
+  for (const auto& [name, entry] : summary.at("constraints").as_object()) {
+    out += fmt::format("constraint {}: limit {}, measured {}: {}\n", name, entry.at("limit").dump(),
+                       entry.at("measured").dump(), entry.at("met").as_bool() ? "met" : "NOT MET");
+  }
+  return out;
+}
+
+}  // namespace coppice

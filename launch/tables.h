@@ -1,0 +1,52 @@
+#pragma once
+// What commands show of models and runs: aligned columns for people, and the same facts as JSON for
+// scripts. Pure.
+
+#include <cstdint>      // for int64_t
+#include <string>       // for string
+#include <string_view>  // for string_view
+#include <vector>       // for vector
+
+#include "core/graph.h"
+#include "core/json.h"
+
+namespace coppice {
+
+// Rows of cells under their titles, in columns as wide as their widest cell and two spaces apart.
+// The characters of `alignment`, one a column, say 'l' or 'r'. UTF-8 counts as one column a
+// character; no line ends in spaces.
+class Table {
+ public:
+  Table(std::vector<std::string> titles, std::string_view alignment);
+
+  // As many cells as there are titles.
+  void add(std::vector<std::string> cells);
+  std::string text() const;  // a line a row, each with its line end
+
+ private:
+  std::vector<std::vector<std::string>> rows_;  // the titles first
+  std::string alignment_;
+};
+
+// 1234567 -> "1,234,567".
+std::string with_commas(std::int64_t value);
+// 0.8912 -> "89.12%"; null -> "-".
+std::string percent(const Json& value);
+// "4.2 s", "3:05 min".
+std::string duration(double seconds);
+
+// One row a layer: shape, MACs, parameters, bytes, coupling group; a row of totals at the end. With
+// `dense`, the graph that `graph` was shrunk from, groups show how many of their units are left
+// ("conv1 4/6"). Throws ConfigError if an operation's coupling is "not yet".
+std::string layer_table(const Graph& graph, const Graph* dense = nullptr);
+// {layers: [...], coupling_groups: [...], total: {...}}.
+Json layers_json(const Graph& graph, const Graph* dense = nullptr);
+
+// One row a coupling group that can be pruned: its layers, units kept and units of `dense`.
+std::string kept_table(const Graph& graph, const Graph& dense);
+
+// The dense control beside the result: parameters, bytes, accuracy, seconds a round; then retention
+// and constraints.
+std::string closing_table(const Json& summary, const std::vector<Json>& metrics);
+
+}  // namespace coppice
