@@ -76,6 +76,25 @@ std::vector<std::int64_t> counts_at(const Coupling& coupling, std::span<const do
   return counts;
 }
 
+// Rounding down leaves room: units go back one by one, to the group that lost the largest fraction
+// of its units among those where one more fits, until none does.
+void give_back(const Graph& graph, const Coupling& coupling, std::int64_t max_parameters,
+               std::vector<std::int64_t>& counts) {
+  const std::vector<std::int64_t> all = all_units(coupling);
+  std::vector<std::size_t> open(counts.size());
+  std::iota(open.begin(), open.end(), std::size_t{0});
+  while (!open.empty()) {
+    const auto most = std::min_element(open.begin(), open.end(), [&](std::size_t a, std::size_t b) {
+      return counts[a] * all[b] < counts[b] * all[a];
+    });
+    ++counts[*most];
+    if (counts[*most] > all[*most] || parameters_with(graph, coupling, counts) > max_parameters) {
+      --counts[*most];
+      open.erase(most);
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<std::int64_t> keep_counts(const Graph& graph, const Coupling& coupling,
@@ -93,7 +112,9 @@ std::vector<std::int64_t> keep_counts(const Graph& graph, const Coupling& coupli
     const auto counts = counts_at(coupling, shares, middle);
     (parameters_with(graph, coupling, counts) <= max_parameters ? high : low) = middle;
   }
-  return counts_at(coupling, shares, high);
+  std::vector<std::int64_t> counts = counts_at(coupling, shares, high);
+  give_back(graph, coupling, max_parameters, counts);
+  return counts;
 }
 
 std::vector<float> make_ballot(const Coupling& coupling, std::span<const double> scores,
