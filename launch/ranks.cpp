@@ -2,12 +2,16 @@
 
 #include <fmt/core.h>
 
-#include <exception>  // for exception_ptr
-#include <string>     // for string
+#include <charconv>     // for from_chars
+#include <cstdlib>      // for getenv
+#include <exception>    // for exception_ptr
+#include <string>       // for string
+#include <string_view>  // for string_view
 
 #include "core/config/config.h"
 #include "core/digest.h"
 #include "core/error.h"
+#include "core/text.h"
 #include "launch/federation.h"
 
 namespace coppice {
@@ -15,6 +19,23 @@ namespace {
 
 constexpr int kRoot = 0;
 constexpr std::string_view kConfigMark = "config:";
+constexpr const char* kForcedNodes = "COPPICE_FORCED_NODES";
+
+// How ranks add up is settled before there is a config, and no result depends on it: hence the
+// environment. Tests let the ranks of one machine act as if they sat on several.
+ReduceOptions reduce_options() {
+  ReduceOptions options;
+  const char* value = std::getenv(kForcedNodes);
+  if (value == nullptr) return options;
+  const std::string_view all = value;
+  const auto [stop, error] =
+      std::from_chars(all.data(), all.data() + all.size(), options.forced_nodes);
+  if (error != std::errc{} || stop != all.data() + all.size() || options.forced_nodes < 1) {
+    throw ConfigError(
+        text(kForcedNodes, ": expected a number of nodes of at least 1, got '", all, "'"));
+  }
+  return options;
+}
 
 }  // namespace
 
@@ -31,7 +52,7 @@ int with_ranks(int threads, const ProcessArguments& process,
   int result = 0;
   std::exception_ptr failure;
   {
-    const auto communicator = make_mpi_communicator(process.argc, process.argv, {});
+    const auto communicator = make_mpi_communicator(process.argc, process.argv, reduce_options());
     try {
       result = body(*communicator);
     } catch (const BrokenStep& error) {
