@@ -36,6 +36,22 @@ class DisjointSets {
   std::vector<int> parent_;
 };
 
+// A layer that makes only some of a group's units could lose all of them while the group keeps
+// others.
+void freeze_partly_made(Coupling& coupling) {
+  for (const AxisUnits& axis : coupling.axes) {
+    if (!axis.is_produced) continue;
+    std::map<int, std::set<int>> made;
+    for (const int unit : axis.units) {
+      made[coupling.group_of_unit[static_cast<std::size_t>(unit)]].insert(unit);
+    }
+    for (const auto& [group, units] : made) {
+      CouplingGroup& all = coupling.groups[static_cast<std::size_t>(group)];
+      if (units.size() < all.units.size()) all.is_prunable = false;
+    }
+  }
+}
+
 // Walks the graph once and gives every channel a label; a family is what one layer produced.
 class Labelling final : public CouplingPass {
  public:
@@ -131,6 +147,7 @@ Coupling Labelling::result() {
   for (AxisUnits& axis : out.axes) {
     for (int& label : axis.units) label = unit_of[static_cast<std::size_t>(label)];
   }
+  freeze_partly_made(out);
   return out;
 }
 

@@ -29,7 +29,9 @@ struct CouplingGroup {
   std::string name;                 // of the first layer that produces its channels
   std::vector<std::string> layers;  // all that produce them
   std::vector<int> units;           // in channel order
-  bool is_prunable = false;         // false: the input, the output, a transformer's width, ...
+  // False: the input, the output, a transformer's width, and a group of which one layer makes only
+  // some units (concat added to another layer).
+  bool is_prunable = false;
 };
 
 struct Coupling {

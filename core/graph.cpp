@@ -137,6 +137,10 @@ class Builder {
     check_size("layer '" + name + "'", node.shape);
     for (ParameterSpec& parameter : rules.parameters(view)) {
       parameter.name = name + "." + parameter.name;
+      if (!parameter_names_.insert(parameter.name).second) {
+        throw ConfigError("layer '" + name + "': its parameter '" + parameter.name +
+                          "' is already another layer's");
+      }
       check_size("parameter '" + parameter.name + "'", parameter.shape);
       parameter.offset = parameter_count_;
       parameter_count_ += parameter.size();
@@ -164,6 +168,7 @@ class Builder {
   std::vector<LayerSpec>& layers_;
   std::map<std::string, int, std::less<>> index_;
   std::map<std::string, int> counts_;
+  std::set<std::string> parameter_names_;
 };
 
 }  // namespace

@@ -1,8 +1,9 @@
 #include "core/json.h"
 
-#include <charconv>  // for from_chars, to_chars
-#include <cmath>     // for isfinite
-#include <set>       // for set
+#include <algorithm>  // for min
+#include <charconv>   // for from_chars, to_chars
+#include <cmath>      // for abs, isfinite
+#include <set>        // for set
 
 #include "core/error.h"
 #include "core/text.h"
@@ -45,11 +46,18 @@ void write_text(std::string& out, std::string_view value) {
   out += '"';
 }
 
-template <typename Number>
-std::string number_text(Number value) {
+std::string number_text(std::int64_t value) { return std::to_string(value); }
+
+// The shortest text that reads back equal. What has neither point nor exponent reads back as an
+// integer of 64 bits, so whole numbers beyond those get an exponent.
+std::string number_text(double value) {
   std::array<char, 40> buffer{};
-  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
-  return {buffer.data(), end};
+  const bool is_large = std::abs(value) >= 0x1p63;
+  char* const end = buffer.data() + buffer.size();
+  const auto result = is_large
+                          ? std::to_chars(buffer.data(), end, value, std::chars_format::scientific)
+                          : std::to_chars(buffer.data(), end, value);
+  return {buffer.data(), result.ptr};
 }
 
 void append_utf8(std::string& out, std::uint32_t code) {
@@ -71,6 +79,30 @@ void append_utf8(std::string& out, std::uint32_t code) {
     byte(0x80U | (code >> 6U & 0x3FU));
     byte(0x80U | (code & 0x3FU));
   }
+}
+
+// -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?  (RFC 8259, section 6)
+bool is_number_text(std::string_view digits) {
+  const auto take_digits = [&digits] {
+    const std::size_t count = std::min(digits.find_first_not_of("0123456789"), digits.size());
+    digits.remove_prefix(count);
+    return count;
+  };
+  const auto take = [&digits](std::string_view any) {
+    const bool is_there = !digits.empty() && any.find(digits.front()) != std::string_view::npos;
+    if (is_there) digits.remove_prefix(1);
+    return is_there;
+  };
+  take("-");
+  const bool starts_with_zero = digits.starts_with('0');
+  const std::size_t whole = take_digits();
+  if (whole == 0 || (starts_with_zero && whole > 1)) return false;
+  if (take(".") && take_digits() == 0) return false;
+  if (take("eE")) {
+    take("+-");
+    if (take_digits() == 0) return false;
+  }
+  return digits.empty();
 }
 
 // Recursive descent over one text; depth is bounded, so the stack is.
@@ -264,10 +296,14 @@ class Parser {
       ++at_;
     const std::string_view digits = json_.substr(begin, at_ - begin);
     const char* end = digits.data() + digits.size();
+    if (!is_number_text(digits)) {
+      at_ = begin;
+      fail("expected a value");
+    }
     if (digits.find_first_of(".eE") == std::string_view::npos) {
       std::int64_t value = 0;
       const auto result = std::from_chars(digits.data(), end, value);
-      if (!digits.empty() && result.ec == std::errc() && result.ptr == end) return value;
+      if (result.ec == std::errc() && result.ptr == end) return value;
     } else {
       double value = 0;
       const auto result = std::from_chars(digits.data(), end, value);

@@ -1,6 +1,6 @@
 #include "core/safetensors.h"
 
-#include <algorithm>  // for sort
+#include <algorithm>  // for stable_sort
 #include <bit>        // for endian
 #include <cstring>    // for memcpy
 
@@ -41,11 +41,37 @@ std::int64_t tensor_bytes(const Shape& shape, std::int64_t item_bytes, std::int6
   return total;
 }
 
+std::map<std::string, std::string> read_metadata(const Json& entry, std::string_view what) {
+  try {
+    std::map<std::string, std::string> metadata;
+    for (const auto& [key, value] : entry.as_object()) metadata[key] = value.as_text();
+    return metadata;
+  } catch (const DataError& error) {
+    fail(what, text("__metadata__: ", error.what()));
+  }
+}
+
+struct Fields {
+  std::string dtype;
+  Shape shape;
+  std::vector<std::int64_t> offsets;
+};
+
+Fields read_fields(const std::string& name, const Json& entry, std::string_view what) {
+  try {
+    return {entry.at("dtype").as_text(), entry.at("shape").as_integers(),
+            entry.at("data_offsets").as_integers()};
+  } catch (const DataError& error) {
+    fail(what, text("tensor '", name.substr(0, 64), "': ", error.what()));
+  }
+}
+
 TensorBytes read_entry(const std::string& name, const Json& entry,
                        std::span<const std::uint8_t> data, std::string_view what,
                        std::int64_t& begin) {
-  TensorBytes tensor{name, entry.at("dtype").as_text(), entry.at("shape").as_integers(), {}};
-  const std::vector<std::int64_t> offsets = entry.at("data_offsets").as_integers();
+  Fields fields = read_fields(name, entry, what);
+  const std::vector<std::int64_t>& offsets = fields.offsets;
+  TensorBytes tensor{name, std::move(fields.dtype), std::move(fields.shape), {}};
   const std::int64_t item = dtype_bytes(tensor.dtype);
   const std::string shown = name.substr(0, 64);
   if (item == 0)
@@ -125,9 +151,10 @@ TensorFile read_safetensors(std::span<const std::uint8_t> bytes, std::string_vie
   TensorFile file;
   std::vector<std::pair<std::int64_t, TensorBytes>> ordered;
   const Json header = Json::parse(json, what);
+  if (!header.is_object()) fail(what, "the header is no JSON object");
   for (const auto& [name, entry] : header.as_object()) {
     if (name == "__metadata__") {
-      for (const auto& [key, value] : entry.as_object()) file.metadata[key] = value.as_text();
+      file.metadata = read_metadata(entry, what);
       continue;
     }
     std::int64_t begin = 0;
@@ -135,7 +162,7 @@ TensorFile read_safetensors(std::span<const std::uint8_t> bytes, std::string_vie
     ordered.emplace_back(begin, std::move(tensor));
   }
   // An empty tensor may share its offset with the next one: it comes first.
-  std::sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
+  std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
     return std::pair(a.first, a.second.bytes.size()) < std::pair(b.first, b.second.bytes.size());
   });
   std::int64_t end = 0;

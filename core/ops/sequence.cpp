@@ -53,6 +53,10 @@ Shape attention_shape(const NodeView& node) {
   const Shape shape = sequence_shape(node);
   const Attributes& a = node.attributes;
   need_positive(node, "heads", a.heads);
+  // The scores are a tensor that is no node's output: heads x steps x steps.
+  if (shape[0] * shape[0] > (std::int64_t{1} << 31) / a.heads) {
+    fail_layer(node, a.heads, " heads over ", shape[0], " steps need more than 2^31 scores");
+  }
   if (a.head_size < 0 || (a.head_size == 0 && shape[1] % a.heads != 0)) {
     fail_layer(node, "heads ", a.heads, " must divide the width ", shape[1],
                " unless head_size >= 1 is given, got ", a.head_size);

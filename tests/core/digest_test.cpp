@@ -1,0 +1,90 @@
+#include "core/digest.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <vector>
+
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+std::string md5_of(std::string_view text) { return md5_hex(bytes_of(text)); }
+
+// n bytes that differ from length to length.
+std::string pattern(int n) {
+  std::string bytes;
+  for (int i = 0; i < n; ++i) bytes += static_cast<char>(static_cast<unsigned char>(i * 7 + n));
+  return bytes;
+}
+
+TEST(DigestTest, Sha256AgreesWithFips180) {
+  EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(sha256_hex(std::string(1'000'000, 'a')),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(DigestTest, Md5AgreesWithRfc1321) {
+  EXPECT_EQ(md5_of(""), "d41d8cd98f00b204e9800998ecf8427e");
+  EXPECT_EQ(md5_of("a"), "0cc175b9c0f1b6a831c399e269772661");
+  EXPECT_EQ(md5_of("abc"), "900150983cd24fb0d6963f7d28e17f72");
+  EXPECT_EQ(md5_of("message digest"), "f96b697d7cb7938d525a2f31aaf161d0");
+  EXPECT_EQ(md5_of("abcdefghijklmnopqrstuvwxyz"), "c3fcd3d76192e4007dfb496cca67e13b");
+  EXPECT_EQ(md5_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
+            "d174ab98d277d9f5a5611c2c9f419d9f");
+}
+
+// The SHA-256 of all digests of lengths 0..199 joined, as Python's hashlib has it: every way in
+// which a message can end inside, at and across a block.
+TEST(DigestTest, EveryLengthAroundTheBlocksAgreesWithHashlib) {
+  std::string sha256s;
+  std::string md5s;
+  for (int n = 0; n < 200; ++n) {
+    sha256s += sha256_hex(pattern(n));
+    md5s += md5_of(pattern(n));
+  }
+  EXPECT_EQ(sha256_hex(sha256s),
+            "b8f5d54cfd1cbbcae2003d1365d9fab7e5bc61813fa3486ee6a6a6bf38db4745");
+  EXPECT_EQ(sha256_hex(md5s), "7f64254de03b1fbad70bd5bda5b6a0ebf2519eff45e1743eb45d2470f55c874a");
+}
+
+TEST(DigestTest, Sha256DoesNotDependOnHowTheBytesAreSplit) {
+  const std::string whole = pattern(190);
+  for (std::size_t first = 0; first <= whole.size(); first += 9) {
+    for (std::size_t second = first; second <= whole.size(); second += 13) {
+      Sha256 digest;
+      digest.update(std::string_view(whole).substr(0, first));
+      digest.update(std::string_view(whole).substr(first, second - first));
+      digest.update(std::string_view(whole).substr(second));
+      ASSERT_EQ(hex(digest.finish()), sha256_hex(whole)) << first << ' ' << second;
+    }
+  }
+}
+
+TEST(DigestTest, Crc32cAgreesWithRfc3720) {
+  std::vector<std::uint8_t> ascending(32);
+  std::iota(ascending.begin(), ascending.end(), std::uint8_t{0});
+  const std::vector<std::uint8_t> descending(ascending.rbegin(), ascending.rend());
+  EXPECT_EQ(crc32c(std::vector<std::uint8_t>(32, 0x00)), 0x8A9136AAU);
+  EXPECT_EQ(crc32c(std::vector<std::uint8_t>(32, 0xFF)), 0x62A8AB43U);
+  EXPECT_EQ(crc32c(ascending), 0x46DD794EU);
+  EXPECT_EQ(crc32c(descending), 0x113FDB5CU);
+  EXPECT_EQ(crc32c(bytes_of("123456789")), 0xE3069283U);
+  EXPECT_EQ(crc32c({}), 0U);
+}
+
+TEST(DigestTest, Crc32cContinuesWhereItStopped) {
+  const std::string whole = pattern(77);
+  for (std::size_t cut = 0; cut <= whole.size(); ++cut) {
+    const std::uint32_t first = crc32c(bytes_of(std::string_view(whole).substr(0, cut)));
+    EXPECT_EQ(crc32c(bytes_of(std::string_view(whole).substr(cut)), first),
+              crc32c(bytes_of(whole)));
+  }
+}
+
+}  // namespace
+}  // namespace coppice
