@@ -85,9 +85,9 @@ class Builder {
     check_used();
   }
 
-  std::vector<Node> nodes_;
-  std::vector<ParameterSpec> parameters_;
-  std::int64_t parameter_count_ = 0;
+  std::vector<Node> take_nodes() { return std::move(nodes_); }
+  std::vector<ParameterSpec> take_parameters() { return std::move(parameters_); }
+  std::int64_t parameter_count() const { return parameter_count_; }
 
  private:
   void add_layer(LayerSpec& layer) {
@@ -166,6 +166,9 @@ class Builder {
   }
 
   std::vector<LayerSpec>& layers_;
+  std::vector<Node> nodes_;
+  std::vector<ParameterSpec> parameters_;
+  std::int64_t parameter_count_ = 0;
   std::map<std::string, int, std::less<>> index_;
   std::map<std::string, int> counts_;
   std::set<std::string> parameter_names_;
@@ -204,9 +207,9 @@ Graph Graph::build(InputSpec input, std::vector<LayerSpec> layers) {
   builder.add_layers();
   graph.input_ = std::move(input);
   graph.layers_ = std::move(layers);
-  graph.nodes_ = std::move(builder.nodes_);
-  graph.parameters_ = std::move(builder.parameters_);
-  graph.parameter_count_ = builder.parameter_count_;
+  graph.nodes_ = builder.take_nodes();
+  graph.parameters_ = builder.take_parameters();
+  graph.parameter_count_ = builder.parameter_count();
   return graph;
 }
 
