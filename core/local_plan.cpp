@@ -24,8 +24,10 @@ double schedule_factor(const ScheduleSpec& schedule, std::int64_t round, std::in
       return schedule.min_factor +
              (1.0 - schedule.min_factor) * (1.0 + std::cos(std::numbers::pi * t)) / 2.0;
     }
-    case ScheduleKind::kStep:
-      return std::pow(schedule.gamma, static_cast<double>(since / schedule.step_rounds));
+    case ScheduleKind::kStep: {
+      const std::int64_t steps = since / schedule.step_rounds;
+      return std::pow(schedule.gamma, static_cast<double>(steps));
+    }
     case ScheduleKind::kExponential:
       return std::pow(schedule.gamma, static_cast<double>(since));
   }

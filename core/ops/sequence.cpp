@@ -50,7 +50,7 @@ std::int64_t head_size(const Attributes& a, std::int64_t width) {
 }
 
 Shape attention_shape(const NodeView& node) {
-  const Shape shape = sequence_shape(node);
+  Shape shape = sequence_shape(node);
   const Attributes& a = node.attributes;
   need_positive(node, "heads", a.heads);
   // The scores are a tensor that is no node's output: heads x steps x steps.
