@@ -239,6 +239,8 @@ std::vector<float> decode_ballot(std::span<const std::uint8_t> frame) {
   std::vector<float> ballot(static_cast<std::size_t>(size));
   for (std::size_t i = 0; i < ballot.size(); ++i)
     ballot[i] = ((bits[i / 8] >> (i % 8)) & 1U) != 0 ? 1.0F : 0.0F;
+  if (size % 8 != 0 && bits.back() >> (size % 8) != 0)
+    throw WireError(text("ballot: bits past its ", size, " units"));
   return ballot;
 }
 

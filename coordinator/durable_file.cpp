@@ -1,7 +1,7 @@
 #include "coordinator/durable_file.h"
 
-#include <fcntl.h>     // for open
-#include <unistd.h>    // for write, fsync, close
+#include <fcntl.h>   // for open
+#include <unistd.h>  // for write, fsync, close
 
 #include <cerrno>        // for errno
 #include <cstdio>        // for rename

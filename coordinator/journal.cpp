@@ -8,8 +8,8 @@
 
 #include "core/digest.h"
 #include "core/error.h"
-#include "core/file.h"
 #include "core/failpoint.h"
+#include "core/file.h"
 #include "core/text.h"
 
 namespace coppice {

@@ -70,6 +70,8 @@ Action RoundMachine::next_task() {
   }
   task_ = make_task();
   reports_ = {};
+  const std::int64_t units = task_.ballot ? couple(state_.graph).unit_count : 0;
+  reports_.sums[sum_key()] = empty_sums(task_, state_.graph.parameter_count(), units);
   record_ = {};
   record_.position = state_.position;
   record_.plan = plan();
@@ -127,9 +129,15 @@ void RoundMachine::add_ballot(ClientTask& task) const {
       static_cast<std::int64_t>(plan().keep_fraction * static_cast<double>(dense_parameters()));
   if (state_.graph.parameter_count() <= most) return;
   const Coupling coupling = couple(state_.graph);
-  task.ballot = BallotRequest{.pruner = config_.compress.prune.pruner,
-                              .keep_counts = keep_counts(state_.graph, coupling, most),
-                              .grid = {1, 0}};
+  std::vector<std::int64_t> counts = keep_counts(state_.graph, coupling, most);
+  bool is_smaller = false;
+  for (std::size_t g = 0; g < counts.size(); ++g) {
+    is_smaller =
+        is_smaller || counts[g] < static_cast<std::int64_t>(coupling.groups[g].units.size());
+  }
+  if (!is_smaller) return;  // every group is down to its last unit: what is left cannot go
+  task.ballot = BallotRequest{
+      .pruner = config_.compress.prune.pruner, .keep_counts = std::move(counts), .grid = {1, 0}};
 }
 
 std::optional<Action> RoundMachine::handle(Event event) {
@@ -161,10 +169,15 @@ std::optional<Action> RoundMachine::handle(Event event) {
 }
 
 std::optional<Action> RoundMachine::take(ReportArrived event) {
-  if (step_ != Step::kTraining || waiting_.erase(event.site) == 0) return std::nullopt;
-  const SumKey key{task_.model_version, 0, task_.mask_epoch};
-  std::erase_if(event.report.sums, [&](const auto& entry) { return entry.first != key; });
-  reports_.merge(event.report);
+  const bool is_ours = event.report.sums.contains(sum_key());
+  if (step_ != Step::kTraining || !is_ours || waiting_.erase(event.site) == 0) return std::nullopt;
+  std::erase_if(event.report.sums, [&](const auto& entry) { return entry.first != sum_key(); });
+  try {
+    reports_.merge(event.report);
+  } catch (const Error&) {
+    std::throw_with_nested(
+        Error(text("round ", task_.round, ": report of site ", event.site, " cannot be added")));
+  }
   return close_if_complete();
 }
 
@@ -175,8 +188,7 @@ std::optional<Action> RoundMachine::close_if_complete() {
 
 Action RoundMachine::close_round() {
   fill_rows();
-  const auto found = reports_.sums.find({task_.model_version, 0, task_.mask_epoch});
-  if (found != reports_.sums.end()) apply_sums(found->second);
+  apply_sums(reports_.sums.at(sum_key()));
   record_.parameters = state_.graph.parameter_count();
   record_.density =
       static_cast<double>(record_.parameters) / static_cast<double>(dense_parameters());

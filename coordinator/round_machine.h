@@ -104,6 +104,7 @@ class RoundMachine {
   ClientTask make_task() const;
   std::vector<std::int64_t> select_cohort(std::int64_t round) const;
   void add_ballot(ClientTask& task) const;
+  SumKey sum_key() const { return {task_.model_version, 0, task_.mask_epoch}; }
   std::optional<Action> take(ReportArrived event);
   std::optional<Action> close_if_complete();
   Action close_round();

@@ -23,6 +23,17 @@ void check_identity(const RunIdentity& written, const RunIdentity& now, const st
   check("libraries", written.libraries, now.libraries);
 }
 
+// The checkpoint of commit n is written after the record before it: the first one after the start
+// record, the second one after the first commit's. A checkpoint that is there too early means that
+// the journal was cut; going on would overwrite what it led to.
+void check_no_record_is_lost(const RunFolder& folder, std::size_t records) {
+  if (records > 1) return;
+  const std::string name = RunFolder::checkpoint_name(static_cast<std::int64_t>(records));
+  if (!std::filesystem::exists(folder.path() / name)) return;
+  throw DataError(text(folder.journal_path().string(), ": damaged: it has ", records,
+                       " records, but ", name, " is written after record ", records + 1));
+}
+
 }  // namespace
 
 RunFolder RunSession::open(const SessionRequest& request) {
@@ -32,9 +43,9 @@ RunFolder RunSession::open(const SessionRequest& request) {
 
 RunSession::RunSession(const SessionRequest& request, RoundMachine& machine)
     : identity_(request.identity), folder_(open(request)) {
-  if (request.is_resumed && std::filesystem::exists(folder_.journal_path())) {
+  if (request.is_resumed) {
     restore(request, machine);
-  } else {  // new, or killed before its journal had a record
+  } else {
     journal_ = std::make_unique<JournalWriter>(folder_.journal_path(), 0);
   }
   if (metrics_.empty() && resumed_rounds_ == 0 &&
@@ -46,7 +57,10 @@ RunSession::RunSession(const SessionRequest& request, RoundMachine& machine)
 
 void RunSession::restore(const SessionRequest& request, RoundMachine& machine) {
   const std::string path = folder_.journal_path().string();
-  const JournalContents contents = read_journal(folder_.journal_path());
+  JournalContents contents;  // empty: killed before there was a journal
+  if (std::filesystem::exists(folder_.journal_path()))
+    contents = read_journal(folder_.journal_path());
+  check_no_record_is_lost(folder_, contents.records.size());
   std::optional<CommitRecord> last;
   for (std::size_t i = 0; i < contents.records.size(); ++i) {
     const Json json = Json::parse(contents.records[i], path);

@@ -1,9 +1,11 @@
 #include "launch/terminal.h"
 
 #include <fmt/core.h>
-#include <unistd.h>  // for isatty
+#include <unistd.h>  // for isatty, getppid
 
-#include <algorithm>  // for max
+#include <algorithm>   // for max
+#include <cstdlib>     // for getenv
+#include <filesystem>  // for read_symlink
 
 #include "core/text.h"
 #include "launch/tables.h"
@@ -25,9 +27,21 @@ std::string counts_line(const World& world) {
   return out;
 }
 
+// Whether standard output ends on a terminal. Under mpirun every rank has a terminal of its own
+// that mpirun reads, so what counts is where mpirun writes: it is the parent of the ranks on its
+// node, and others' output is not worth rewriting.
+bool someone_watches() {
+  if (isatty(STDOUT_FILENO) != 1) return false;
+  if (std::getenv("OMPI_COMM_WORLD_RANK") == nullptr) return true;
+  std::error_code error;
+  const auto target =
+      std::filesystem::read_symlink("/proc/" + std::to_string(getppid()) + "/fd/1", error).string();
+  return !error && (target.starts_with("/dev/pts/") || target.starts_with("/dev/tty"));
+}
+
 }  // namespace
 
-TerminalObserver::TerminalObserver() : is_live_(isatty(STDOUT_FILENO) == 1) {}
+TerminalObserver::TerminalObserver() : is_live_(someone_watches()) {}
 
 void TerminalObserver::started(const World& world, const ExperimentConfig& config, int ranks,
                                std::int64_t resumed_rounds) {

@@ -99,6 +99,36 @@ NamedArrays small_arrays() {
                      little_endian(0x0000000100000000, 8) + little_endian(0x0000000200000001, 8)))};
 }
 
+// The bytes of numpy.save for numpy.array([[0.5, -3]], dtype="<f4"), made with numpy.
+TEST(NpyTest, WrittenBytesAreThoseOfNumpy) {
+  const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }";
+  const Bytes expected = Bytes("\x93NUMPY\1\0\x76\0", 10) + header +
+                         Bytes(0x76 - header.size() - 1, ' ') + '\n' + floats({0.5F, -3.0F});
+  const std::vector<std::uint8_t> bytes =
+      npy_bytes(std::vector{0.5F, -3.0F}, std::vector<std::int64_t>{1, 2});
+  EXPECT_EQ(Bytes(bytes.begin(), bytes.end()), expected);
+}
+
+TEST(NpyTest, WhatIsWrittenIsReadBack) {
+  for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{},
+                                                 {3},
+                                                 {0},
+                                                 {2, 0, 5},
+                                                 {2, 3, 4},
+                                                 std::vector<std::int64_t>(20, 1)}) {
+    std::size_t size = 1;
+    for (const std::int64_t axis : shape) size *= static_cast<std::size_t>(axis);
+    std::vector<float> values(size);
+    for (std::size_t i = 0; i < size; ++i) values[i] = static_cast<float>(i) - 1.5F;
+    const std::vector<std::uint8_t> bytes = npy_bytes(values, shape);
+    const NpyArray array = parse(Bytes(bytes.begin(), bytes.end()));
+    EXPECT_EQ((bytes.size() - values.size() * sizeof(float)) % 64, 0U);
+    EXPECT_EQ(array.shape, shape);
+    EXPECT_EQ(array.to_float32(), values);
+  }
+  EXPECT_THROW(npy_bytes(std::vector{1.0F}, std::vector<std::int64_t>{2}), ConfigError);
+}
+
 TEST(ArrayDatasetTest, FloatVectorsAreTakenAsTheyAre) {
   const Dataset dataset = dataset_from_arrays(small_arrays(), 0.0, "arrays");
   EXPECT_EQ(dataset.type, SampleType::kFloat32);

@@ -1,0 +1,189 @@
+// Every pruner's contract, and how scores become ballots and ballots a choice.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "algorithms/pruner.h"
+#include "core/parameter_arena.h"
+#include "tests/core/thrown.h"
+#include "tests/models/input_specs.h"
+
+namespace coppice {
+namespace {
+
+LayerSpec layer(const char* op, const char* name, const Attributes& attributes = {}) {
+  return {op, name, {}, attributes};
+}
+
+Graph network() {
+  return Graph::build(
+      numbers({1, 12, 12}),
+      {layer("conv2d", "conv", {.out = 16, .kernel = {3, 3}}), layer("group_norm", "norm"),
+       layer("relu", "relu1"), layer("flatten", "flatten"), layer("linear", "hidden", {.out = 30}),
+       layer("relu", "relu2"), layer("linear", "out", {.out = 10})});
+}
+
+class PruningTest : public testing::Test {
+ protected:
+  std::vector<double> scores(std::string_view pruner, std::uint64_t seed) const {
+    return make_pruner(pruner)->scores(graph_, coupling_,
+                                       initial_parameters(graph_, seed).values());
+  }
+  std::int64_t kept_in(std::span<const float> ballot, std::size_t group) const {
+    std::int64_t count = 0;
+    for (const int unit : coupling_.groups[group].units)
+      count += ballot[static_cast<std::size_t>(unit)] != 0.0F ? 1 : 0;
+    return count;
+  }
+  std::vector<std::int64_t> all_counts() const {
+    std::vector<std::int64_t> counts;
+    for (const CouplingGroup& group : coupling_.groups)
+      counts.push_back(static_cast<std::int64_t>(group.units.size()));
+    return counts;
+  }
+  // Parameters left when the first units of each group stay.
+  std::int64_t parameters_with(std::span<const std::int64_t> counts) const {
+    std::vector<double> falling(static_cast<std::size_t>(coupling_.unit_count));
+    std::iota(falling.rbegin(), falling.rend(), 1.0);
+    const std::vector<float> ballot = make_ballot(coupling_, falling, counts);
+    const std::vector<std::uint8_t> keep(ballot.begin(), ballot.end());
+    return kept_parameters(graph_, coupling_, keep);
+  }
+
+  Graph graph_ = network();
+  Coupling coupling_ = couple(graph_);
+};
+
+TEST_F(PruningTest, EveryPrunerGivesOneFiniteScoreAUnitThatDependsOnTheWeights) {
+  for (const PrunerInfo& info : known_pruners()) {
+    EXPECT_FALSE(info.sentence.empty());
+    const std::vector<double> one = scores(info.name, 1);
+    EXPECT_EQ(static_cast<int>(one.size()), coupling_.unit_count) << info.name;
+    EXPECT_TRUE(std::ranges::all_of(one, [](double s) { return std::isfinite(s) && s >= 0.0; }))
+        << info.name;
+    EXPECT_EQ(one, scores(info.name, 1)) << info.name;
+    EXPECT_NE(one, scores(info.name, 2)) << info.name;
+  }
+  EXPECT_TRUE(contains(thrown_text<ConfigError>([] { make_pruner("magnitud"); }),
+                       "did you mean 'magnitude'"));
+}
+
+TEST_F(PruningTest, BallotKeepsExactlyTheCounts) {
+  const std::vector<std::int64_t> counts =
+      keep_counts(graph_, coupling_, graph_.parameter_count() / 3);
+  for (const PrunerInfo& info : known_pruners()) {
+    const std::vector<float> ballot = make_ballot(coupling_, scores(info.name, 1), counts);
+    for (std::size_t g = 0; g < coupling_.groups.size(); ++g)
+      EXPECT_EQ(kept_in(ballot, g), counts[g]) << info.name;
+  }
+}
+
+TEST_F(PruningTest, BallotKeepsTheLargestScoresAndTheLowerUnitOfATie) {
+  std::vector<std::int64_t> counts = all_counts();
+  std::vector<double> scores(static_cast<std::size_t>(coupling_.unit_count), 1.0);
+  std::size_t hidden = 0;
+  while (coupling_.groups[hidden].name != "hidden") ++hidden;
+  const std::vector<int>& units = coupling_.groups[hidden].units;
+  counts[hidden] = 3;
+  scores[static_cast<std::size_t>(units[20])] = 2.0;
+  const std::vector<float> ballot = make_ballot(coupling_, scores, counts);
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    EXPECT_EQ(ballot[static_cast<std::size_t>(units[i])], i == 20 || i < 2 ? 1.0F : 0.0F) << i;
+  }
+}
+
+TEST_F(PruningTest, KeepCountsStayWithinTheLimitAndLeaveNoRoomForAnotherUnit) {
+  const std::vector<std::int64_t> all = all_counts();
+  std::int64_t before = 0;
+  for (std::int64_t limit = 200; limit < graph_.parameter_count(); limit += 997) {
+    std::vector<std::int64_t> counts = keep_counts(graph_, coupling_, limit);
+    const std::int64_t kept = parameters_with(counts);
+    EXPECT_GE(kept, before) << limit;
+    before = kept;
+    for (std::size_t g = 0; g < counts.size(); ++g) {
+      EXPECT_GE(counts[g], 1);
+      EXPECT_LE(counts[g], all[g]);
+      if (!coupling_.groups[g].is_prunable) {
+        EXPECT_EQ(counts[g], all[g]);
+      } else if (kept > limit) {
+        EXPECT_EQ(counts[g], 1) << limit;  // nothing smaller is possible
+      } else if (counts[g] < all[g]) {
+        ++counts[g];
+        EXPECT_GT(parameters_with(counts), limit) << limit;
+        --counts[g];
+      }
+    }
+  }
+}
+
+TEST_F(PruningTest, KeepCountsKeepEverythingThatFits) {
+  EXPECT_EQ(keep_counts(graph_, coupling_, graph_.parameter_count()), all_counts());
+  EXPECT_EQ(keep_counts(graph_, coupling_, INT64_MAX), all_counts());
+}
+
+class VotesTest : public testing::Test {
+ protected:
+  // What stays of the 4 hidden units when `count` may.
+  std::vector<int> winners(const std::vector<std::int64_t>& votes,
+                           const std::vector<double>& scores, std::int64_t count) {
+    std::vector<std::int64_t> all_votes(static_cast<std::size_t>(coupling_.unit_count));
+    std::vector<double> all_scores(all_votes.size());
+    std::vector<std::int64_t> counts;
+    for (const CouplingGroup& group : coupling_.groups)
+      counts.push_back(group.is_prunable ? count : static_cast<std::int64_t>(group.units.size()));
+    const std::vector<int>& units =
+        coupling_.groups[static_cast<std::size_t>(coupling_.prunable_groups().at(0))].units;
+    for (std::size_t i = 0; i < units.size(); ++i) {
+      all_votes[static_cast<std::size_t>(units[i])] = votes[i];
+      all_scores[static_cast<std::size_t>(units[i])] = scores[i];
+    }
+    const std::vector<std::uint8_t> keep = count_votes(coupling_, all_votes, all_scores, counts);
+    std::vector<int> out;
+    for (std::size_t i = 0; i < units.size(); ++i) {
+      if (keep[static_cast<std::size_t>(units[i])] != 0) out.push_back(static_cast<int>(i));
+    }
+    return out;
+  }
+
+  Coupling coupling_ = couple(Graph::build(
+      numbers({3}), {layer("linear", "a", {.out = 4}), layer("linear", "b", {.out = 2})}));
+};
+
+TEST_F(VotesTest, MajorityWinsWhateverTheScores) {
+  EXPECT_EQ(winners({10, 700, 20, 699}, {9, 0, 9, 0}, 2), (std::vector{1, 3}));
+}
+
+TEST_F(VotesTest, TiesGoToTheLargerScoreThenToTheLowerUnit) {
+  EXPECT_EQ(winners({5, 5, 5, 5}, {1, 3, 2, 0}, 2), (std::vector{1, 2}));
+  EXPECT_EQ(winners({5, 5, 5, 5}, {1, 1, 1, 1}, 2), (std::vector{0, 1}));
+  EXPECT_EQ(winners({0, 0, 0, 1}, {9, 8, 7, 0}, 2), (std::vector{0, 3}));
+}
+
+TEST_F(VotesTest, ChoicesOfTheWrongSizeThrow) {
+  const std::vector<std::int64_t> votes(static_cast<std::size_t>(coupling_.unit_count));
+  const std::vector<double> scores(votes.size());
+  const std::vector<std::int64_t> counts(coupling_.groups.size(), 1);
+  EXPECT_NO_THROW(count_votes(coupling_, votes, scores, counts));
+  EXPECT_THROW(count_votes(coupling_, std::span(votes).first(2), scores, counts), ConfigError);
+  EXPECT_THROW(count_votes(coupling_, votes, std::span(scores).first(2), counts), ConfigError);
+  EXPECT_THROW(make_ballot(coupling_, scores, std::span(counts).first(1)), ConfigError);
+}
+
+TEST(CubicScheduleTest, RunsFromOneToTheTargetAndFallsFastestFirst) {
+  EXPECT_EQ(cubic_keep_fraction(0.3, 0, 4), 1.0);
+  EXPECT_EQ(cubic_keep_fraction(0.3, 4, 4), 0.3);
+  EXPECT_EQ(cubic_keep_fraction(0.3, 9, 4), 0.3);
+  EXPECT_DOUBLE_EQ(cubic_keep_fraction(0.2, 1, 2), 0.2 + 0.8 / 8.0);
+  double step = 1.0;
+  for (std::int64_t done = 1; done <= 4; ++done) {
+    const double now = cubic_keep_fraction(0.3, done - 1, 4) - cubic_keep_fraction(0.3, done, 4);
+    EXPECT_GT(now, 0.0);
+    EXPECT_LT(now, step);
+    step = now;
+  }
+}
+
+}  // namespace
+}  // namespace coppice

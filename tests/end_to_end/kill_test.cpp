@@ -1,0 +1,157 @@
+// A run that is killed anywhere and resumed ends as if nothing had happened.
+
+#include <csignal>
+
+#include "core/failpoint.h"
+#include "tests/end_to_end/run_fixture.h"
+
+namespace coppice::testing {
+namespace {
+
+// Later visits at which to die as well; the tiny run commits six rounds and trains five clients in
+// each.
+std::vector<int> visits_of(std::string_view failpoint) {
+  if (failpoint == "after_client") return {1, 7, 18};
+  if (failpoint == "after_start" || failpoint == "after_control" || failpoint == "before_model" ||
+      failpoint == "before_summary") {
+    return {1};
+  }
+  return {1, 4, 6};  // the control's first round, the first round that shrinks, the last
+}
+
+std::string name_and_count(std::string_view failpoint, int visit) {
+  return "COPPICE_FAILPOINT=" + std::string(failpoint) + ':' + std::to_string(visit);
+}
+
+class KillTest : public RunTest {
+ protected:
+  void run_and_die(RunRequest request, std::string_view failpoint, int visit) const {
+    request.environment.push_back(name_and_count(failpoint, visit));
+    const Outcome outcome = run(request);
+    if (request.processes == 0) {
+      EXPECT_EQ(outcome.signal, SIGKILL) << failpoint << ':' << visit << '\n'
+                                         << outcome.out << outcome.err;
+    } else {
+      EXPECT_EQ(outcome.exit_code, 128 + SIGKILL) << failpoint << ':' << visit << '\n'
+                                                  << outcome.out << outcome.err;
+    }
+  }
+
+  void expect_resumed_equal(const RunRequest& request, const RunResult& undisturbed) const {
+    RunRequest again = request;
+    again.more.emplace_back("--resume");
+    summary_of(again);
+    expect_equal(result_of(path(request.out)), undisturbed);
+  }
+
+  static void expect_equal(const RunResult& result, const RunResult& undisturbed) {
+    EXPECT_EQ(result.metrics, undisturbed.metrics);
+    EXPECT_EQ(result.summary, undisturbed.summary);
+    EXPECT_TRUE(result.model == undisturbed.model) << "model.safetensors differs";
+    EXPECT_TRUE(result.dense == undisturbed.dense) << "dense.safetensors differs";
+  }
+
+  RunResult undisturbed(const std::vector<std::string>& more = {}) const {
+    summary_of({.out = "undisturbed", .more = more});
+    return result_of(path("undisturbed"));
+  }
+};
+
+class KillAtFailpointTest : public KillTest,
+                            public ::testing::WithParamInterface<std::string_view> {};
+
+TEST_P(KillAtFailpointTest, ResumesToTheUndisturbedRun) {
+  const RunResult expected = undisturbed({"comm.codec=int8"});
+  for (const int visit : visits_of(GetParam())) {
+    SCOPED_TRACE(name_and_count(GetParam(), visit));
+    const RunRequest request{.out = "killed" + std::to_string(visit), .more = {"comm.codec=int8"}};
+    run_and_die(request, GetParam(), visit);
+    expect_resumed_equal(request, expected);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Failpoints, KillAtFailpointTest,
+                         ::testing::ValuesIn(known_failpoints().begin(), known_failpoints().end()),
+                         [](const auto& test) { return std::string(test.param); });
+
+TEST_F(KillTest, SeveralTimesInOneRunIsAsGoodAsNever) {
+  const std::vector<std::string> more{
+      "strategy.server_momentum=0.5"};  // state of the server besides the model
+  const RunResult expected = undisturbed(more);
+  RunRequest request{.out = "killed", .more = more};
+  run_and_die(request, "during_commit", 1);  // not even the journal's first record
+  request.more.emplace_back("--resume");
+  run_and_die(request, "after_client", 8);
+  run_and_die(request, "during_checkpoint", 3);
+  run_and_die(request, "before_commit", 2);
+  run_and_die(request, "after_checkpoint", 1);
+  run_and_die(request, "before_summary", 1);
+  summary_of(request);
+  expect_equal(result_of(path("killed")), expected);
+}
+
+TEST_F(KillTest, AfterTheEndResumesToTheSameResult) {
+  const RunResult expected = undisturbed();
+  expect_resumed_equal({.out = "undisturbed"}, expected);
+}
+
+TEST_F(KillTest, LeavesTheFirstRoundsToAResumeWithAnyNumberOfThreads) {
+  const RunResult expected = undisturbed();
+  const RunRequest request{.out = "killed", .threads = 2};
+  run_and_die(request, "after_apply", 5);
+  expect_resumed_equal({.out = "killed", .threads = 3}, expected);
+}
+
+TEST_F(KillTest, AskedForAnUnknownFailpointIsRefused) {
+  expect_refused({.environment = {"COPPICE_FAILPOINT=before_comit:1"}}, "before_commit");
+  expect_refused({.environment = {"COPPICE_FAILPOINT=before_commit:0"}}, "COPPICE_FAILPOINT");
+}
+
+struct MpiKill {
+  const char* failpoint;
+  int visit;
+  int processes;          // killed
+  int resumed_processes;  // 0: without mpirun
+};
+void PrintTo(const MpiKill& kill, std::ostream* out) {
+  *out << kill.failpoint << ':' << kill.visit;
+}
+
+class MpiKillTest : public KillTest, public ::testing::WithParamInterface<MpiKill> {};
+
+TEST_P(MpiKillTest, ResumesToTheUndisturbedRunWithAnotherNumberOfProcesses) {
+  const RunResult expected = undisturbed();
+  const MpiKill& kill = GetParam();
+  run_and_die({.out = "killed", .processes = kill.processes}, kill.failpoint, kill.visit);
+  expect_resumed_equal({.out = "killed", .processes = kill.resumed_processes}, expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Failpoints, MpiKillTest,
+                         ::testing::Values(MpiKill{"after_client", 3, 2, 2},
+                                           MpiKill{"after_train", 4, 2, 3},
+                                           MpiKill{"before_commit", 2, 2, 0},
+                                           MpiKill{"after_broadcast", 5, 3, 1},
+                                           MpiKill{"during_checkpoint", 6, 2, 2}),
+                         [](const auto& test) { return std::string(test.param.failpoint); });
+
+using MpiJobTest = KillTest;
+
+TEST_F(MpiJobTest, KilledAsAWholeLosesNothingThatWasCommitted) {
+  const std::vector<std::string> more{"compress.control=false", "train.rounds=100"};
+  const RunResult expected = undisturbed(more);
+  int resumed_processes = 1;
+  for (const std::string out : {"first", "second"}) {
+    Process job(command({.out = out, .more = more, .processes = 2}));
+    std::optional<std::string> line = job.read_line();
+    while (line && line->find("round   2/") == std::string::npos) line = job.read_line();
+    ASSERT_TRUE(line) << job.wait().err;
+    job.kill_job();
+    ASSERT_FALSE(std::filesystem::exists(path(out) / "summary.json"))
+        << "the job was done before it was killed";
+    expect_resumed_equal({.out = out, .more = more, .processes = resumed_processes}, expected);
+    resumed_processes += 2;
+  }
+}
+
+}  // namespace
+}  // namespace coppice::testing

@@ -1,0 +1,81 @@
+// One model_sha256 for one experiment, whoever trains which client and however the sums travel.
+
+#include "tests/end_to_end/run_fixture.h"
+
+namespace coppice::testing {
+namespace {
+
+struct Variety {
+  const char* name;
+  std::vector<std::string> overrides;
+};
+void PrintTo(const Variety& variety, std::ostream* out) { *out << variety.name; }
+
+const std::vector<std::string> kSomeClientsInt8{"lenet5.yaml", "train.clients_per_round=3",
+                                                "comm.codec=int8", "train.rounds=2"};
+
+class MpiModelTest : public RunTest, public ::testing::WithParamInterface<Variety> {};
+
+TEST_P(MpiModelTest, IsOneForEveryNumberOfProcessesAndThreads) {
+  const std::vector<std::string>& more = GetParam().overrides;
+  const std::string alone = model_of({.out = "alone", .more = more});
+  ASSERT_EQ(alone.size(), 64U);
+  for (const int processes : {1, 2, 3, 4}) {
+    const std::string out = "np" + std::to_string(processes);
+    EXPECT_EQ(model_of({.out = out, .more = more, .processes = processes}), alone)
+        << processes << " processes";
+    EXPECT_EQ(result_of(path(out)).metrics, result_of(path("alone")).metrics)
+        << processes << " processes";
+  }
+  for (const int threads : {1, 3}) {
+    const std::string out = "threads" + std::to_string(threads);
+    EXPECT_EQ(model_of({.out = out, .more = more, .threads = threads}), alone)
+        << threads << " threads";
+    EXPECT_EQ(result_of(path(out)).metrics, result_of(path("alone")).metrics)
+        << threads << " threads";
+  }
+}
+
+TEST_P(MpiModelTest, IsOneWhenRanksPretendToSitOnSeveralNodes) {
+  const std::vector<std::string>& more = GetParam().overrides;
+  const std::string alone = model_of({.out = "alone", .more = more});
+  const auto on_nodes = [&](int processes, const char* nodes) {
+    return model_of({.out = std::string("nodes") + nodes,
+                     .more = more,
+                     .processes = processes,
+                     .environment = {std::string("COPPICE_FORCED_NODES=") + nodes}});
+  };
+  EXPECT_EQ(on_nodes(3, "2"), alone);
+  EXPECT_EQ(on_nodes(4, "3"), alone);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Experiments, MpiModelTest,
+    ::testing::Values(Variety{"AllClientsDense", {}}, Variety{"SomeClientsInt8", kSomeClientsInt8},
+                      Variety{"SkewedClientsAdamw",
+                              {"data.partition.scheme=dirichlet", "data.partition.alpha=0.3",
+                               "data.partition.min_samples=4", "train.optimizer.name=adamw",
+                               "train.optimizer.momentum=0", "train.optimizer.lr=0.01",
+                               "strategy.name=fedprox"}}),
+    [](const auto& test) { return test.param.name; });
+
+using ModelTest = RunTest;
+
+TEST_F(ModelTest, DependsOnTheSeed) {
+  EXPECT_NE(model_of({.out = "three"}), model_of({.out = "four", .more = {"seed=4"}}));
+}
+
+TEST_F(ModelTest, DoesNotDependOnTheFolderOrTheNumberOfThreadsOfARank) {
+  const std::string one = model_of({.out = "one"});
+  EXPECT_EQ(model_of({.out = "deep/er/two", .environment = {"OMP_NUM_THREADS=2"}}), one);
+}
+
+TEST_F(RunTest, AskedToForceNodesThatAreNoNumberIsRefused) {
+  for (const char* nodes : {"two", "-1", "2 ", "", "99999999999"}) {
+    expect_refused({.environment = {std::string("COPPICE_FORCED_NODES=") + nodes}},
+                   "COPPICE_FORCED_NODES");
+  }
+}
+
+}  // namespace
+}  // namespace coppice::testing

@@ -1,0 +1,77 @@
+// A client that trains into NaN is refused by name, and the model is the one without it.
+
+#include <csignal>
+
+#include "tests/end_to_end/run_fixture.h"
+#include "tests/end_to_end/tiny_data.h"
+
+namespace coppice::testing {
+namespace {
+
+class RefusedClientTest : public RunTest {
+ protected:
+  RefusedClientTest() {
+    write_tiny_npz(path("with.npz"), 5, 4);
+    write_tiny_npz(path("without.npz"), 4);
+  }
+
+  static std::vector<std::string> on(const std::string& file, std::vector<std::string> more) {
+    more.insert(more.end(), {"data.name=npz", "data.root=" + file, "data.partition.scheme=by_key",
+                             "data.partition.clients=0", "compress.control=false"});
+    return more;
+  }
+
+  void expect_equal_without(const std::vector<std::string>& more) const {
+    const Outcome outcome = run({.out = "with", .more = on("with.npz", more)});
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
+    for (int round = 1; round <= 3; ++round) {
+      const std::string line =
+          "event=refused round=" + std::to_string(round) + " track=main client=4 reason=";
+      EXPECT_NE(outcome.out.find(line), std::string::npos) << line << " is not in:\n"
+                                                           << outcome.out;
+    }
+    EXPECT_EQ(outcome.out.find("client=3 reason"), std::string::npos) << outcome.out;
+    const Json summary = Json::parse(content_of(path("with") / "summary.json"), "summary.json");
+    EXPECT_EQ(summary.at("clients_refused").as_integer(), 3);
+    EXPECT_EQ(summary.at("model_sha256").as_text(),
+              model_of({.out = "without", .more = on("without.npz", more)}));
+  }
+};
+
+TEST_F(RefusedClientTest, LeavesTheModelOfTheOthers) {
+  expect_equal_without({"data.validation_fraction=0"});
+}
+
+TEST_F(RefusedClientTest, WithValidationDataLeavesTheModelOfTheOthers) {
+  expect_equal_without({"data.validation_fraction=0.25"});
+}
+
+TEST_F(RefusedClientTest, UnderInt8LeavesTheModelOfTheOthers) {
+  expect_equal_without({"data.validation_fraction=0", "comm.codec=int8"});
+}
+
+TEST_F(RefusedClientTest, StaysRefusedAfterAKill) {
+  RunRequest request{.out = "killed",
+                     .more = on("with.npz", {}),
+                     .environment = {"COPPICE_FAILPOINT=after_apply:3"}};
+  ASSERT_EQ(run(request).signal, SIGKILL);
+  request.environment.clear();
+  request.more.emplace_back("--resume");
+  const Json resumed = summary_of(request);
+  const Json whole = summary_of({.out = "whole", .more = on("with.npz", {})});
+  EXPECT_EQ(resumed.at("clients_refused").as_integer(), 3);
+  EXPECT_EQ(resumed.at("model_sha256"), whole.at("model_sha256"));
+  EXPECT_EQ(result_of(path("killed")), result_of(path("whole")));
+}
+
+// Nobody is left to learn from: the model stays as it began, and the run says so instead of
+// failing.
+TEST_F(RefusedClientTest, LeavesTheModelUnchangedIfThereIsNoOther) {
+  const std::vector<std::string> more{"train.max_update_norm=1e-9", "compress.control=false"};
+  const Json summary = summary_of({.more = more});
+  EXPECT_EQ(summary.at("clients_refused").as_integer(), 15);
+  EXPECT_EQ(summary.at("parameters"), summary.at("dense_parameters"));
+}
+
+}  // namespace
+}  // namespace coppice::testing

@@ -1,0 +1,154 @@
+#include "tests/end_to_end/run_fixture.h"
+
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "tests/end_to_end/tiny_data.h"
+
+namespace coppice::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kTinyConfig = R"(name: tiny
+seed: 3
+data: {name: idx, root: images, partition: {scheme: iid, clients: 5}}
+train: {rounds: 3, batch_size: 8, optimizer: {name: sgd, lr: 0.05, momentum: 0.9}}
+compress: {control: true, prune: {pruner: magnitude, target: 0.5}}
+)";
+
+// What may differ between two runs of the same experiment.
+bool is_measured(const std::string& key) {
+  return key.find("seconds") != std::string::npos || key == "samples_per_second" ||
+         key == "peak_rss_bytes";
+}
+
+std::string without_measurements(const Json& json) {
+  Json out{Json::Object{}};
+  for (const auto& [key, value] : json.as_object()) {
+    if (!is_measured(key)) out.set(key, value);
+  }
+  return out.dump();
+}
+
+std::string last_line(const std::string& text) {
+  const std::size_t end = text.find_last_not_of('\n');
+  if (end == std::string::npos) return {};
+  const std::size_t begin = text.rfind('\n', end);
+  return text.substr(begin == std::string::npos ? 0 : begin + 1,
+                     end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+}
+
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+    ++count;
+  return count;
+}
+
+}  // namespace
+
+RunTest::RunTest() {
+  write_tiny_idx(path("images"));
+  write("tiny.yaml", kTinyConfig + std::string("model: {name: mlp, hidden: [12, 8]}\n"));
+  write("lenet5.yaml", kTinyConfig + std::string("model: {name: lenet5}\n"));
+  write("resnet20.yaml", kTinyConfig + std::string("model: {name: resnet20}\n"));
+}
+
+Command RunTest::command(const RunRequest& request) const {
+  Command out{.arguments = {}, .environment = request.environment, .folder = folder()};
+  if (request.processes > 0) {
+    out.arguments = {std::string(COPPICE_SOURCE_DIR) + "/launch/mpirun", "-np",
+                     std::to_string(request.processes)};
+  }
+  for (const std::string& argument :
+       {std::string(COPPICE_BINARY_DIR) + "/coppice", std::string("run")}) {
+    out.arguments.push_back(argument);
+  }
+  const auto is_config = [](const std::string& text) { return text.ends_with(".yaml"); };
+  if (request.more.empty() || !is_config(request.more.front()))
+    out.arguments.emplace_back("tiny.yaml");
+  out.arguments.insert(out.arguments.end(), request.more.begin(), request.more.end());
+  out.arguments.insert(out.arguments.end(), {"--out", request.out, "--json"});
+  if (request.threads > 0)
+    out.arguments.insert(out.arguments.end(), {"--ranks", std::to_string(request.threads)});
+  return out;
+}
+
+Json RunTest::summary_of(const RunRequest& request) const {
+  const Outcome outcome = run(request);
+  if (outcome.exit_code != 0) {
+    throw std::runtime_error("exit code " + std::to_string(outcome.exit_code) + ", signal " +
+                             std::to_string(outcome.signal) + "\n" + outcome.out + outcome.err);
+  }
+  return Json::parse(last_line(outcome.out), "stdout");
+}
+
+void RunTest::expect_refused(const RunRequest& request, const std::string& said) const {
+  const Snapshot before = snapshot(folder());
+  const Outcome outcome = run(request);
+  EXPECT_EQ(outcome.exit_code, 2) << "signal " << outcome.signal << '\n'
+                                  << outcome.out << outcome.err;
+  expect_one_paragraph(outcome.err, said);
+  EXPECT_EQ(difference(before, snapshot(folder())), "") << outcome.err;
+}
+
+std::string content_of(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+Snapshot snapshot(const fs::path& folder) {
+  Snapshot out;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
+    const std::string name = fs::relative(entry.path(), folder).string();
+    if (entry.is_directory()) {
+      out[name + '/'] = "";
+    } else if (entry.is_regular_file()) {
+      out[name] = content_of(entry.path());
+    }
+  }
+  return out;
+}
+
+std::string difference(const Snapshot& before, const Snapshot& after) {
+  std::string out;
+  for (const auto& [name, bytes] : before) {
+    const auto found = after.find(name);
+    if (found == after.end()) {
+      out += name + " is gone\n";
+    } else if (found->second != bytes) {
+      out += name + " has changed\n";
+    }
+  }
+  for (const auto& [name, bytes] : after) {
+    if (!before.contains(name)) out += name + " is new\n";
+  }
+  return out;
+}
+
+RunResult result_of(const fs::path& run) {
+  RunResult out;
+  std::istringstream lines(content_of(run / "metrics.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    out.metrics.push_back(without_measurements(Json::parse(line, "metrics.jsonl")));
+  }
+  out.model = content_of(run / "model" / "model.safetensors");
+  out.dense = content_of(run / "model" / "dense.safetensors");
+  out.summary = without_measurements(Json::parse(content_of(run / "summary.json"), "summary.json"));
+  return out;
+}
+
+void expect_one_paragraph(const std::string& text, const std::string& said) {
+  EXPECT_EQ(count_of(text, "coppice: "), 1U) << text;
+  EXPECT_NE(text.find(said), std::string::npos) << "expected '" << said << "' in: " << text;
+  EXPECT_EQ(text.find("\n\n"), std::string::npos) << text;
+  for (const char* trace : {"terminate called", "what():", "Backtrace", "frame #",
+                            "AddressSanitizer", "Exception raised from"}) {
+    EXPECT_EQ(text.find(trace), std::string::npos) << text;
+  }
+  EXPECT_TRUE(text.ends_with('\n')) << text;
+}
+
+}  // namespace coppice::testing

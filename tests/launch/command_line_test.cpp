@@ -1,0 +1,107 @@
+#include "launch/command_line.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+
+namespace coppice {
+namespace {
+
+CommandLine parse(const std::vector<std::string>& arguments) {
+  return parse_command_line(arguments);
+}
+
+template <typename Arguments>
+Arguments parsed(const std::vector<std::string>& arguments) {
+  return std::get<Arguments>(*parse(arguments).command);
+}
+
+std::string message_of(const std::vector<std::string>& arguments) {
+  try {
+    parse(arguments);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(CommandLineTest, RunTakesConfigOverridesAndOptionsInAnyOrder) {
+  const auto run = parsed<RunArguments>({"run", "--json", "a.yaml", "seed=2", "--out", "here",
+                                         "model.hidden=[32, 16]", "--resume", "--ranks", "3"});
+  EXPECT_EQ(run.config, "a.yaml");
+  EXPECT_EQ(run.overrides, (std::vector<std::string>{"seed=2", "model.hidden=[32, 16]"}));
+  EXPECT_EQ(run.out, "here");
+  EXPECT_TRUE(run.is_resumed);
+  EXPECT_TRUE(run.is_json);
+  EXPECT_EQ(run.ranks, 3);
+}
+
+TEST(CommandLineTest, SweepKeepsItsListsWhole) {
+  const auto sweep =
+      parsed<SweepArguments>({"sweep", "a.yaml", "seed=1,2", "model.hidden=[1],[2,3]"});
+  EXPECT_EQ(sweep.overrides, (std::vector<std::string>{"seed=1,2", "model.hidden=[1],[2,3]"}));
+  EXPECT_TRUE(sweep.out.empty());
+}
+
+TEST(CommandLineTest, NamesOfCommandsAreArgumentsOnceACommandIsKnown) {
+  EXPECT_EQ(parsed<InspectArguments>({"inspect", "run"}).subject, "run");
+  EXPECT_EQ(parsed<ListArguments>({"list", "models"}).kind, "models");
+  EXPECT_EQ(parsed<BenchArguments>({"bench", "round", "a.yaml", "seed=1"}).config, "a.yaml");
+  EXPECT_TRUE(std::holds_alternative<DoctorArguments>(*parse({"doctor"}).command));
+}
+
+TEST(CommandLineTest, InferTakesDataOrInput) {
+  const auto data =
+      parsed<InferArguments>({"infer", "m.safetensors", "--data", "digits", "--split", "train"});
+  EXPECT_EQ(data.data, "digits");
+  EXPECT_EQ(data.split, "train");
+  EXPECT_EQ(
+      parsed<InferArguments>({"infer", "m.safetensors", "--input", "x.npy", "--out", "y.npy"}).out,
+      "y.npy");
+  EXPECT_NE(message_of({"infer", "m.safetensors"}).find("one of --data and --input"),
+            std::string::npos);
+  EXPECT_NE(message_of({"infer", "m.safetensors", "--data", "digits", "--input", "x.npy"}),
+            "no error");
+  EXPECT_NE(message_of({"infer", "m.safetensors", "--data", "digits", "--split", "valid"}),
+            "no error");
+}
+
+TEST(CommandLineTest, UnknownCommandsNameTheNearest) {
+  EXPECT_NE(message_of({"rnu", "a.yaml"}).find("did you mean 'run'"), std::string::npos);
+  EXPECT_NE(message_of({"run.yaml"}).find("unknown command"), std::string::npos);
+}
+
+TEST(CommandLineTest, WrongUseIsOneLineThatPointsToTheHelp) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"run"},
+                                             {"run", "a.yaml", "--rsume"},
+                                             {"run", "a.yaml", "--out"},
+                                             {"run", "a.yaml", "--ranks", "0"},
+                                             {"run", "a.yaml", "--ranks", "many"},
+                                             {"doctor", "now"},
+                                             {"list"},
+                                             {"--verbose"}}) {
+    const std::string message = message_of(arguments);
+    EXPECT_NE(message.find("--help"), std::string::npos) << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  }
+  EXPECT_NE(message_of({"run", "a.yaml", "--rsume"}).find("--rsume"), std::string::npos);
+  EXPECT_NE(message_of({"run"}).find("coppice run --help"), std::string::npos);
+}
+
+TEST(CommandLineTest, HelpAndVersionAreTextsToPrint) {
+  const CommandLine help = parse({"--help"});
+  EXPECT_FALSE(help.command);
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* command : {"run", "sweep", "inspect", "list", "infer", "bench", "doctor"}) {
+    EXPECT_NE(help.output.find(command), std::string::npos) << command;
+  }
+  EXPECT_NE(parse({"run", "--help"}).output.find("--resume"), std::string::npos);
+  EXPECT_EQ(parse({"--version"}).exit_code, 0);
+  EXPECT_TRUE(parse({"--version"}).output.starts_with("coppice 0."));
+  EXPECT_EQ(parse({}).exit_code, 2);
+  EXPECT_EQ(parse({}).output, help.output);
+}
+
+}  // namespace
+}  // namespace coppice
