@@ -5,6 +5,7 @@
 
 #include "client/evaluation.h"
 #include "client/local_clients.h"
+#include "comm/codec.h"
 #include "comm/messages.h"
 #include "coordinator/run_session.h"
 #include "core/config/config.h"
@@ -324,6 +325,7 @@ RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& co
   std::string problem;
   try {
     check_constraints(config);
+    make_codec(config.comm.codec);  // an unknown name is refused before anything is written
     world.emplace(make_world(config));
     worker.emplace(communicator, config, *world);
   } catch (const std::exception& error) {
@@ -338,6 +340,7 @@ RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& co
   }
   if (communicator.rank() != kRoot) return follow(communicator, *worker);
   return lead(communicator, [&] {
+    dense_reference(config, {});  // a run that cannot be read is refused now, not at the end
     return Leader(communicator, config, options, *world, *worker, observer).run();
   });
 }

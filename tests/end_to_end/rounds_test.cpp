@@ -96,6 +96,11 @@ TEST_F(ExperimentTest, WithAConstraintThatCannotBeMeasuredIsRefused) {
                  "min_retention");
 }
 
+TEST_F(ExperimentTest, ThatIsToBeComparedWithNoRunIsRefusedBeforeItBegins) {
+  expect_refused({.more = {"compress.control=false", "compress.dense_reference=nowhere"}},
+                 "nowhere");
+}
+
 TEST_F(ExperimentTest, IsComparedWithAnEarlierRun) {
   const Json dense = summary_of(
       {.out = "dense", .more = {"compress.control=false", "compress.prune.pruner=none"}});
