@@ -100,7 +100,6 @@ struct CompressConfig {
 
 struct CommConfig {
   std::string codec = "dense";
-  std::int64_t forced_nodes = 0;  // tests: pretend that ranks sit on this many nodes
 
   friend bool operator==(const CommConfig&, const CommConfig&) = default;
 };

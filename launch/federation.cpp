@@ -15,6 +15,7 @@
 #include "launch/assignment.h"
 #include "launch/command_frame.h"
 #include "launch/summary.h"
+#include "launch/version.h"
 
 namespace coppice {
 namespace {
@@ -26,7 +27,6 @@ double seconds_since(Clock::time_point begin) {
 }
 
 constexpr int kRoot = 0;
-constexpr std::string_view kVersion = "0.1.0";
 
 // The part of a run that every rank does: train its clients, evaluate its share, and meet in one
 // reduce.
@@ -167,7 +167,7 @@ class Leader {
 
  private:
   static RunIdentity identity(const ExperimentConfig& config, const World& world, Worker& worker) {
-    return {.version = std::string(kVersion),
+    return {.version = std::string(kCoppiceVersion),
             .config_sha256 = config_sha256(config),
             .data_sha256 = data_sha256(world),
             .executor = std::string(worker.executor().name()),

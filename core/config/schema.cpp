@@ -125,7 +125,6 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(compress.prune.steps, (Count{1, 1000}), "", "Shrinks on the way; fewer where the rounds do not suffice."),
 
       COPPICE_KEY(comm.codec, Text{100}, "", "How updates travel: a codec of `coppice list codecs`."),
-      COPPICE_KEY(comm.forced_nodes, (Count{0, 1024}), "nodes", "For tests: act as if the ranks sat on so many machines; 0: as they are."),
 
       COPPICE_KEY(eval.every, (Count{1, kMany}), "rounds", "Rounds between two evaluations; the last round always is one."),
       COPPICE_KEY(eval.batch_size, (Count{1, 65536}), "samples", "Samples of one step of an evaluation."),

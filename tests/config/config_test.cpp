@@ -65,7 +65,7 @@ compress:
     min_retention: 0.985
     device: edge
   prune: {pruner: magnitude, target: 0.3, start: 0.25, end: 0.75, steps: 5}
-comm: {codec: int8, forced_nodes: 2}
+comm: {codec: int8}
 eval: {every: 2, batch_size: 100}
 )";
 

@@ -96,6 +96,16 @@ TEST_F(ExperimentTest, WithAConstraintThatCannotBeMeasuredIsRefused) {
                  "min_retention");
 }
 
+// mpirun gives its ranks a terminal of their own, whoever reads its output.
+using MpiExperimentTest = RunTest;
+
+TEST_F(MpiExperimentTest, WritesPlainLinesIntoAPipe) {
+  const Outcome outcome = run({.processes = 2});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out.find('\x1b'), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("\nround   3/3"), std::string::npos) << outcome.out;
+}
+
 TEST_F(ExperimentTest, ThatIsToBeComparedWithNoRunIsRefusedBeforeItBegins) {
   expect_refused({.more = {"compress.control=false", "compress.dense_reference=nowhere"}},
                  "nowhere");
