@@ -29,7 +29,8 @@ GridSpec grid_for(int range_bits, std::int64_t max_weight) {
 }
 
 void check_grid(GridSpec grid, std::int64_t max_weight) {
-  const int bits = grid.range_bits + grid.quantum_bits + weight_bits(max_weight);
+  const std::int64_t bits =
+      std::int64_t{grid.range_bits} + grid.quantum_bits + weight_bits(max_weight);
   const bool is_sane = grid.range_bits >= 0 && grid.range_bits <= kAccumulatorBits &&
                        grid.quantum_bits >= 0 && grid.quantum_bits <= kAccumulatorBits;
   if (is_sane && max_weight >= 1 && bits <= kAccumulatorBits) return;

@@ -84,7 +84,7 @@ MultiplyAdds multiply_add(std::int64_t rounds) { return best_level().run(rounds)
 std::string_view multiply_add_isa() { return best_level().isa; }
 
 void copy(const float* from, float* to, std::int64_t n) {
-  std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
+  if (n > 0) std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
 }
 
 void scale_and_add(float scale, const float* x, float* y, std::int64_t n) {
