@@ -113,8 +113,8 @@ struct MpiKill {
   int processes;          // killed
   int resumed_processes;  // 0: without mpirun
 };
-void PrintTo(const MpiKill& kill, std::ostream* out) {
-  *out << kill.failpoint << ':' << kill.visit;
+std::ostream& operator<<(std::ostream& out, const MpiKill& kill) {
+  return out << kill.failpoint << ':' << kill.visit;
 }
 
 class MpiKillTest : public KillTest, public ::testing::WithParamInterface<MpiKill> {};

@@ -9,7 +9,7 @@ struct Variety {
   const char* name;
   std::vector<std::string> overrides;
 };
-void PrintTo(const Variety& variety, std::ostream* out) { *out << variety.name; }
+std::ostream& operator<<(std::ostream& out, const Variety& variety) { return out << variety.name; }
 
 const std::vector<std::string> kSomeClientsInt8{"lenet5.yaml", "train.clients_per_round=3",
                                                 "comm.codec=int8", "train.rounds=2"};

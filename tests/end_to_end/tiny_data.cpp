@@ -42,6 +42,7 @@ void write_images(const fs::path& folder, const std::string& split, std::uint32_
 
 std::vector<float> sample(int label, RandomStream& noise) {
   std::vector<float> features;
+  features.reserve(kFeatures);
   for (int f = 0; f < kFeatures; ++f) {
     features.push_back((f % kClasses == label ? 1.5F : 0.0F) +
                        0.5F * static_cast<float>(noise.next_normal()));
