@@ -1,6 +1,18 @@
 #include "core/quant_plan.h"
 
+#include <algorithm>  // for find
+
 namespace coppice {
+
+const WeightQuant* QuantPlan::weight(std::string_view parameter) const {
+  const auto found = std::ranges::find(weights, parameter, &WeightQuant::parameter);
+  return found == weights.end() ? nullptr : &*found;
+}
+
+const ActivationQuant* QuantPlan::activation(std::string_view node) const {
+  const auto found = std::ranges::find(activations, node, &ActivationQuant::node);
+  return found == activations.end() ? nullptr : &*found;
+}
 
 double mean_bits(const QuantPlan& plan, const std::vector<std::int64_t>& sizes,
                  std::int64_t total) {

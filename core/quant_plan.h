@@ -1,23 +1,51 @@
 #pragma once
-// How many bits each parameter's values are stored in. Uniform fp32 until quantization writes one.
-// Part of the model's hash. Plain value.
+// How a model becomes integers: which parameters are stored in few bits on which grid, and which
+// tensors between nodes are 8-bit. One definition for fake quantization in training, the
+// interpreter, the runtime and ONNX. Part of the model's hash. Plain value; owned by the server.
+//
+//   weights      symmetric, one scale per index c of axis 0:
+//                code = clamp(round_half_even(w / scale[c]), -limit, limit), limit = 2^(bits-1) - 1
+//   activations  unsigned 8-bit, one scale and zero point a tensor:
+//                code = clamp(round_half_even(x / scale) + zero_point, 0, 255)
+//   bias         of a conv2d or linear whose input is quantized: int32 on the grid
+//                input scale x weight scale[c]; the accumulator is int32
+//   output       accumulator x (input scale x weight scale[c] / output scale), a fp32 multiplier,
+//                rounded half to even, plus zero point, saturated
+// A quantized parameter of any other node is dequantized where it is used (weights only).
 
-#include <cstdint>  // for int64_t
-#include <string>   // for string
-#include <vector>   // for vector
+#include <cstdint>      // for int64_t
+#include <string>       // for string
+#include <string_view>  // for string_view
+#include <vector>       // for vector
 
 namespace coppice {
 
-struct ParameterBits {
-  std::string parameter;  // ParameterSpec::name
-  int bits = 32;
+struct WeightQuant {
+  std::string parameter;      // ParameterSpec::name
+  int bits = 8;               // 8 or 4
+  std::vector<float> scales;  // one an index of axis 0; positive, finite
 
-  friend bool operator==(const ParameterBits&, const ParameterBits&) = default;
+  friend bool operator==(const WeightQuant&, const WeightQuant&) = default;
+};
+
+// The output of `node` is stored as codes. Nodes that only move values (max_pool2d, flatten,
+// dropout) are not named: their output has the grid of their input.
+struct ActivationQuant {
+  std::string node;  // Node::name
+  float scale = 1.0F;
+  int zero_point = 0;  // in [0, 255]
+
+  friend bool operator==(const ActivationQuant&, const ActivationQuant&) = default;
 };
 
 struct QuantPlan {
-  std::vector<ParameterBits> weights;  // in the graph's order; a parameter that is not named has 32
-                                       // bits
+  // In the graph's order; what is not named stays fp32.
+  std::vector<WeightQuant> weights;
+  std::vector<ActivationQuant> activations;
+
+  bool is_empty() const { return weights.empty() && activations.empty(); }
+  const WeightQuant* weight(std::string_view parameter) const;     // null: fp32
+  const ActivationQuant* activation(std::string_view node) const;  // null: fp32
 
   friend bool operator==(const QuantPlan&, const QuantPlan&) = default;
 };

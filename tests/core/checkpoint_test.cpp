@@ -27,7 +27,8 @@ Checkpoint sample() {
   checkpoint.parameters.assign(arena.values().begin(), arena.values().end());
   checkpoint.mask = Mask(9);
   checkpoint.mask->set(4, false);
-  checkpoint.plan.weights = {{"a.weight", 8}};
+  checkpoint.plan.weights = {{"a.weight", 8, {0.5F, 0.1F}}};
+  checkpoint.plan.activations = {{"t", 0.0078125F, 128}};
   checkpoint.round = 12;
   checkpoint.mask_epoch = 3;
   checkpoint.server_state = {{"server_momentum", std::vector<float>(9, 0.25F)}, {"empty", {}}};
@@ -62,13 +63,15 @@ TEST(CheckpointTest, HashCoversTheModelAndNothingElse) {
   same.server_state.clear();
   same.provenance["machine"] = "another";
   EXPECT_EQ(model_sha256(same), hash);
-  std::vector<Checkpoint> others(5, sample());
+  std::vector<Checkpoint> others(7, sample());
   others[0].parameters[3] =
       std::bit_cast<float>(std::bit_cast<std::uint32_t>(others[0].parameters[3]) ^ 1U);
   others[1].mask->set(0, false);
   others[2].mask.reset();
   others[3].plan.weights[0].bits = 4;
   others[4].graph = Graph::build({.shape = {2}, .label_names = {"x"}}, tiny().layers());
+  others[5].plan.weights[0].scales[1] = 0.2F;
+  others[6].plan.activations[0].zero_point = 127;
   for (std::size_t i = 0; i < others.size(); ++i) EXPECT_NE(model_sha256(others[i]), hash) << i;
 }
 
@@ -91,7 +94,7 @@ TEST(CheckpointTest, EveryFlippedBitIsRefusedOrLeavesTheModelAsItWas) {
   small.graph = Graph::build(numbers({1}), {{"linear", "a", {}, {.out = 1}}});
   small.parameters = {0.5F, -2.0F};
   small.mask = Mask(2);
-  small.plan.weights = {{"a.bias", 8}};
+  small.plan.weights = {{"a.bias", 8, {0.5F}}};
   small.server_state = {{"v", {1.0F}}};
   const Bytes whole = to_bytes(small);
   const std::string hash = model_sha256(small);
@@ -133,13 +136,26 @@ TEST(CheckpointTest, ParametersMustMatchTheGraph) {
       contains(changed([](TensorFile& f) { f.metadata["round"] = "-1"; }), "expected a count"));
   EXPECT_TRUE(contains(changed([](TensorFile& f) { f.metadata["graph"] = R"({"input":1})"; }),
                        "damaged checkpoint"));
+  const auto with_plan = [&](const std::string& weights, const std::string& activations) {
+    return changed([&](TensorFile& f) {
+      f.metadata["quant_plan"] =
+          R"({"weights":[)" + weights + R"(],"activations":[)" + activations + "]}";
+    });
+  };
+  EXPECT_TRUE(contains(with_plan(R"({"parameter":"z","bits":8,"scales":[1]})", ""), "'z'"));
+  EXPECT_TRUE(
+      contains(with_plan(R"({"parameter":"a.bias","bits":0,"scales":[1,1]})", ""), "0 bits"));
+  EXPECT_TRUE(contains(with_plan(R"({"parameter":"a.bias","bits":4,"scales":[1]})", ""),
+                       "expected 2 scales, got 1"));
+  EXPECT_TRUE(contains(with_plan(R"({"parameter":"a.bias","bits":4,"scales":[1,0]})", ""),
+                       "expected a positive scale, got 0"));
+  EXPECT_TRUE(
+      contains(with_plan("", R"({"node":"t","scale":1,"zero_point":256})"), "zero point 256"));
+  EXPECT_TRUE(contains(with_plan("", R"({"node":"y","scale":1,"zero_point":0})"), "node 'y'"));
   EXPECT_TRUE(contains(
-      changed([](TensorFile& f) { f.metadata["quant_plan"] = R"([{"parameter":"z","bits":8}])"; }),
-      "'z'"));
-  EXPECT_TRUE(contains(changed([](TensorFile& f) {
-                         f.metadata["quant_plan"] = R"([{"parameter":"a.bias","bits":0}])";
-                       }),
-                       "0 bits"));
+      with_plan("",
+                R"({"node":"t","scale":1,"zero_point":0},{"node":"t","scale":1,"zero_point":0})"),
+      "twice"));
   EXPECT_TRUE(contains(changed([](TensorFile& f) { f.metadata["model_sha256"] = "0"; }),
                        "the file says 0"));
   EXPECT_TRUE(contains(changed([](TensorFile& f) { f.tensors[4].name = "extra"; }),

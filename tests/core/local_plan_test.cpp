@@ -54,7 +54,7 @@ TEST(ScheduleTest, RoundsOutsideTheRunThrow) {
 TEST(QuantPlanTest, MeanBitsWeighsByElements) {
   QuantPlan plan;
   EXPECT_EQ(mean_bits(plan, {}, 100), 32.0);
-  plan.weights = {{"a", 8}, {"b", 4}};
+  plan.weights = {{"a", 8, {}}, {"b", 4, {}}};
   EXPECT_DOUBLE_EQ(mean_bits(plan, {50, 25}, 100), (8.0 * 50 + 4.0 * 25 + 32.0 * 25) / 100.0);
   EXPECT_DOUBLE_EQ(mean_bits(plan, {75, 25}, 100), 7.0);
   EXPECT_EQ(mean_bits({}, {}, 0), 0.0);

@@ -1,0 +1,48 @@
+#pragma once
+// From fp32 values to the integers of core/quant_plan.h: what of a graph is quantized, the scales
+// of weights, and their codes. Pure functions; any thread.
+
+#include <cstdint>  // for int8_t
+#include <span>     // for span
+#include <string>   // for string
+#include <vector>   // for vector
+
+#include "core/graph.h"
+#include "core/quant_plan.h"
+
+namespace coppice {
+
+// Names of the nodes whose output is stored as 8-bit codes, in the graph's order: what conv2d,
+// linear and operations on images read. Chains that a runtime computes in one go (conv2d,
+// group_norm, relu) have one grid, at their end; the graph's output stays fp32. The tensors of a
+// transformer between its matrix products stay fp32.
+std::vector<std::string> quantized_nodes(const Graph& graph);
+
+// Parameters that are stored in few bits: the weights of conv2d and linear, and embedding tables.
+std::vector<std::string> quantized_parameters(const Graph& graph);
+
+// The grid of a node's output: its own, or through nodes that only move values (max_pool2d,
+// flatten, dropout, slice, last_step) that of their input. Null: fp32.
+const ActivationQuant* grid_of(const Graph& graph, const QuantPlan& plan, int node);
+
+// Whether the operation only moves values, so that codes pass through it.
+bool moves_values(OpKind op);
+
+// Scales of `values` ([channels, ...], channels = shape[0]) for codes of `bits` (8 or 4): at 8 bits
+// the channel's largest magnitude over 127; at 4 bits the clipping of 32 candidates with the least
+// squared error. A channel of zeros gets a small positive scale. Throws ConfigError for other bits,
+// DataError for a value that is not finite.
+WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> values, int bits);
+
+// Codes of `values` in [-127, 127] or [-7, 7].
+std::vector<std::int8_t> weight_codes(std::span<const float> values, const WeightQuant& quant);
+
+// `values` on the grid: codes times scales.
+void fake_quantize(std::span<float> values, const WeightQuant& quant);
+
+// Bias codes on the grid input_scale x weight scale, one a channel. Throws DataError naming the
+// parameter if one does not fit 31 bits.
+std::vector<std::int32_t> bias_codes(std::span<const float> bias, float input_scale,
+                                     const WeightQuant& quant);
+
+}  // namespace coppice
