@@ -54,7 +54,7 @@ __attribute__((target("avx2,fma"))) MultiplyAdds multiply_add_avx2(std::int64_t 
 MultiplyAdds multiply_add_baseline(std::int64_t rounds) {
   constexpr int kLanes = 4 * kChains;
   float lanes[kLanes];
-  for (int i = 0; i < kLanes; ++i) lanes[i] = static_cast<float>(i / 4);
+  for (int i = 0; i < kLanes; ++i) lanes[i] = static_cast<float>(i >> 2);
   for (std::int64_t round = 0; round < rounds; ++round) {
     for (float& lane : lanes) lane = lane * kScale + kShift;
   }
@@ -94,7 +94,7 @@ void scale_and_add(float scale, const float* x, float* y, std::int64_t n) {
 std::uint64_t sum_words(const float* values, std::int64_t n) {
   std::uint64_t sum = 0;
   for (std::int64_t i = 0; i + 1 < n; i += 2) {
-    std::uint64_t word;
+    std::uint64_t word = 0;
     std::memcpy(&word, values + i, sizeof word);
     sum += word;
   }

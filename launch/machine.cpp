@@ -73,7 +73,7 @@ std::string find_on_path(const std::string& name) {
   const char* path = std::getenv("PATH");
   std::istringstream folders(path == nullptr ? "" : path);
   for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
+    std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
     std::error_code error;
     if (std::filesystem::is_regular_file(candidate, error) && access(candidate.c_str(), X_OK) == 0)
       return candidate;

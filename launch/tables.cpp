@@ -84,9 +84,11 @@ double late_seconds(const std::vector<Json>& metrics, bool is_control) {
     if ((line.at("phase").as_text() == "control") == is_control)
       seconds.push_back(line.at("seconds").as_number());
   }
+  if (seconds.empty()) return 0.0;
+  const std::size_t first = seconds.size() / 2;
   double sum = 0.0;
-  for (std::size_t i = seconds.size() / 2; i < seconds.size(); ++i) sum += seconds[i];
-  return seconds.empty() ? 0.0 : sum / static_cast<double>(seconds.size() - seconds.size() / 2);
+  for (std::size_t i = first; i < seconds.size(); ++i) sum += seconds[i];
+  return sum / static_cast<double>(seconds.size() - first);
 }
 
 }  // namespace

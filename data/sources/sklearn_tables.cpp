@@ -37,14 +37,14 @@ std::filesystem::path find_table(const TableSpec& spec,
 
 std::filesystem::path table_path(const TableSpec& spec, const DatasetRequest& request) {
   if (!request.root.empty()) {
-    const std::filesystem::path root = required_root(request, spec.file + "[.gz] or its folder");
+    std::filesystem::path root = required_root(request, spec.file + "[.gz] or its folder");
     if (!std::filesystem::is_directory(root)) return root;
-    const std::filesystem::path path = find_table(spec, {root});
+    std::filesystem::path path = find_table(spec, {root});
     if (!path.empty()) return path;
     throw DataError(text("data set '", spec.name, "': expected ", spec.file, "[.gz] in ",
                          root.string(), ", found nothing"));
   }
-  const std::filesystem::path path = find_table(spec, usual_places(kSystemPlace));
+  std::filesystem::path path = find_table(spec, usual_places(kSystemPlace));
   if (!path.empty()) return path;
   throw DataError(text("data set '", spec.name, "': expected ", spec.file, "[.gz] in ",
                        kSystemPlace,

@@ -24,6 +24,7 @@ double seconds_of(const std::function<void()>& work) {
 Spread rate(double amount, const std::function<void()>& work) {
   work();
   std::vector<double> rates;
+  rates.reserve(kRuns);
   for (int i = 0; i < kRuns; ++i) rates.push_back(amount / seconds_of(work) * 1e-9);
   return spread_of(std::move(rates));
 }

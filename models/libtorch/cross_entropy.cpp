@@ -21,11 +21,11 @@ CrossEntropy cross_entropy(const at::Tensor& logits, std::span<const std::int32_
   return scored;
 }
 
-at::Tensor cross_entropy_gradient(CrossEntropy scored, std::span<const std::int32_t> labels,
+at::Tensor cross_entropy_gradient(const CrossEntropy& scored, std::span<const std::int32_t> labels,
                                   double scale) {
   const at::NoGradGuard no_grad;
   const std::int64_t classes = scored.log_probabilities.size(-1);
-  at::Tensor gradient = scored.log_probabilities.exp_().mul_(scale);
+  at::Tensor gradient = scored.log_probabilities.exp().mul_(scale);
   float* row = gradient.mutable_data_ptr<float>();
   for (const std::int32_t label : labels) {
     row[label] -= static_cast<float>(scale);

@@ -18,9 +18,8 @@ struct CrossEntropy {
 // `logits` [labels, classes] fp32; every label in [0, classes). Records nothing for autograd.
 CrossEntropy cross_entropy(const at::Tensor& logits, std::span<const std::int32_t> labels);
 
-// d(scale * loss_sum) / d(logits) = scale * (softmax - one-hot), in the memory of
-// scored.log_probabilities.
-at::Tensor cross_entropy_gradient(CrossEntropy scored, std::span<const std::int32_t> labels,
+// d(scale * loss_sum) / d(logits) = scale * (softmax - one-hot).
+at::Tensor cross_entropy_gradient(const CrossEntropy& scored, std::span<const std::int32_t> labels,
                                   double scale);
 
 }  // namespace coppice::libtorch

@@ -5,8 +5,6 @@
 namespace coppice {
 namespace {
 
-using namespace coppice::testing;
-
 std::string contents(const std::filesystem::path& path) {
   return read_text(*open_file(path), 1U << 24U);
 }

@@ -5,8 +5,6 @@
 namespace coppice {
 namespace {
 
-using namespace coppice::testing;
-
 class CsvTest : public ::testing::Test {
  protected:
   Dataset load(const Bytes& bytes, DatasetRequest request = {}) {

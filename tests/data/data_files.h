@@ -16,7 +16,7 @@
 #include "data/byte_source.h"
 #include "data/dataset.h"
 
-namespace coppice::testing {
+namespace coppice {
 
 using Bytes = std::string;
 
@@ -196,4 +196,4 @@ void attack(const Bytes& bytes, int flips, bool truncations_fail, Load&& load) {
   }
 }
 
-}  // namespace coppice::testing
+}  // namespace coppice

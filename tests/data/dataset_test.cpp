@@ -8,8 +8,6 @@
 namespace coppice {
 namespace {
 
-using namespace coppice::testing;
-
 Dataset bytes_dataset() {
   Dataset dataset{.type = SampleType::kUint8, .sample_shape = {1, 1, 2}, .classes = 2};
   dataset.train = {.size = 3, .uint8s = {0, 255, 51, 1, 128, 2}, .labels = {0, 1, 1}};

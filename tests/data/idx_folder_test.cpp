@@ -4,8 +4,6 @@
 namespace coppice {
 namespace {
 
-using namespace coppice::testing;
-
 const Bytes kImages = idx(0x08, {5, 2, 2}, "aaaabbbbccccddddeeee");
 const Bytes kLabels = idx(0x08, {5}, Bytes("\0\1\2\1\0", 5));
 

@@ -6,8 +6,6 @@
 namespace coppice {
 namespace {
 
-using namespace coppice::testing;
-
 IdxArray parse(const Bytes& bytes) {
   MemorySource source(bytes);
   return read_idx(source);

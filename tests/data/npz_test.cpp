@@ -4,8 +4,6 @@
 namespace coppice {
 namespace {
 
-using namespace coppice::testing;
-
 class NpzTest : public ::testing::Test {
  protected:
   void SetUp() override {

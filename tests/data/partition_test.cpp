@@ -11,8 +11,6 @@
 namespace coppice {
 namespace {
 
-using namespace coppice::testing;
-
 // `per_class` samples of each class, classes in turn, and a client key of three for each.
 Dataset balanced(std::int64_t classes, std::int64_t per_class) {
   Dataset dataset{

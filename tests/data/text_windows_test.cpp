@@ -6,8 +6,6 @@
 namespace coppice {
 namespace {
 
-using namespace coppice::testing;
-
 DatasetRequest request_of(std::int64_t context, double test_fraction = 0.0) {
   return {.name = "text", .test_fraction = test_fraction, .context = context};
 }

@@ -46,7 +46,7 @@ class DoubleGraph {
   }
 
   // The output for one sample, flat.
-  std::vector<double> run_one(std::vector<double> sample) const {
+  std::vector<double> run_one(const std::vector<double>& sample) const {
     Shape shape = graph_.input().shape;
     shape.insert(shape.begin(), 1);
     const at::Tensor out = run(at::tensor(sample, at::kDouble).reshape(shape)).contiguous();

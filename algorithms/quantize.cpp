@@ -1,0 +1,216 @@
+#include "algorithms/quantize.h"
+
+#include <algorithm>  // for max
+#include <array>      // for array
+#include <cmath>      // for nearbyint
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+// A channel of zeros still carries a bias on the grid of its scale: fine enough for the bias,
+// coarse enough for 31 bits.
+constexpr float kSmallestMagnitude = 1.0F / 1024.0F;
+constexpr float kZeroChannel = 1.0F / 4096.0F;
+constexpr int kClippings = 32;
+
+bool is_image(const Node& node) { return node.shape.size() == 3; }
+
+bool reads_codes(OpKind op) { return op == OpKind::conv2d || op == OpKind::linear; }
+
+// Operations that a runtime computes on the way out of the one before, in fp32.
+bool continues_chain(OpKind op) {
+  switch (op) {
+    case OpKind::relu:
+    case OpKind::relu6:
+    case OpKind::leaky_relu:
+    case OpKind::gelu:
+    case OpKind::tanh:
+    case OpKind::sigmoid:
+    case OpKind::group_norm:
+    case OpKind::batch_norm:
+    case OpKind::layer_norm:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::vector<std::vector<int>> consumers(const Graph& graph) {
+  std::vector<std::vector<int>> out(graph.nodes().size());
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    for (const int input : graph.nodes()[i].inputs)
+      out[static_cast<std::size_t>(input)].push_back(static_cast<int>(i));
+  }
+  return out;
+}
+
+// Whether someone reads the tensor as codes, directly or through nodes that only move values.
+bool is_read_as_codes(const Graph& graph, const std::vector<std::vector<int>>& readers, int node) {
+  return std::ranges::any_of(readers[static_cast<std::size_t>(node)], [&](int reader) {
+    const Node& consumer = graph.nodes()[static_cast<std::size_t>(reader)];
+    if (reads_codes(consumer.op)) return true;
+    if (moves_values(consumer.op)) return is_read_as_codes(graph, readers, reader);
+    return is_image(graph.nodes()[static_cast<std::size_t>(node)]);
+  });
+}
+
+bool has_own_grid(const Graph& graph, const std::vector<std::vector<int>>& readers, int index) {
+  const Node& node = graph.nodes()[static_cast<std::size_t>(index)];
+  const auto& to = readers[static_cast<std::size_t>(index)];
+  if (to.empty() || moves_values(node.op)) return false;
+  if (node.op == OpKind::input) {
+    // Ids are no values; pixels are quantized after the normalization, if there is one.
+    const bool is_normalized = std::ranges::any_of(to, [&](int reader) {
+      return graph.nodes()[static_cast<std::size_t>(reader)].op == OpKind::normalize;
+    });
+    if (graph.input().type != ElementType::kFloat32 || is_normalized) return false;
+  } else if (to.size() == 1 && node.op != OpKind::normalize &&
+             continues_chain(graph.nodes()[static_cast<std::size_t>(to.front())].op)) {
+    return false;
+  }
+  return is_read_as_codes(graph, readers, index);
+}
+
+int limit_of(int bits) { return (1 << (bits - 1)) - 1; }
+
+float code_of(float value, float scale, float limit) {
+  return std::clamp(std::nearbyint(value / scale), -limit, limit);
+}
+
+double squared_error(std::span<const float> values, float scale, float limit) {
+  double error = 0.0;
+  for (const float value : values) {
+    const double difference = double{value} - double{code_of(value, scale, limit)} * double{scale};
+    error += difference * difference;
+  }
+  return error;
+}
+
+// Clipping a few large weights leaves a finer grid for the others, which pays at few bits.
+float least_error_scale(std::span<const float> values, float largest, float limit) {
+  float best = largest / limit;
+  double least = squared_error(values, best, limit);
+  for (int i = 1; i < kClippings; ++i) {
+    const float clip = largest * (1.0F - static_cast<float>(i) / (2.0F * kClippings));
+    const double error = squared_error(values, clip / limit, limit);
+    if (error < least) {
+      least = error;
+      best = clip / limit;
+    }
+  }
+  return best;
+}
+
+float largest_magnitude(std::span<const float> values) {
+  float largest = 0.0F;
+  for (const float value : values) largest = std::max(largest, std::abs(value));
+  return largest;
+}
+
+std::span<const float> channel_of(std::span<const float> values, std::size_t channels,
+                                  std::size_t channel) {
+  const std::size_t size = values.size() / channels;
+  return values.subspan(channel * size, size);
+}
+
+}  // namespace
+
+bool moves_values(OpKind op) {
+  switch (op) {
+    case OpKind::max_pool2d:
+    case OpKind::flatten:
+    case OpKind::dropout:
+    case OpKind::slice:
+    case OpKind::last_step:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::vector<std::string> quantized_nodes(const Graph& graph) {
+  const auto readers = consumers(graph);
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    if (has_own_grid(graph, readers, static_cast<int>(i))) out.push_back(graph.nodes()[i].name);
+  }
+  return out;
+}
+
+std::vector<std::string> quantized_parameters(const Graph& graph) {
+  std::vector<std::string> out;
+  for (const Node& node : graph.nodes()) {
+    if (reads_codes(node.op) || node.op == OpKind::embedding || node.op == OpKind::embedding_bag) {
+      const auto weight = static_cast<std::size_t>(node.parameters.front());
+      out.push_back(graph.parameters()[weight].name);
+    }
+  }
+  return out;
+}
+
+const ActivationQuant* grid_of(const Graph& graph, const QuantPlan& plan, int node) {
+  const Node* at = &graph.nodes()[static_cast<std::size_t>(node)];
+  while (moves_values(at->op)) at = &graph.nodes()[static_cast<std::size_t>(at->inputs.front())];
+  return plan.activation(at->name);
+}
+
+WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> values, int bits) {
+  if (bits != 8 && bits != 4)
+    throw ConfigError(text("parameter '", parameter.name, "': expected 8 or 4 bits, got ", bits));
+  if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
+    throw DataError(text("parameter '", parameter.name, "': a value is not finite"));
+  const auto limit = static_cast<float>(limit_of(bits));
+  const float floor =
+      std::max(largest_magnitude(values), kSmallestMagnitude) * kZeroChannel / limit;
+  WeightQuant out{.parameter = parameter.name, .bits = bits, .scales = {}};
+  const auto channels = static_cast<std::size_t>(parameter.shape.front());
+  for (std::size_t c = 0; c < channels; ++c) {
+    const auto channel = channel_of(values, channels, c);
+    const float largest = largest_magnitude(channel);
+    const float scale =
+        bits == 8 || largest == 0.0F ? largest / limit : least_error_scale(channel, largest, limit);
+    out.scales.push_back(std::max(scale, floor));
+  }
+  return out;
+}
+
+std::vector<std::int8_t> weight_codes(std::span<const float> values, const WeightQuant& quant) {
+  const auto limit = static_cast<float>(limit_of(quant.bits));
+  const std::size_t size = values.size() / quant.scales.size();
+  std::vector<std::int8_t> out;
+  out.reserve(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    out.push_back(static_cast<std::int8_t>(code_of(values[i], quant.scales[i / size], limit)));
+  }
+  return out;
+}
+
+void fake_quantize(std::span<float> values, const WeightQuant& quant) {
+  const auto limit = static_cast<float>(limit_of(quant.bits));
+  const std::size_t size = values.size() / quant.scales.size();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const float scale = quant.scales[i / size];
+    values[i] = code_of(values[i], scale, limit) * scale;
+  }
+}
+
+std::vector<std::int32_t> bias_codes(std::span<const float> bias, float input_scale,
+                                     const WeightQuant& quant) {
+  std::vector<std::int32_t> out;
+  out.reserve(bias.size());
+  for (std::size_t c = 0; c < bias.size(); ++c) {
+    const double scale = double{input_scale} * double{quant.scales.at(c)};
+    const double code = std::nearbyint(double{bias[c]} / scale);
+    if (!(std::abs(code) < 1073741824.0)) {
+      throw DataError(text("bias beside '", quant.parameter, "', channel ", c, ": ", bias[c],
+                           " does not fit 31 bits at scale ", scale));
+    }
+    out.push_back(static_cast<std::int32_t>(code));
+  }
+  return out;
+}
+
+}  // namespace coppice
