@@ -9,12 +9,13 @@
 #include <string>   // for string
 
 #include "core/quant_plan.h"
+#include "core/task.h"
 
 namespace coppice {
 
-// Bins of one node: 256 for values below zero, then 256 for the others, each by magnitude, eight an
-// octave from 2^-20 to 2^12. Smaller magnitudes are in the first, larger ones in the last.
-inline constexpr std::int64_t kHistogramBins = 512;
+// Bins of one node (kHistogramBins): 256 for values below zero, then 256 for the others, each by
+// magnitude, eight an octave from 2^-20 to 2^12. Smaller magnitudes are in the first, larger ones
+// in the last.
 
 // Which bin `value` is in; -1 if it is not finite.
 std::int64_t histogram_bin(float value);

@@ -177,6 +177,19 @@ WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> 
   return out;
 }
 
+std::vector<WeightQuant> weight_grids(const Graph& graph, std::span<const float> parameters,
+                                      int bits) {
+  std::vector<WeightQuant> out;
+  for (const std::string& name : quantized_parameters(graph)) {
+    const ParameterSpec& parameter =
+        graph.parameters()[static_cast<std::size_t>(graph.parameter_named(name))];
+    const auto values = parameters.subspan(static_cast<std::size_t>(parameter.offset),
+                                           static_cast<std::size_t>(parameter.size()));
+    out.push_back(weight_quant(parameter, values, bits));
+  }
+  return out;
+}
+
 std::vector<std::int8_t> weight_codes(std::span<const float> values, const WeightQuant& quant) {
   const auto limit = static_cast<float>(limit_of(quant.bits));
   const std::size_t size = values.size() / quant.scales.size();

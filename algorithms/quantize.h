@@ -34,6 +34,11 @@ bool moves_values(OpKind op);
 // DataError for a value that is not finite.
 WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> values, int bits);
 
+// weight_quant() of every one of quantized_parameters(), for `parameters` in the graph's arena
+// layout.
+std::vector<WeightQuant> weight_grids(const Graph& graph, std::span<const float> parameters,
+                                      int bits);
+
 // Codes of `values` in [-127, 127] or [-7, 7].
 std::vector<std::int8_t> weight_codes(std::span<const float> values, const WeightQuant& quant);
 

@@ -4,9 +4,9 @@
 #include <numeric>    // for iota
 
 namespace coppice {
-EvalSums evaluate_share(Executor& executor, std::span<const float> parameters,
-                        const Dataset& dataset, const Split& split,
-                        std::span<const std::int64_t> indices, const EvalShare& share) {
+EvalSums evaluate_share(Executor& executor, const ModelView& model, const Dataset& dataset,
+                        const Split& split, std::span<const std::int64_t> indices,
+                        const EvalShare& share) {
   const SampleSource source{
       .size = split.size,
       .samples = [&](std::span<const std::int64_t> wanted,
@@ -19,7 +19,7 @@ EvalSums evaluate_share(Executor& executor, std::span<const float> parameters,
     const std::int64_t begin = batch * share.batch_size;
     const std::int64_t count = std::min(share.batch_size, total - begin);
     const EvalResult result = executor.evaluate(
-        {parameters}, source,
+        model, source,
         indices.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)));
     sums += EvalSums::of_batch(result.correct, result.labels, result.loss_sum);
   }

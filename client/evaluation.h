@@ -22,9 +22,9 @@ struct EvalShare {
 };
 
 // `indices` of `split`, all of them or this rank's share.
-EvalSums evaluate_share(Executor& executor, std::span<const float> parameters,
-                        const Dataset& dataset, const Split& split,
-                        std::span<const std::int64_t> indices, const EvalShare& share);
+EvalSums evaluate_share(Executor& executor, const ModelView& model, const Dataset& dataset,
+                        const Split& split, std::span<const std::int64_t> indices,
+                        const EvalShare& share);
 
 // Every client's validation samples, client after client.
 std::vector<std::int64_t> validation_indices(const Partition& partition);

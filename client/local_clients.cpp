@@ -1,14 +1,17 @@
 #include "client/local_clients.h"
 
+#include <algorithm>  // for min
 #include <chrono>     // for steady_clock
 #include <exception>  // for throw_with_nested
 
 #include "algorithms/pruner.h"
+#include "client/calibration.h"
 #include "client/update_gate.h"
 #include "comm/codec.h"
 #include "comm/messages.h"
 #include "core/error.h"
 #include "core/failpoint.h"
+#include "core/random.h"
 #include "core/text.h"
 
 namespace coppice {
@@ -28,9 +31,9 @@ class Reporter {
       coupling_ = couple(graph);
       pruner_ = make_pruner(task.ballot->pruner);
     }
-    const SumKey key{task.model_version, 0, task.mask_epoch};
-    report_.sums[key] = empty_sums(task, graph.parameter_count(), coupling_.unit_count);
-    sums_ = &report_.sums[key];
+    sums_ = &report_.sums[sum_key(task)];
+    *sums_ =
+        empty_sums(task, {.parameters = graph.parameter_count(), .units = coupling_.unit_count});
   }
 
   void add(ClientRow row, std::span<const float> global, std::span<const float> local) {
@@ -75,6 +78,14 @@ class Reporter {
   std::vector<std::uint8_t> frame_;
 };
 
+// The node of the model that a feature matching term names; empty: there is none.
+std::string matched_node(const LocalPlan& plan) {
+  for (const LossTerm& term : plan.loss_terms) {
+    if (term.kind == LossKind::kFeatureMatching) return term.buffer;
+  }
+  return {};
+}
+
 }  // namespace
 
 LocalClients::LocalClients(const Dataset& dataset, const Partition& partition,
@@ -110,23 +121,45 @@ SampleSource LocalClients::source(std::span<const std::int64_t> owned) const {
               }};
 }
 
-RankReport LocalClients::train(const ClientTask& task, std::span<const float> global,
+void LocalClients::set_teacher(Graph graph, std::vector<float> parameters) {
+  teacher_ =
+      std::make_unique<LocalTeacher>(executor_name_, std::move(graph), std::move(parameters));
+}
+
+RankReport LocalClients::run(const ClientTask& task, const ModelView& global,
+                             std::span<const std::int64_t> clients, std::int64_t bytes_down) {
+  return task.calibration ? calibrate(task, global, clients, bytes_down)
+                          : train(task, global, clients, bytes_down);
+}
+
+TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& global,
+                                    std::int64_t client, const SampleSource& samples) {
+  TrainRequest request;
+  request.plan = &task.plan;
+  request.source = &samples;
+  request.global = global.parameters;
+  request.quant = global.quant;
+  request.seed = seed_;
+  request.client = client;
+  request.round = task.round;
+  Teacher teacher;
+  if (is_distilled(task.plan)) {
+    if (teacher_ == nullptr) throw Error("a task with a distillation term came before its teacher");
+    teacher = teacher_->for_client(client, samples, matched_node(task.plan));
+    request.teacher = &teacher;
+  }
+  return executor_->train(request);
+}
+
+RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
                                std::span<const std::int64_t> clients, std::int64_t bytes_down) {
   Reporter reporter(task, executor_->graph(), seed_);
   for (const std::int64_t client : clients) {
     try {
       const auto begin = std::chrono::steady_clock::now();
-      const std::vector<std::int64_t>& owned =
-          partition_.clients.at(static_cast<std::size_t>(client)).train;
-      const SampleSource samples = source(owned);
-      TrainRequest request;
-      request.plan = &task.plan;
-      request.source = &samples;
-      request.global = global;
-      request.seed = seed_;
-      request.client = client;
-      request.round = task.round;
-      const TrainResult result = executor_->train(request);
+      const SampleSource samples =
+          source(partition_.clients.at(static_cast<std::size_t>(client)).train);
+      const TrainResult result = train_one(task, global, client, samples);
       ClientRow row;
       row.client = client;
       row.weight = samples.size;
@@ -136,13 +169,50 @@ RankReport LocalClients::train(const ClientTask& task, std::span<const float> gl
       row.samples = result.samples_seen;
       row.seconds = seconds_since(begin);
       row.bytes_down = bytes_down;
-      reporter.add(row, global, executor_->parameters());
+      reporter.add(row, global.parameters, executor_->parameters());
       failpoint("after_client");
     } catch (const Error&) {
       std::throw_with_nested(Error(text("round ", task.round, ", client ", client)));
     }
   }
   return reporter.take();
+}
+
+RankReport LocalClients::calibrate(const ClientTask& task, const ModelView& global,
+                                   std::span<const std::int64_t> clients, std::int64_t bytes_down) {
+  RankReport report;
+  NamedSums& sums = report.sums[sum_key(task)];
+  sums = empty_sums(task, {});
+  for (const std::int64_t client : clients) {
+    try {
+      const std::vector<std::int64_t>& owned =
+          partition_.clients.at(static_cast<std::size_t>(client)).train;
+      RandomStream order({seed_, Purpose::kCalibration, client, task.round});
+      std::vector<std::int64_t> chosen =
+          random_permutation(static_cast<std::int64_t>(owned.size()), order);
+      chosen.resize(std::min(chosen.size(), static_cast<std::size_t>(task.calibration->samples)));
+      const Histograms counted =
+          count_activations(*executor_, global, source(owned), chosen, task.calibration->nodes);
+      ClientRow row;
+      row.client = client;
+      row.weight = 1;
+      row.bytes_down = bytes_down;
+      const std::vector<std::uint8_t> frame = encode_histograms(counted.counts);
+      row.bytes_up = static_cast<std::int64_t>(frame.size());
+      const bool is_added =
+          counted.is_finite && sums.at(kHistogramSum).add(decode_histograms(frame), row.weight);
+      row.status = is_added ? ClientStatus::kAccepted : ClientStatus::kRefused;
+      row.reason = is_added            ? RefusalReason::kNone
+                   : counted.is_finite ? RefusalReason::kOutOfRange
+                                       : RefusalReason::kNotFinite;
+      row.bytes_up += static_cast<std::int64_t>(encode_rows({&row, 1}).size());
+      report.rows.push_back(row);
+      failpoint("after_count");
+    } catch (const Error&) {
+      std::throw_with_nested(Error(text("round ", task.round, ", calibration, client ", client)));
+    }
+  }
+  return report;
 }
 
 }  // namespace coppice

@@ -1,8 +1,8 @@
 #pragma once
 // The clients that one rank hosts. Each in turn is trained from the global model on its own data,
 // its update is gated, encoded and decoded exactly as a real client's would be, and added to the
-// rank's exact sums. One resident executor serves them all, so memory does not grow with their
-// number. Owned and called by one thread.
+// rank's exact sums; or its activations are counted instead. One resident executor serves them all,
+// so memory does not grow with their number. Owned and called by one thread.
 
 #include <cstdint>     // for int64_t
 #include <functional>  // for function
@@ -10,6 +10,7 @@
 #include <span>        // for span
 #include <string>      // for string
 
+#include "client/local_teacher.h"
 #include "core/coupling.h"
 #include "core/graph.h"
 #include "core/task.h"
@@ -31,13 +32,23 @@ class LocalClients {
   void set_graph(const Graph& graph);
   Executor& executor() { return *executor_; }
 
-  // Trains `clients` (ids) from `global`. `bytes_down` is what one client's task and model took.
-  // Throws ConfigError or KernelError for a task that cannot be run (unknown codec, a plan the
-  // executor refuses): that is no client's fault.
-  RankReport train(const ClientTask& task, std::span<const float> global,
-                   std::span<const std::int64_t> clients, std::int64_t bytes_down);
+  // Who tasks with a distillation term learn from, until the next call.
+  void set_teacher(Graph graph, std::vector<float> parameters);
+
+  // Does `task` with `clients` (ids) from the model `global`: training, or counting activations if
+  // it asks for a calibration. `bytes_down` is what one client's task and model took. Throws
+  // ConfigError or KernelError for a task that cannot be run (unknown codec, a plan the executor
+  // refuses, no teacher): that is no client's fault.
+  RankReport run(const ClientTask& task, const ModelView& global,
+                 std::span<const std::int64_t> clients, std::int64_t bytes_down);
 
  private:
+  RankReport train(const ClientTask& task, const ModelView& global,
+                   std::span<const std::int64_t> clients, std::int64_t bytes_down);
+  RankReport calibrate(const ClientTask& task, const ModelView& global,
+                       std::span<const std::int64_t> clients, std::int64_t bytes_down);
+  TrainResult train_one(const ClientTask& task, const ModelView& global, std::int64_t client,
+                        const SampleSource& samples);
   SampleSource source(std::span<const std::int64_t> owned) const;
 
   const Dataset& dataset_;
@@ -45,6 +56,7 @@ class LocalClients {
   std::string executor_name_;
   std::uint64_t seed_;
   std::unique_ptr<Executor> executor_;
+  std::unique_ptr<LocalTeacher> teacher_;
 };
 
 }  // namespace coppice

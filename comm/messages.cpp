@@ -8,6 +8,8 @@ namespace coppice {
 namespace {
 
 constexpr std::size_t kRowBytes = 10 * 8 + 2;
+constexpr std::uint32_t kMaxBins = 1U << 22U;
+constexpr std::uint32_t kMaxCount = 1U << 24U;
 
 void write_grid(WireWriter& out, GridSpec grid) {
   out.i64(grid.range_bits);
@@ -101,6 +103,27 @@ LocalPlan read_plan(WireReader& in) {
   return plan;
 }
 
+void write_calibration(WireWriter& out, const std::optional<CalibrationRequest>& calibration) {
+  out.u8(calibration ? 1 : 0);
+  if (!calibration) return;
+  out.u64(calibration->nodes.size());
+  for (const std::string& node : calibration->nodes) out.text(node);
+  out.i64(calibration->samples);
+  write_grid(out, calibration->grid);
+}
+
+std::optional<CalibrationRequest> read_calibration(WireReader& in) {
+  const std::uint8_t is_there = in.u8();
+  if (is_there > 1) throw WireError("task: expected 0 or 1 calibrations");
+  if (is_there == 0) return std::nullopt;
+  CalibrationRequest calibration;
+  calibration.nodes.resize(read_count(in, 8, "nodes"));
+  for (std::string& node : calibration.nodes) node = in.text();
+  calibration.samples = in.i64();
+  calibration.grid = read_grid(in);
+  return calibration;
+}
+
 std::vector<std::uint8_t> framed(FrameType type, const std::vector<std::uint8_t>& payload) {
   std::vector<std::uint8_t> out;
   write_frame(type, payload, out);
@@ -127,6 +150,7 @@ std::vector<std::uint8_t> encode_task(const ClientTask& task) {
     out.int64s(task.ballot->keep_counts);
     write_grid(out, task.ballot->grid);
   }
+  write_calibration(out, task.calibration);
   out.int64s(task.cohort);
   return framed(FrameType::kTask, payload);
 }
@@ -152,6 +176,7 @@ ClientTask decode_task(std::span<const std::uint8_t> frame) {
     ballot.grid = read_grid(in);
     task.ballot = std::move(ballot);
   }
+  task.calibration = read_calibration(in);
   task.cohort = in.int64s();
   in.expect_end();
   return task;
@@ -161,6 +186,7 @@ std::vector<std::uint8_t> encode_model(const ModelMessage& model) {
   std::vector<std::uint8_t> payload;
   WireWriter out(payload);
   out.text(model.graph_json);
+  out.text(model.plan_json);
   out.floats(model.parameters);
   return framed(FrameType::kModel, payload);
 }
@@ -169,6 +195,7 @@ ModelMessage decode_model(std::span<const std::uint8_t> frame) {
   WireReader in(read_frame(FrameType::kModel, frame), "model");
   ModelMessage model;
   model.graph_json = in.text();
+  model.plan_json = in.text();
   model.parameters = in.floats();
   in.expect_end();
   return model;
@@ -242,6 +269,35 @@ std::vector<float> decode_ballot(std::span<const std::uint8_t> frame) {
   if (size % 8 != 0 && bits.back() >> (size % 8) != 0)
     throw WireError(text("ballot: bits past its ", size, " units"));
   return ballot;
+}
+
+std::vector<std::uint8_t> encode_histograms(std::span<const float> counts) {
+  std::vector<std::uint8_t> payload;
+  WireWriter out(payload);
+  out.u32(static_cast<std::uint32_t>(counts.size()));
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0.0F) continue;
+    out.u32(static_cast<std::uint32_t>(i));
+    out.u32(static_cast<std::uint32_t>(counts[i]));
+  }
+  return framed(FrameType::kHistograms, payload);
+}
+
+std::vector<float> decode_histograms(std::span<const std::uint8_t> frame) {
+  WireReader in(read_frame(FrameType::kHistograms, frame), "histograms");
+  const std::uint32_t size = in.u32();
+  if (size > kMaxBins) throw WireError(text("histograms: ", size, " bins, at most ", kMaxBins));
+  std::vector<float> counts(size);
+  std::int64_t before = -1;
+  while (in.left() > 0) {
+    const std::uint32_t bin = in.u32();
+    const std::uint32_t count = in.u32();
+    if (bin >= size || std::int64_t{bin} <= before || count == 0 || count > kMaxCount)
+      throw WireError(text("histograms: count ", count, " in bin ", bin, " of ", size));
+    counts[bin] = static_cast<float>(count);
+    before = bin;
+  }
+  return counts;
 }
 
 }  // namespace coppice

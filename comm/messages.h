@@ -11,9 +11,11 @@
 
 namespace coppice {
 
-// A model on its way to clients: the graph as canonical JSON and the parameters as fp32.
+// A model on its way to clients: the graph and the quantization plan as canonical JSON (no plan:
+// empty text), and the parameters as fp32.
 struct ModelMessage {
   std::string graph_json;
+  std::string plan_json;
   std::vector<float> parameters;
 };
 
@@ -25,6 +27,11 @@ ModelMessage decode_model(std::span<const std::uint8_t> frame);
 
 std::vector<std::uint8_t> encode_rows(std::span<const ClientRow> rows);
 std::vector<ClientRow> decode_rows(std::span<const std::uint8_t> frame);
+
+// Counts of a calibration, at most 2^22 whole numbers in [0, 2^24]; those that are not zero travel,
+// each with its place.
+std::vector<std::uint8_t> encode_histograms(std::span<const float> counts);
+std::vector<float> decode_histograms(std::span<const std::uint8_t> frame);
 
 // A ballot of 0s and 1s, one bit a unit.
 std::vector<std::uint8_t> encode_ballot(std::span<const float> ballot);

@@ -19,7 +19,8 @@ enum class FrameType : std::uint16_t {
   kModel = 3,
   kTask = 4,
   kReport = 5,
-  kBallot = 6
+  kBallot = 6,
+  kHistograms = 7
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 20;

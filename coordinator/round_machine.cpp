@@ -4,6 +4,9 @@
 #include <map>        // for map
 #include <numeric>    // for accumulate
 
+#include "algorithms/calibration.h"
+#include "algorithms/quantize.h"
+#include "comm/messages.h"
 #include "core/coupling.h"
 #include "core/error.h"
 #include "core/random.h"
@@ -24,10 +27,11 @@ double median(std::vector<double> values) {
 }  // namespace
 
 RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> weights,
-                           ServerState dense)
+                           ServerState dense, OtherModels others)
     : config_(std::move(config)),
       weights_(std::move(weights)),
       dense_(std::move(dense)),
+      others_(std::move(others)),
       state_(dense_),
       plans_(plan_rounds(config_)),
       strategy_(make_strategy(config_.strategy)) {
@@ -37,8 +41,8 @@ RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> we
     throw ConfigError(text("train.clients_per_round: ", config_.train.clients_per_round,
                            " clients a round, but the data has only ", population));
   }
-  if (pruner_ != nullptr)
-    couple(dense_.graph);  // an op that cannot be pruned through is named before round 1
+  if (pruner_ != nullptr)  // an op that cannot be pruned through is named before round 1
+    couple(others_.student ? others_.student->graph : dense_.graph);
   const std::int64_t total = std::accumulate(weights_.begin(), weights_.end(), std::int64_t{0});
   grid_for(kUpdateRangeBits, std::max<std::int64_t>(1, total));
 }
@@ -63,20 +67,31 @@ Action RoundMachine::next_task() {
     step_ = Step::kFinished;
     return Finish{};
   }
-  if (plan().round == 1) {  // a track starts from the dense model
+  if (plan().round == 1) {
     const std::int64_t position = state_.position;
-    state_ = dense_;
+    std::vector<float> teacher = std::move(state_.teacher);  // the control, if it is one
+    state_ = start_of_track();
     state_.position = position;
+    state_.teacher = std::move(teacher);
   }
-  task_ = make_task();
-  reports_ = {};
-  const std::int64_t units = task_.ballot ? couple(state_.graph).unit_count : 0;
-  reports_.sums[sum_key()] = empty_sums(task_, state_.graph.parameter_count(), units);
   record_ = {};
   record_.position = state_.position;
   record_.plan = plan();
+  return send_task(make_task(), Step::kTraining);
+}
+
+const ServerState& RoundMachine::start_of_track() const {
+  return plan().track == kMainTrack && others_.student ? *others_.student : dense_;
+}
+
+Action RoundMachine::send_task(ClientTask task, Step step) {
+  task_ = std::move(task);
+  reports_ = {};
+  const std::int64_t units = task_.ballot ? couple(state_.graph).unit_count : 0;
+  reports_.sums[sum_key(task_)] =
+      empty_sums(task_, {.parameters = state_.graph.parameter_count(), .units = units});
   waiting_ = sites_;
-  step_ = Step::kTraining;
+  step_ = step;
   return SendTask{task_};
 }
 
@@ -118,15 +133,56 @@ ClientTask RoundMachine::make_task() const {
     task.norm_bound = task.norm_bound > 0.0 ? std::min(task.norm_bound, bound) : bound;
   }
   add_ballot(task);
+  add_distillation(task);
   return task;
+}
+
+RoundMachine::TeacherView RoundMachine::teacher() const {
+  if (others_.teacher) return {&others_.teacher->graph, &others_.teacher->parameters};
+  if (state_.teacher.empty()) return {};
+  return {&dense_.graph, &state_.teacher};
+}
+
+void RoundMachine::add_distillation(ClientTask& task) const {
+  if (!plan().distills || teacher().graph == nullptr) return;
+  const DistillConfig& distill = config_.compress.distill;
+  task.plan.loss_terms = {{.kind = LossKind::kCrossEntropy, .weight = 1.0 - distill.weight},
+                          {.kind = LossKind::kDistillation,
+                           .weight = distill.weight,
+                           .temperature = distill.temperature}};
+  if (distill.feature.empty()) return;
+  task.plan.loss_terms.push_back({.kind = LossKind::kFeatureMatching,
+                                  .weight = distill.feature_weight,
+                                  .buffer = distill.feature});
+}
+
+ClientTask RoundMachine::calibration_task() const {
+  ClientTask task;
+  task.round = task_.round;
+  task.track = task_.track;
+  task.model_version = state_.position;
+  task.mask_epoch = state_.mask_epoch;
+  task.codec = task_.codec;
+  task.cohort = task_.cohort;
+  task.max_weight = std::max<std::int64_t>(1, static_cast<std::int64_t>(task.cohort.size()));
+  task.calibration = CalibrationRequest{.nodes = quantized_nodes(state_.graph),
+                                        .samples = config_.compress.quantize.calibration_samples,
+                                        .grid = {25, 0}};
+  return task;
+}
+
+// Also in a quantized round that has no grids yet, because all clients were refused when they were
+// counted.
+bool RoundMachine::calibrates() const {
+  return plan().calibrates || (plan().is_quantized && state_.plan.activations.empty());
 }
 
 // Asked for whenever the plan wants a smaller model than there is, so that a round whose ballots
 // were all refused is made up for by the next.
 void RoundMachine::add_ballot(ClientTask& task) const {
   if (pruner_ == nullptr || plan().keep_fraction >= 1.0) return;
-  const auto most =
-      static_cast<std::int64_t>(plan().keep_fraction * static_cast<double>(dense_parameters()));
+  const auto most = static_cast<std::int64_t>(
+      plan().keep_fraction * static_cast<double>(start_of_track().graph.parameter_count()));
   if (state_.graph.parameter_count() <= most) return;
   const Coupling coupling = couple(state_.graph);
   std::vector<std::int64_t> counts = keep_counts(state_.graph, coupling, most);
@@ -143,7 +199,7 @@ void RoundMachine::add_ballot(ClientTask& task) const {
 std::optional<Action> RoundMachine::handle(Event event) {
   if (auto* report = std::get_if<ReportArrived>(&event)) return take(std::move(*report));
   if (std::holds_alternative<TimedOut>(event)) {
-    require(Step::kTraining, "timeout");
+    if (!awaits_reports()) require(Step::kTraining, "timeout");
     waiting_.clear();
     return close_if_complete();
   }
@@ -154,7 +210,7 @@ std::optional<Action> RoundMachine::handle(Event event) {
   if (const auto* left = std::get_if<Left>(&event)) {
     sites_.erase(left->site);
     const bool was_awaited = waiting_.erase(left->site) > 0;
-    return was_awaited && step_ == Step::kTraining ? close_if_complete() : std::nullopt;
+    return was_awaited && awaits_reports() ? close_if_complete() : std::nullopt;
   }
   if (const auto* evaluated = std::get_if<Evaluated>(&event)) {
     require(Step::kEvaluating, "evaluation");
@@ -169,9 +225,13 @@ std::optional<Action> RoundMachine::handle(Event event) {
 }
 
 std::optional<Action> RoundMachine::take(ReportArrived event) {
-  const bool is_ours = event.report.sums.contains(sum_key());
-  if (step_ != Step::kTraining || !is_ours || waiting_.erase(event.site) == 0) return std::nullopt;
-  std::erase_if(event.report.sums, [&](const auto& entry) { return entry.first != sum_key(); });
+  const SumKey key = sum_key(task_);
+  const auto sums = event.report.sums.find(key);
+  // Training and calibration of a round are told apart by what was summed.
+  const bool is_ours = sums != event.report.sums.end() &&
+                       sums->second.contains(kHistogramSum) == task_.calibration.has_value();
+  if (!awaits_reports() || !is_ours || waiting_.erase(event.site) == 0) return std::nullopt;
+  std::erase_if(event.report.sums, [&](const auto& entry) { return entry.first != key; });
   try {
     reports_.merge(event.report);
   } catch (const Error&) {
@@ -183,16 +243,32 @@ std::optional<Action> RoundMachine::take(ReportArrived event) {
 
 std::optional<Action> RoundMachine::close_if_complete() {
   if (!waiting_.empty()) return std::nullopt;
+  return task_.calibration ? close_calibration() : close_training();
+}
+
+Action RoundMachine::close_training() {
+  fill_rows();
+  count_teacher_bytes();
+  apply_sums(reports_.sums.at(sum_key(task_)));
+  if (!state_.plan.is_empty()) set_weight_grids();
+  keep_teacher();
+  if (calibrates()) return send_task(calibration_task(), Step::kCalibrating);
+  return close_round();
+}
+
+Action RoundMachine::close_calibration() {
+  merge_calibration_rows();
+  set_weight_grids();
+  set_activation_grids(reports_.sums.at(sum_key(task_)));
   return close_round();
 }
 
 Action RoundMachine::close_round() {
-  fill_rows();
-  apply_sums(reports_.sums.at(sum_key()));
   record_.parameters = state_.graph.parameter_count();
   record_.density =
       static_cast<double>(record_.parameters) / static_cast<double>(dense_parameters());
   record_.mask_epoch = state_.mask_epoch;
+  record_.mean_bits = mean_bits(state_.plan, state_.graph);
   if (record_.plan.is_evaluated) {
     step_ = Step::kEvaluating;
     return Evaluate{};
@@ -230,13 +306,84 @@ void RoundMachine::fill_rows() {
   record_.norm_median = state_.norm_median;
 }
 
+// Every client of the cohort that listens to the teacher for the first time has received it.
+// Cohorts are a function of seed and round, so that a resumed run counts the same.
+void RoundMachine::count_teacher_bytes() {
+  if (!is_distilled(task_.plan)) return;
+  const TeacherView view = teacher();
+  const auto bytes =
+      static_cast<std::int64_t>(encode_model({view.graph->to_json(), "", *view.parameters}).size());
+  std::set<std::int64_t> have;
+  for (std::int64_t at = 0; at < state_.position; ++at) {
+    const RoundPlan& earlier = plans_[static_cast<std::size_t>(at)];
+    if (earlier.track != kMainTrack || !earlier.distills || earlier.round <= state_.teacher_round)
+      continue;
+    for (const std::int64_t client : select_cohort(earlier.round)) have.insert(client);
+  }
+  for (ClientRow& row : record_.rows) {
+    if (row.status == ClientStatus::kMissing || have.contains(row.client)) continue;
+    row.bytes_down += bytes;
+    record_.bytes_down += bytes;
+  }
+}
+
+// A client that is refused when activations are counted is a refused client of the round.
+void RoundMachine::merge_calibration_rows() {
+  for (const ClientRow& counted : reports_.rows) {
+    const auto row = std::ranges::find(record_.rows, counted.client, &ClientRow::client);
+    if (row == record_.rows.end()) continue;
+    row->bytes_up += counted.bytes_up;
+    row->bytes_down += counted.bytes_down;
+    record_.bytes_up += counted.bytes_up;
+    record_.bytes_down += counted.bytes_down;
+    if (counted.status != ClientStatus::kRefused || row->status != ClientStatus::kAccepted)
+      continue;
+    row->status = counted.status;
+    row->reason = counted.reason;
+    ++record_.refused;
+  }
+}
+
 void RoundMachine::apply_sums(const NamedSums& sums) {
   const ExactSum& update = sums.at(kUpdateSum);
   if (update.weight() == 0) return;
   std::vector<float> mean(static_cast<std::size_t>(update.size()));
   update.mean(mean);
   strategy_->apply(mean, state_.parameters, state_.strategy_state);
-  if (task_.ballot) shrink_model(sums);
+  if (!task_.ballot) return;
+  keep_teacher();
+  shrink_model(sums);
+}
+
+// The control at its end, or the main model before it is first made smaller or coarser.
+void RoundMachine::keep_teacher() {
+  const std::string& teacher = config_.compress.distill.teacher;
+  const bool is_control_done = plan().track == kControlTrack && plan().is_last_of_track;
+  const bool is_warm = plan().track == kMainTrack && state_.teacher.empty() &&
+                       state_.mask_epoch == 0 && (task_.ballot || calibrates());
+  if (teacher == "control" && is_control_done) {
+    state_.teacher = state_.parameters;
+  } else if (teacher == "warmup" && is_warm) {
+    state_.teacher = state_.parameters;
+    state_.teacher_round = plan().round;
+  }
+}
+
+void RoundMachine::set_weight_grids() {
+  const auto bits = static_cast<int>(config_.compress.quantize.bits);
+  state_.plan.weights = weight_grids(state_.graph, state_.parameters, bits);
+}
+
+// Without a count there are no grids; the next round counts again.
+void RoundMachine::set_activation_grids(const NamedSums& sums) {
+  const ExactSum& histograms = sums.at(kHistogramSum);
+  if (histograms.weight() == 0) return;
+  state_.plan.activations.clear();
+  const auto& nodes = task_.calibration->nodes;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const auto counts = histograms.units().subspan(i * kHistogramBins, kHistogramBins);
+    state_.plan.activations.push_back(activation_quant(nodes[i], counts));
+  }
 }
 
 void RoundMachine::shrink_model(const NamedSums& sums) {

@@ -3,8 +3,8 @@
 // network and no file; whoever drives it (rank 0 over MPI, a gateway, a simulator, a test) carries
 // events and obeys actions. The same events in any order of arrival lead to the same state.
 //
-//   begin -> SendTask -> ReportArrived x sites -> [Evaluate -> Evaluated] -> CommitRound ->
-//   Committed -> SendTask ... Finish
+//   begin -> SendTask -> ReportArrived x sites -> [SendTask (calibration) -> ReportArrived x sites]
+//   -> [Evaluate -> Evaluated] -> CommitRound -> Committed -> SendTask ... Finish
 //
 // Owned and called by one thread.
 
@@ -39,6 +39,7 @@ struct RoundRecord {
   std::int64_t missing = 0;
   std::int64_t parameters = 0;  // after the round
   double density = 1.0;         // of the dense model's parameters
+  double mean_bits = 32.0;      // of a stored parameter
   std::int64_t mask_epoch = 0;
   double norm_median = 0.0;
   std::optional<EvalSums> test;
@@ -68,7 +69,7 @@ using Event = std::variant<ReportArrived, TimedOut, Joined, Left, Evaluated, Com
 struct SendTask {
   ClientTask task;
 };
-struct Evaluate {};  // the current global model, state()
+struct Evaluate {};  // the current global model, state(), its quantization plan included
 struct CommitRound {
   RoundRecord record;
 };
@@ -80,7 +81,8 @@ class RoundMachine {
   // `weights[k]` = training samples of client k. `dense` is the model both tracks start from.
   // Throws ConfigError for an unknown strategy or pruner, a cohort larger than the population, or a
   // grid that the weights overflow.
-  RoundMachine(ExperimentConfig config, std::vector<std::int64_t> weights, ServerState dense);
+  RoundMachine(ExperimentConfig config, std::vector<std::int64_t> weights, ServerState dense,
+               OtherModels others = {});
 
   // Continues after commits that are on disk, with the state that they left.
   void restore(ServerState state);
@@ -96,26 +98,47 @@ class RoundMachine {
   const std::vector<RoundPlan>& plans() const { return plans_; }
   std::int64_t dense_parameters() const { return dense_.graph.parameter_count(); }
 
+  // The teacher that tasks with a distillation term mean; graph and parameters outlive the next
+  // event only. Null: there is none yet.
+  struct TeacherView {
+    const Graph* graph = nullptr;
+    const std::vector<float>* parameters = nullptr;
+  };
+  TeacherView teacher() const;
+
  private:
-  enum class Step { kIdle, kTraining, kEvaluating, kCommitting, kFinished };
+  enum class Step { kIdle, kTraining, kCalibrating, kEvaluating, kCommitting, kFinished };
 
   const RoundPlan& plan() const { return plans_[static_cast<std::size_t>(state_.position)]; }
+  const ServerState& start_of_track() const;
   Action next_task();
+  Action send_task(ClientTask task, Step step);
   ClientTask make_task() const;
   std::vector<std::int64_t> select_cohort(std::int64_t round) const;
   void add_ballot(ClientTask& task) const;
-  SumKey sum_key() const { return {task_.model_version, 0, task_.mask_epoch}; }
+  void add_distillation(ClientTask& task) const;
+  ClientTask calibration_task() const;
+  bool calibrates() const;
+  bool awaits_reports() const { return step_ == Step::kTraining || step_ == Step::kCalibrating; }
   std::optional<Action> take(ReportArrived event);
   std::optional<Action> close_if_complete();
   Action close_round();
+  Action close_training();
+  Action close_calibration();
   void fill_rows();
+  void count_teacher_bytes();
+  void merge_calibration_rows();
   void apply_sums(const NamedSums& sums);
   void shrink_model(const NamedSums& sums);
+  void keep_teacher();
+  void set_weight_grids();
+  void set_activation_grids(const NamedSums& sums);
   void require(Step step, const char* event) const;
 
   ExperimentConfig config_;
   std::vector<std::int64_t> weights_;
   ServerState dense_;
+  OtherModels others_;
   ServerState state_;
   std::vector<RoundPlan> plans_;
   std::unique_ptr<Strategy> strategy_;

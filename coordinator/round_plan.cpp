@@ -1,7 +1,7 @@
 #include "coordinator/round_plan.h"
 
-#include <algorithm>  // for clamp, max
-#include <cmath>      // for llround
+#include <algorithm>  // for clamp, find, max
+#include <cmath>      // for floor, llround
 
 #include "algorithms/pruner.h"
 
@@ -32,11 +32,44 @@ std::vector<double> keep_fractions(const ExperimentConfig& config) {
   return keep;
 }
 
-std::string phase_of(const std::vector<double>& keep, std::size_t i, double target) {
+// The last round of the main track that trains in fp32.
+std::int64_t last_float_round(const ExperimentConfig& config, const std::vector<double>& keep) {
+  const std::int64_t rounds = config.train.rounds;
+  if (config.compress.quantize.bits == 32) return rounds;
+  const auto start = std::llround(config.compress.quantize.start * static_cast<double>(rounds));
+  const auto shrunk = std::find(keep.begin(), keep.end(), keep.back()) - keep.begin() + 1;
+  return std::clamp<std::int64_t>(start, std::min<std::int64_t>(shrunk, rounds), rounds);
+}
+
+std::string phase_of(const std::vector<double>& keep, std::size_t i) {
   if (keep.back() == 1.0) return "train";
   const double before = i == 0 ? 1.0 : keep[i - 1];
   if (keep[i] == 1.0) return "warmup";
-  return before == target ? "recover" : "shrink";
+  return before == keep.back() ? "recover" : "shrink";
+}
+
+std::vector<RoundPlan> main_track(const ExperimentConfig& config) {
+  const std::int64_t rounds = config.train.rounds;
+  const DistillConfig& distill = config.compress.distill;
+  const std::vector<double> keep = keep_fractions(config);
+  const std::int64_t last_float = last_float_round(config, keep);
+  const bool quantizes = config.compress.quantize.bits != 32;
+  const auto silent =
+      static_cast<std::int64_t>(std::floor(distill.start * static_cast<double>(rounds)));
+  std::vector<RoundPlan> plans;
+  for (std::int64_t r = 1; r <= rounds; ++r) {
+    RoundPlan plan;
+    plan.round = r;
+    plan.phase = phase_of(keep, static_cast<std::size_t>(r - 1));
+    if (distill.has_student() && plan.phase == "train") plan.phase = "distill";
+    plan.keep_fraction = keep[static_cast<std::size_t>(r - 1)];
+    plan.is_quantized = r > last_float;
+    if (plan.is_quantized) plan.phase = "quantize";
+    plan.calibrates = quantizes && (r == last_float || r == rounds);
+    plan.distills = distill.teacher != "none" && r > silent;
+    plans.push_back(plan);
+  }
+  return plans;
 }
 
 }  // namespace
@@ -44,19 +77,19 @@ std::string phase_of(const std::vector<double>& keep, std::size_t i, double targ
 std::vector<RoundPlan> plan_rounds(const ExperimentConfig& config) {
   std::vector<RoundPlan> plans;
   const std::int64_t rounds = config.train.rounds;
-  const auto is_evaluated = [&](std::int64_t round) {
-    return round % config.eval.every == 0 || round == rounds;
-  };
   if (config.compress.control) {
     for (std::int64_t r = 1; r <= rounds; ++r) {
-      plans.push_back({kControlTrack, r, "control", 1.0, is_evaluated(r), r == rounds});
+      RoundPlan plan;
+      plan.track = kControlTrack;
+      plan.round = r;
+      plan.phase = "control";
+      plans.push_back(plan);
     }
   }
-  const std::vector<double> keep = keep_fractions(config);
-  for (std::int64_t r = 1; r <= rounds; ++r) {
-    const auto i = static_cast<std::size_t>(r - 1);
-    plans.push_back(
-        {kMainTrack, r, phase_of(keep, i, keep.back()), keep[i], is_evaluated(r), r == rounds});
+  for (RoundPlan& plan : main_track(config)) plans.push_back(std::move(plan));
+  for (RoundPlan& plan : plans) {
+    plan.is_last_of_track = plan.round == rounds;
+    plan.is_evaluated = plan.round % config.eval.every == 0 || plan.is_last_of_track;
   }
   return plans;
 }

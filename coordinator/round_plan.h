@@ -4,6 +4,9 @@
 //
 // Tracks: "control" (the dense reference, if asked for) runs all its rounds first, then "main"
 // does. Both use the same seed, partition and number of rounds.
+//
+// Phases of the main track: warmup (dense) -> shrink -> recover -> quantize, or train, or distill
+// when a separate student learns. A teacher may be listened to in any of them.
 
 #include <cstdint>  // for int64_t
 #include <string>   // for string
@@ -18,10 +21,14 @@ inline constexpr const char* kControlTrack = "control";
 
 struct RoundPlan {
   std::string track = kMainTrack;
-  std::int64_t round = 1;       // of its track, from 1
-  std::string phase = "train";  // control | train | warmup | shrink | recover
+  std::int64_t round = 1;  // of its track, from 1
+  // control | train | warmup | shrink | recover | quantize | distill
+  std::string phase = "train";
   // Parameters left after this round, of the dense model's; never rises within a track.
   double keep_fraction = 1.0;
+  bool is_quantized = false;  // clients train with the quantization plan
+  bool calibrates = false;    // after the update, activations are counted and grids chosen
+  bool distills = false;      // clients learn from the teacher too, if there is one
   bool is_evaluated = true;
   bool is_last_of_track = false;
 
@@ -30,7 +37,10 @@ struct RoundPlan {
 
 // Shrinks happen at the end of `prune.steps` rounds, spread evenly from prune.start to prune.end of
 // the rounds, the model following the cubic schedule. Whatever the number of rounds, the last
-// shrink comes before the last round (or, with one round, at its end).
+// shrink comes before the last round (or, with one round, at its end). Quantization-aware rounds
+// begin after quantize.start of the rounds and after the last shrink; activations are counted at
+// the end of the round before them, and again at the end of the last. With too few rounds there
+// are none of them, and the trained model is calibrated only.
 std::vector<RoundPlan> plan_rounds(const ExperimentConfig& config);
 
 }  // namespace coppice

@@ -54,7 +54,7 @@ Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds) {
   out.set("bytes_down", record.bytes_down);
   out.set("parameters", record.parameters);
   out.set("density", record.density);
-  out.set("mean_bits", 32.0);
+  out.set("mean_bits", record.mean_bits);
   out.set("refused", record.refused);
   out.set("missing", record.missing);
   out.set("clients", static_cast<std::int64_t>(record.rows.size()));

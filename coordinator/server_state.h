@@ -2,12 +2,13 @@
 // All that a later round needs to know of the earlier ones. It is a value: written to a checkpoint
 // at every commit, read back on resume, and nothing else is remembered.
 
-#include <cstdint>  // for int64_t
-#include <string>   // for string
-#include <vector>   // for vector
+#include <cstdint>   // for int64_t
+#include <optional>  // for optional
+#include <vector>    // for vector
 
 #include "core/checkpoint.h"
 #include "core/graph.h"
+#include "core/quant_plan.h"
 
 namespace coppice {
 
@@ -15,9 +16,25 @@ struct ServerState {
   Graph graph;
   std::vector<float> parameters;
   NamedBuffers strategy_state;
-  std::int64_t position = 0;    // committed rounds, over all tracks
-  std::int64_t mask_epoch = 0;  // shrinks of the current track
-  double norm_median = 0.0;     // of the last committed round's accepted updates; 0: none yet
+  QuantPlan plan;              // empty until the model is quantized
+  std::vector<float> teacher;  // parameters of the dense graph that the student listens to; empty:
+                               // there is none yet
+  std::int64_t teacher_round = 0;  // of the main track, after which it was there; below 2^24
+  std::int64_t position = 0;       // committed rounds, over all tracks
+  std::int64_t mask_epoch = 0;     // shrinks of the current track
+  double norm_median = 0.0;        // of the last committed round's accepted updates; 0: none yet
+};
+
+// A network whose outputs a student learns from.
+struct TeacherModel {
+  Graph graph;
+  std::vector<float> parameters;
+};
+
+// What a run may start with beside the dense model.
+struct OtherModels {
+  std::optional<ServerState> student = {};   // what the main track trains instead of the dense
+  std::optional<TeacherModel> teacher = {};  // from a file; else the run makes its own
 };
 
 // The state as a checkpoint and back; `position` and `norm_median` are the commit record's.

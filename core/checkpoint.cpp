@@ -1,6 +1,5 @@
 #include "core/checkpoint.h"
 
-#include <cmath>    // for isfinite
 #include <cstring>  // for memcpy
 
 #include "core/digest.h"
@@ -16,88 +15,6 @@ constexpr std::string_view kFormat = "coppice-checkpoint-1";
 constexpr std::string_view kStatePrefix = "server_state.";
 constexpr std::string_view kMaskName = "coppice.mask";
 constexpr std::string_view kProvenancePrefix = "provenance.";
-
-std::string plan_to_json(const QuantPlan& plan) {
-  Json::Array weights;
-  for (const WeightQuant& weight : plan.weights) {
-    Json entry;
-    entry.set("parameter", weight.parameter);
-    entry.set("bits", weight.bits);
-    entry.set("scales",
-              Json::array(std::vector<double>(weight.scales.begin(), weight.scales.end())));
-    weights.push_back(std::move(entry));
-  }
-  Json::Array activations;
-  for (const ActivationQuant& activation : plan.activations) {
-    Json entry;
-    entry.set("node", activation.node);
-    entry.set("scale", double{activation.scale});
-    entry.set("zero_point", activation.zero_point);
-    activations.push_back(std::move(entry));
-  }
-  Json out;
-  out.set("weights", std::move(weights));
-  out.set("activations", std::move(activations));
-  return out.dump();
-}
-
-float scale_of(const Json& json) {
-  const auto scale = static_cast<float>(json.as_number());
-  if (!std::isfinite(scale) || scale <= 0.0F)
-    throw DataError(text("expected a positive scale, got ", json.as_number()));
-  return scale;
-}
-
-WeightQuant weight_from_json(const Json& entry, const Graph& graph) {
-  WeightQuant weight{.parameter = entry.at("parameter").as_text(), .bits = 0, .scales = {}};
-  const std::int64_t bits = entry.at("bits").as_integer();
-  const int index = graph.parameter_named(weight.parameter);
-  if (index < 0 || (bits != 8 && bits != 4))
-    throw DataError(text(bits, " bits for '", weight.parameter.substr(0, 64), "'"));
-  weight.bits = static_cast<int>(bits);
-  for (const Json& scale : entry.at("scales").as_array()) weight.scales.push_back(scale_of(scale));
-  const Shape& shape = graph.parameters()[static_cast<std::size_t>(index)].shape;
-  if (static_cast<std::int64_t>(weight.scales.size()) != shape.front()) {
-    throw DataError(text("'", weight.parameter, "': expected ", shape.front(), " scales, got ",
-                         weight.scales.size()));
-  }
-  return weight;
-}
-
-ActivationQuant activation_from_json(const Json& entry, const Graph& graph) {
-  ActivationQuant activation{.node = entry.at("node").as_text(),
-                             .scale = scale_of(entry.at("scale"))};
-  const std::int64_t zero_point = entry.at("zero_point").as_integer();
-  if (graph.node_named(activation.node) < 0 || zero_point < 0 || zero_point > 255) {
-    throw DataError(
-        text("zero point ", zero_point, " for node '", activation.node.substr(0, 64), "'"));
-  }
-  activation.zero_point = static_cast<int>(zero_point);
-  return activation;
-}
-
-QuantPlan plan_from_json(const std::string& json, const Graph& graph) {
-  const std::string what = "quantization plan";
-  try {
-    QuantPlan plan;
-    const Json parsed = Json::parse(json, what);
-    for (const Json& entry : parsed.at("weights").as_array()) {
-      WeightQuant weight = weight_from_json(entry, graph);
-      if (plan.weight(weight.parameter) != nullptr)
-        throw DataError("'" + weight.parameter + "' is there twice");
-      plan.weights.push_back(std::move(weight));
-    }
-    for (const Json& entry : parsed.at("activations").as_array()) {
-      ActivationQuant activation = activation_from_json(entry, graph);
-      if (plan.activation(activation.node) != nullptr)
-        throw DataError("'" + activation.node + "' is there twice");
-      plan.activations.push_back(std::move(activation));
-    }
-    return plan;
-  } catch (const DataError&) {
-    std::throw_with_nested(DataError(what));
-  }
-}
 
 std::span<const std::uint8_t> word_bytes(const Mask& mask) {
   return {reinterpret_cast<const std::uint8_t*>(mask.words().data()), mask.words().size_bytes()};
@@ -130,7 +47,7 @@ Checkpoint assemble(const TensorFile& file) {
   }
   Checkpoint out;
   out.graph = Graph::from_json(metadata_of(file, "graph"));
-  out.plan = plan_from_json(metadata_of(file, "quant_plan"), out.graph);
+  out.plan = quant_plan_from_json(metadata_of(file, "quant_plan"), out.graph);
   out.round = parse_count(metadata_of(file, "round"));
   out.mask_epoch = parse_count(metadata_of(file, "mask_epoch"));
   for (const auto& [key, value] : file.metadata) {
@@ -174,7 +91,7 @@ std::string model_sha256(const Checkpoint& checkpoint) {
   digest.update(std::string_view("\nmask\n"));
   if (checkpoint.mask) digest.update(word_bytes(*checkpoint.mask));
   digest.update(std::string_view("\nplan\n"));
-  digest.update(plan_to_json(checkpoint.plan));
+  digest.update(to_json(checkpoint.plan));
   return hex(digest.finish());
 }
 
@@ -187,7 +104,7 @@ std::vector<std::uint8_t> to_bytes(const Checkpoint& checkpoint) {
   TensorFile file;
   file.metadata["format"] = kFormat;
   file.metadata["graph"] = checkpoint.graph.to_json();
-  file.metadata["quant_plan"] = plan_to_json(checkpoint.plan);
+  file.metadata["quant_plan"] = to_json(checkpoint.plan);
   file.metadata["round"] = std::to_string(checkpoint.round);
   file.metadata["mask_epoch"] = std::to_string(checkpoint.mask_epoch);
   file.metadata["model_sha256"] = model_sha256(checkpoint);

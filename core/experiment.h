@@ -89,11 +89,37 @@ struct PruneConfig {
   friend bool operator==(const PruneConfig&, const PruneConfig&) = default;
 };
 
+struct QuantizeConfig {
+  std::int64_t bits = 32;  // of weights: 8, 4, or 32 for no quantization
+  double start = 0.7;      // fraction of the rounds after which training is quantization-aware
+  std::int64_t calibration_samples = 256;  // that each client counts activations of
+
+  friend bool operator==(const QuantizeConfig&, const QuantizeConfig&) = default;
+};
+
+struct DistillConfig {
+  std::string teacher = "none";  // none | control | warmup | a checkpoint's file
+  double temperature = 2.0;
+  double weight = 0.5;          // of the teacher's logits; the labels have the rest
+  std::string feature;          // node whose outputs are matched; empty: none
+  double feature_weight = 1.0;  // of that term, beside the others
+  double start = 0.0;           // fraction of the rounds after which the teacher is listened to
+  // A separate network instead of the shrinking one, as model.* describes one; no name and no
+  // layers: none.
+  ModelConfig student = {.name = {}, .layers = {}, .init = {}};
+
+  bool has_student() const { return !student.name.empty() || !student.layers.empty(); }
+
+  friend bool operator==(const DistillConfig&, const DistillConfig&) = default;
+};
+
 struct CompressConfig {
   bool control = false;
   std::string dense_reference;  // a finished run folder whose final accuracy is the dense one
   Constraints constraints;
   PruneConfig prune;
+  QuantizeConfig quantize;
+  DistillConfig distill;
 
   friend bool operator==(const CompressConfig&, const CompressConfig&) = default;
 };

@@ -1,7 +1,8 @@
 #include "core/local_plan.h"
 
-#include <cmath>    // for cos, pow
-#include <numbers>  // for pi
+#include <algorithm>  // for any_of
+#include <cmath>      // for cos, pow
+#include <numbers>    // for pi
 
 #include "core/error.h"
 #include "core/text.h"
@@ -32,6 +33,12 @@ double schedule_factor(const ScheduleSpec& schedule, std::int64_t round, std::in
       return std::pow(schedule.gamma, static_cast<double>(since));
   }
   return 1.0;
+}
+
+bool is_distilled(const LocalPlan& plan) {
+  return std::ranges::any_of(plan.loss_terms, [](const LossTerm& term) {
+    return term.kind == LossKind::kDistillation || term.kind == LossKind::kFeatureMatching;
+  });
 }
 
 }  // namespace coppice

@@ -56,7 +56,7 @@ struct LossTerm {
   double temperature = 1.0;  // T > 0: distillation, contrastive
   // distillation: the teacher's name; contrastive, feature matching: the node of the model that is
   // trained (the teacher's node is whoever provides the teacher's business)
-  std::string buffer;
+  std::string buffer = {};
 
   friend bool operator==(const LossTerm&, const LossTerm&) = default;
 };
@@ -79,5 +79,8 @@ struct LocalPlan {
 
   friend bool operator==(const LocalPlan&, const LocalPlan&) = default;
 };
+
+// Whether a term of the loss needs a teacher's outputs.
+bool is_distilled(const LocalPlan& plan);
 
 }  // namespace coppice

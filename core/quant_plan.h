@@ -13,10 +13,11 @@
 //                rounded half to even, plus zero point, saturated
 // A quantized parameter of any other node is dequantized where it is used (weights only).
 
-#include <cstdint>      // for int64_t
 #include <string>       // for string
 #include <string_view>  // for string_view
 #include <vector>       // for vector
+
+#include "core/graph.h"
 
 namespace coppice {
 
@@ -50,8 +51,12 @@ struct QuantPlan {
   friend bool operator==(const QuantPlan&, const QuantPlan&) = default;
 };
 
-// Mean bits an element. `sizes` are the element counts of `plan.weights`; `total` those of all
-// parameters.
-double mean_bits(const QuantPlan& plan, const std::vector<std::int64_t>& sizes, std::int64_t total);
+// Mean bits of a stored parameter of `graph`; what the plan does not name has 32.
+double mean_bits(const QuantPlan& plan, const Graph& graph);
+
+// The plan as canonical JSON, and back. Throws DataError for JSON that is not a plan of `graph`:
+// unknown or repeated names, other bits than 8 and 4, scales of another number or not positive.
+std::string to_json(const QuantPlan& plan);
+QuantPlan quant_plan_from_json(const std::string& json, const Graph& graph);
 
 }  // namespace coppice

@@ -31,10 +31,19 @@ void RankReport::merge(const RankReport& other) {
   rows.insert(rows.end(), other.rows.begin(), other.rows.end());
 }
 
-NamedSums empty_sums(const ClientTask& task, std::int64_t parameters, std::int64_t units) {
+SumKey sum_key(const ClientTask& task) { return {task.model_version, 0, task.mask_epoch}; }
+
+NamedSums empty_sums(const ClientTask& task, SumSizes sizes) {
   NamedSums sums;
-  sums.emplace(kUpdateSum, ExactSum(parameters, task.update_grid, task.max_weight));
-  if (task.ballot) sums.emplace(kBallotSum, ExactSum(units, task.ballot->grid, task.max_weight));
+  if (task.calibration) {
+    const auto nodes = static_cast<std::int64_t>(task.calibration->nodes.size());
+    sums.emplace(kHistogramSum,
+                 ExactSum(nodes * kHistogramBins, task.calibration->grid, task.max_weight));
+    return sums;
+  }
+  sums.emplace(kUpdateSum, ExactSum(sizes.parameters, task.update_grid, task.max_weight));
+  if (task.ballot)
+    sums.emplace(kBallotSum, ExactSum(sizes.units, task.ballot->grid, task.max_weight));
   return sums;
 }
 

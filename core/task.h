@@ -18,6 +18,8 @@ inline constexpr const char* kUpdateSum =
     "update";  // decoded local - global parameters, times the client's weight
 inline constexpr const char* kBallotSum =
     "ballots";  // 1 for each unit that the client would keep, times its weight
+inline constexpr const char* kHistogramSum =
+    "histograms";  // node after node: how many outputs fell in each bin
 
 // Asks every client which units to keep. Units and groups are those of couple(graph) for the task's
 // graph.
@@ -27,6 +29,16 @@ struct BallotRequest {
   GridSpec grid{1, 0};
 
   friend bool operator==(const BallotRequest&, const BallotRequest&) = default;
+};
+
+// Asks every client to count what its own samples make nodes put out, instead of training. Bins are
+// those of algorithms/calibration.h; a client's count of a bin saturates at 2^24.
+struct CalibrationRequest {
+  std::vector<std::string> nodes;
+  std::int64_t samples = 256;  // of each client's training samples, or all it has
+  GridSpec grid{25, 0};
+
+  friend bool operator==(const CalibrationRequest&, const CalibrationRequest&) = default;
 };
 
 // One round's work, the same for every client of the cohort.
@@ -41,7 +53,8 @@ struct ClientTask {
   std::string codec = "dense";
   double norm_bound = 0.0;  // an update with a larger L2 norm is refused; 0: off
   std::optional<BallotRequest> ballot;
-  std::vector<std::int64_t> cohort;  // client ids, ascending
+  std::optional<CalibrationRequest> calibration;  // present: count, do not train
+  std::vector<std::int64_t> cohort;               // client ids, ascending
 
   friend bool operator==(const ClientTask&, const ClientTask&) = default;
 };
@@ -74,7 +87,7 @@ struct ClientRow {
 
 // Sums are kept apart by what they are relative to.
 struct SumKey {
-  std::int64_t model_version = 0;
+  std::int64_t model_version = 0;  // of the task
   std::int64_t tier = 0;
   std::int64_t mask_epoch = 0;
 
@@ -82,6 +95,9 @@ struct SumKey {
 };
 
 using NamedSums = std::map<std::string, ExactSum>;
+
+// What the sums of `task` are relative to.
+SumKey sum_key(const ClientTask& task);
 
 struct RankReport {
   std::map<SumKey, NamedSums> sums;
@@ -91,8 +107,16 @@ struct RankReport {
   void merge(const RankReport& other);
 };
 
-// The empty sums that `task` asks for, for a model of `parameters` values and `units` coupling
-// units.
-NamedSums empty_sums(const ClientTask& task, std::int64_t parameters, std::int64_t units);
+// How large a model is, in what clients answer with.
+struct SumSizes {
+  std::int64_t parameters = 0;
+  std::int64_t units = 0;  // of coupling; 0 without a ballot
+};
+
+// Bins of one node's histogram.
+inline constexpr std::int64_t kHistogramBins = 512;
+
+// The empty sums that `task` asks for.
+NamedSums empty_sums(const ClientTask& task, SumSizes sizes);
 
 }  // namespace coppice

@@ -12,6 +12,7 @@ std::vector<std::uint8_t> encode_command(const StepCommand& command) {
   out.i64(command.exit_code);
   out.bytes(command.task_frame);
   out.bytes(command.model_frame);
+  out.bytes(command.teacher_frame);
   out.u64(command.assignments.size());
   for (const auto& clients : command.assignments) out.int64s(clients);
   return bytes;
@@ -26,6 +27,7 @@ StepCommand decode_command(std::span<const std::uint8_t> bytes) {
   command.exit_code = static_cast<int>(in.i64());
   command.task_frame = in.bytes();
   command.model_frame = in.bytes();
+  command.teacher_frame = in.bytes();
   const std::uint64_t ranks = in.u64();
   if (ranks > in.left() / 8) throw WireError("step: more ranks than bytes");
   for (std::uint64_t i = 0; i < ranks; ++i) command.assignments.push_back(in.int64s());

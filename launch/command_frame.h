@@ -14,6 +14,7 @@ struct StepCommand {
   int exit_code = 0;                                        // kStop
   std::vector<std::uint8_t> task_frame = {};                // kTrain
   std::vector<std::uint8_t> model_frame = {};               // kTrain, kEvaluate
+  std::vector<std::uint8_t> teacher_frame = {};             // kTrain: empty if it is the last one
   std::vector<std::vector<std::int64_t>> assignments = {};  // kTrain: clients a rank
 };
 

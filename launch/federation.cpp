@@ -28,6 +28,24 @@ double seconds_since(Clock::time_point begin) {
 
 constexpr int kRoot = 0;
 
+// A model as it came from rank 0.
+struct ReceivedModel {
+  Graph graph;
+  QuantPlan plan;
+  std::vector<float> parameters;
+
+  ModelView view() const { return {parameters, &plan}; }
+};
+
+ReceivedModel receive_model(std::span<const std::uint8_t> frame) {
+  ModelMessage message = decode_model(frame);
+  ReceivedModel model;
+  model.graph = Graph::from_json(message.graph_json);
+  if (!message.plan_json.empty()) model.plan = quant_plan_from_json(message.plan_json, model.graph);
+  model.parameters = std::move(message.parameters);
+  return model;
+}
+
 // The part of a run that every rank does: train its clients, evaluate its share, and meet in one
 // reduce.
 class Worker {
@@ -47,12 +65,16 @@ class Worker {
   // The whole group's report at rank 0; elsewhere empty.
   RankReport train(const StepCommand& command) {
     const ClientTask task = decode_task(command.task_frame);
-    const ModelMessage model = decode_model(command.model_frame);
-    clients_.set_graph(Graph::from_json(model.graph_json));
+    const ReceivedModel model = receive_model(command.model_frame);
+    clients_.set_graph(model.graph);
+    if (!command.teacher_frame.empty()) {
+      ModelMessage teacher = decode_model(command.teacher_frame);
+      clients_.set_teacher(Graph::from_json(teacher.graph_json), std::move(teacher.parameters));
+    }
     const auto bytes_down =
         static_cast<std::int64_t>(command.task_frame.size() + command.model_frame.size());
     const auto& mine = command.assignments.at(static_cast<std::size_t>(communicator_.rank()));
-    RankReport report = clients_.train(task, model.parameters, mine, bytes_down);
+    RankReport report = clients_.run(task, model.view(), mine, bytes_down);
     failpoint("after_train");
     return combine(task, std::move(report));
   }
@@ -62,12 +84,12 @@ class Worker {
     EvalSums validation;
   };
   Evaluation evaluate(const StepCommand& command) {
-    const ModelMessage model = decode_model(command.model_frame);
-    clients_.set_graph(Graph::from_json(model.graph_json));
+    const ReceivedModel model = receive_model(command.model_frame);
+    clients_.set_graph(model.graph);
     const EvalShare share{config_.eval.batch_size, communicator_.rank(), communicator_.size()};
     const Dataset& dataset = *world_.dataset;
     const auto on = [&](const Split& split, const std::vector<std::int64_t>& indices) {
-      return evaluate_share(executor(), model.parameters, dataset, split, indices, share).units();
+      return evaluate_share(executor(), model.view(), dataset, split, indices, share).units();
     };
     const EvalSums::Units test = on(dataset.test, test_);
     const EvalSums::Units validation = on(dataset.train, validation_);
@@ -81,8 +103,7 @@ class Worker {
  private:
   // One reduce of all named sums and their weights, one gather of rows.
   RankReport combine(const ClientTask& task, RankReport report) {
-    const SumKey key{task.model_version, 0, task.mask_epoch};
-    NamedSums& sums = report.sums[key];
+    NamedSums& sums = report.sums[sum_key(task)];
     std::vector<std::int64_t> units;
     for (const auto& [name, sum] : sums) {
       units.insert(units.end(), sum.units().begin(), sum.units().end());
@@ -145,8 +166,8 @@ class Leader {
         worker_(worker),
         observer_(observer),
         identity_(identity(config, world, worker)),
-        machine_(config, world.client_weights(),
-                 {.graph = world.graph, .parameters = world.parameters, .strategy_state = {}}),
+        machine_(config, world.client_weights(), start_of(world.graph, world.parameters),
+                 other_models(world)),
         session_({options.out, options.is_resumed, resolved_yaml(config), identity_}, machine_) {}
 
   Json run() {
@@ -166,6 +187,20 @@ class Leader {
   }
 
  private:
+  static ServerState start_of(const Graph& graph, const std::vector<float>& parameters) {
+    ServerState state;
+    state.graph = graph;
+    state.parameters = parameters;
+    return state;
+  }
+
+  static OtherModels other_models(const World& world) {
+    OtherModels others;
+    if (world.student) others.student = start_of(world.student->graph, world.student->parameters);
+    if (world.teacher) others.teacher = {world.teacher->graph, world.teacher->parameters};
+    return others;
+  }
+
   static RunIdentity identity(const ExperimentConfig& config, const World& world, Worker& worker) {
     return {.version = std::string(kCoppiceVersion),
             .config_sha256 = config_sha256(config),
@@ -193,12 +228,24 @@ class Leader {
   }
 
   std::vector<std::uint8_t> model_frame() const {
-    return encode_model({machine_.state().graph.to_json(), machine_.state().parameters});
+    const ServerState& state = machine_.state();
+    return encode_model({state.graph.to_json(),
+                         state.plan.is_empty() ? std::string() : to_json(state.plan),
+                         state.parameters});
+  }
+
+  // With the first task of this process that needs it.
+  std::vector<std::uint8_t> teacher_frame(const ClientTask& task) {
+    if (is_teacher_sent_ || !is_distilled(task.plan)) return {};
+    is_teacher_sent_ = true;
+    const RoundMachine::TeacherView teacher = machine_.teacher();
+    return encode_model({teacher.graph->to_json(), "", *teacher.parameters});
   }
 
   std::optional<Action> train(const ClientTask& task) {
     failpoint("after_plan");
-    if (observer_ != nullptr) observer_->round_started(task, config_.train.rounds);
+    if (observer_ != nullptr && !task.calibration)
+      observer_->round_started(task, config_.train.rounds);
     const std::string refusal = worker_.executor().refusal(task.plan);
     if (!refusal.empty())
       throw ConfigError(text("executor ", worker_.executor().name(), ": ", refusal));
@@ -207,6 +254,7 @@ class Leader {
     command.kind = StepKind::kTrain;
     command.task_frame = encode_task(task);
     command.model_frame = model_frame();
+    command.teacher_frame = teacher_frame(task);
     command.assignments =
         assign_clients(task.cohort, expected_costs(task.cohort), communicator_.size());
     return in_step([&] {
@@ -216,7 +264,12 @@ class Leader {
       failpoint("after_reduce");
       std::optional<Action> next = machine_.handle(ReportArrived{kRoot, std::move(report)});
       failpoint("after_apply");
-      seconds_ = {.train = seconds_since(step_began_), .evaluate = 0.0};
+      const double seconds = seconds_since(step_began_);
+      if (task.calibration) {
+        seconds_.train += seconds;
+      } else {
+        seconds_ = {.train = seconds, .evaluate = 0.0};
+      }
       return next;
     });
   }
@@ -270,6 +323,7 @@ class Leader {
   std::map<std::int64_t, double> seconds_per_sample_;  // of clients that were trained before, when
                                                        // last measured
   Clock::time_point step_began_;
+  bool is_teacher_sent_ = false;
   RoundSeconds seconds_;
 };
 

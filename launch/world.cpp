@@ -56,7 +56,7 @@ DatasetRequest dataset_request(const DataConfig& config) {
           .client_column = config.client_column};
 }
 
-Graph graph_for(const ExperimentConfig& config, const Dataset& dataset) {
+Graph graph_for(const ModelConfig& config, const Dataset& dataset) {
   ModelRequest request;
   request.input = {
       .shape = dataset.sample_shape,
@@ -69,20 +69,51 @@ Graph graph_for(const ExperimentConfig& config, const Dataset& dataset) {
       dataset.sample_shape.size() == 3;  // in [0, 1]; feature vectors are taken as they are
   request.input_mean = is_image ? 0.5 : 0.0;
   request.input_deviation = is_image ? 0.5 : 1.0;
-  return make_model(config.model, request);
+  return make_model(config, request);
 }
+
+namespace {
+
+// The finished model of an earlier run, or another checkpoint for the same data.
+World::Network read_teacher(const std::string& path, const Dataset& dataset) {
+  Checkpoint checkpoint = checkpoint_from_bytes(read_file(path), path);
+  const Graph& graph = checkpoint.graph;
+  if (graph.input().shape != dataset.sample_shape ||
+      graph.output().shape.back() != dataset.classes) {
+    throw ConfigError(text("compress.distill.teacher: ", path, " takes ",
+                           shape_text(graph.input().shape), " and tells ",
+                           graph.output().shape.back(), " classes apart; the data has ",
+                           shape_text(dataset.sample_shape), " and ", dataset.classes));
+  }
+  return {std::move(checkpoint.graph), std::move(checkpoint.parameters)};
+}
+
+World::Network make_student(const ExperimentConfig& config, const Dataset& dataset) {
+  World::Network student;
+  student.graph = graph_for(config.compress.distill.student, dataset);
+  const ParameterArena arena = initial_parameters(student.graph, config.seed);
+  student.parameters.assign(arena.values().begin(), arena.values().end());
+  return student;
+}
+
+}  // namespace
 
 World make_world(const ExperimentConfig& config) {
   World world;
   world.dataset = load_dataset(dataset_request(config.data));
   world.partition = make_partition(*world.dataset, partition_request(config));
-  world.graph = graph_for(config, *world.dataset);
+  world.graph = graph_for(config.model, *world.dataset);
   if (config.model.init.empty()) {
     const ParameterArena arena = initial_parameters(world.graph, config.seed);
     world.parameters.assign(arena.values().begin(), arena.values().end());
   } else {
     world.parameters = weights_for(world.graph, read_file(config.model.init), config.model.init);
   }
+  const DistillConfig& distill = config.compress.distill;
+  if (distill.has_student()) world.student = make_student(config, *world.dataset);
+  const bool is_file =
+      distill.teacher != "none" && distill.teacher != "control" && distill.teacher != "warmup";
+  if (is_file) world.teacher = read_teacher(distill.teacher, *world.dataset);
   return world;
 }
 
@@ -93,6 +124,10 @@ std::string data_sha256(const World& world) {
   for (const ClientData& client : world.partition.clients) {
     digest_values(digest, client.train);
     digest_values(digest, client.validation);
+  }
+  if (world.teacher) {
+    digest.update(world.teacher->graph.to_json());
+    digest_values(digest, world.teacher->parameters);
   }
   return hex(digest.finish());
 }

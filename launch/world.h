@@ -2,9 +2,10 @@
 // What a config stands for once files are read: the data, who owns it, the network and its initial
 // weights. Every rank builds the same World by itself; nothing of it travels.
 
-#include <memory>  // for unique_ptr
-#include <string>  // for string
-#include <vector>  // for vector
+#include <memory>    // for unique_ptr
+#include <optional>  // for optional
+#include <string>    // for string
+#include <vector>    // for vector
 
 #include "core/experiment.h"
 #include "core/graph.h"
@@ -19,18 +20,26 @@ struct World {
   Graph graph;                    // dense
   std::vector<float> parameters;  // initial
 
+  struct Network {
+    Graph graph;
+    std::vector<float> parameters;
+  };
+  std::optional<Network> student;  // compress.distill.student, with its initial weights
+  std::optional<Network> teacher;  // compress.distill.teacher, if it is a file
+
   std::vector<std::int64_t> client_weights() const;  // training samples of each client
 };
 
 DatasetRequest dataset_request(const DataConfig& config);
 
-// The network that `config.model` makes for `dataset`.
-Graph graph_for(const ExperimentConfig& config, const Dataset& dataset);
+// The network that `config` describes, for `dataset`.
+Graph graph_for(const ModelConfig& config, const Dataset& dataset);
 
 // Throws ConfigError and DataError as the parts do; context says which part.
 World make_world(const ExperimentConfig& config);
 
-// SHA-256 over every sample, label and the partition: what a run's identity knows of its data.
+// SHA-256 over every sample, label and the partition: what a run's identity knows of its data; and
+// over a teacher from a file.
 std::string data_sha256(const World& world);
 
 }  // namespace coppice

@@ -44,6 +44,32 @@ std::optional<Conflict> train_conflict(const TrainConfig& train) {
   return std::nullopt;
 }
 
+std::optional<Conflict> distill_conflict(const CompressConfig& compress) {
+  const DistillConfig& distill = compress.distill;
+  if (!distill.student.name.empty() && !distill.student.layers.empty()) {
+    return Conflict{"compress.distill.student",
+                    text("'", distill.student.name,
+                         "' and student_layers are given together; give one of them")};
+  }
+  if (distill.teacher == "control" && !compress.control) {
+    return Conflict{"compress.distill.teacher",
+                    "there is no control to learn from; set compress.control: true"};
+  }
+  if (distill.teacher == "warmup" && distill.has_student()) {
+    return Conflict{"compress.distill.teacher",
+                    "a separate student has no warm-up; learn from control or from a file"};
+  }
+  if (distill.teacher == "warmup" && compress.prune.pruner == "none" &&
+      compress.quantize.bits == 32) {
+    return Conflict{
+        "compress.distill.teacher",
+        "nothing is compressed after a warm-up; set a pruner or compress.quantize.bits"};
+  }
+  if (!distill.feature.empty() && distill.teacher == "none")
+    return Conflict{"compress.distill.feature", "there is no teacher to match; set one"};
+  return std::nullopt;
+}
+
 std::optional<Conflict> compress_conflict(const ExperimentConfig& config) {
   const CompressConfig& compress = config.compress;
   if (compress.prune.start >= compress.prune.end) {
@@ -55,6 +81,7 @@ std::optional<Conflict> compress_conflict(const ExperimentConfig& config) {
     return Conflict{"compress.dense_reference",
                     "compress.control is true as well; keep one of them"};
   }
+  if (auto conflict = distill_conflict(compress)) return conflict;
   if (!compress.constraints.min_retention) return std::nullopt;
   if (!compress.control && compress.dense_reference.empty()) {
     return Conflict{"compress.constraints.min_retention",

@@ -36,6 +36,7 @@ constexpr RealNumber kNotNegative{.at_least = 0};
 constexpr RealNumber kShareBelowOne{.at_least = 0, .below = 1};
 constexpr RealNumber kShare{.at_least = 0, .at_most = 1};
 constexpr RealNumber kPositiveShare{.above = 0, .at_most = 1};
+constexpr RealNumber kRetention{.above = 0, .at_most = 10};
 
 // The field's name is the key's path, unless the key goes by another one (COPPICE_KEY_AS).
 #define COPPICE_KEY_AS(path, field, type, unit, sentence) \
@@ -53,6 +54,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
                                         {"step", ScheduleKind::kStep},
                                         {"exponential", ScheduleKind::kExponential}}};
   const Word executors{{{"auto", "auto"}, {"libtorch", "libtorch"}}};
+  const Choice<std::int64_t> bits{{{"32", 32}, {"8", 8}, {"4", 4}}};
   const Word text_splits{{{"none", "none"}, {"speaker", "speaker"}, {"book", "book"}}};
   const WholeNumber<std::uint64_t> seeds;
   // clang-format off
@@ -116,13 +118,28 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY_AS("compress.constraints.max_latency", compress.constraints.max_latency_us, OrNull<Duration>{}, "", "Largest median time of one sample."),
       COPPICE_KEY_AS("compress.constraints.max_latency_p99", compress.constraints.max_latency_p99_us, OrNull<Duration>{}, "", "Largest 99th percentile of the time of one sample."),
       COPPICE_KEY(compress.constraints.max_peak_memory, OrNull<Bytes>{}, "", "Largest memory that inference may take."),
-      COPPICE_KEY(compress.constraints.min_retention, OrNull<RealNumber>{kPositiveShare}, "", "Smallest validation accuracy, as a fraction of the dense model's."),
+      COPPICE_KEY(compress.constraints.min_retention, OrNull<RealNumber>{kRetention}, "", "Smallest validation accuracy, as a fraction of the dense model's."),
       COPPICE_KEY(compress.constraints.device, Text{256}, "", "Where the constraints are measured."),
       COPPICE_KEY(compress.prune.pruner, Text{100}, "", "What scores channels: a pruner of `coppice list pruners`, or none."),
       COPPICE_KEY(compress.prune.target, kPositiveShare, "", "Parameters kept, as a fraction of the dense model's."),
       COPPICE_KEY(compress.prune.start, kShareBelowOne, "", "Fraction of the rounds after which shrinking begins."),
       COPPICE_KEY(compress.prune.end, kPositiveShare, "", "Fraction of the rounds after which it is done; the rest recovers."),
       COPPICE_KEY(compress.prune.steps, (Count{1, 1000}), "", "Shrinks on the way; fewer where the rounds do not suffice."),
+
+      COPPICE_KEY(compress.quantize.bits, bits, "bits", "Bits of a stored weight; 32: no quantization. Activations have 8 bits."),
+      COPPICE_KEY(compress.quantize.start, kShareBelowOne, "", "Fraction of the rounds after which training is quantization-aware; never before the last shrink."),
+      COPPICE_KEY(compress.quantize.calibration_samples, (Count{1, kMany}), "samples", "Training samples whose activations each client counts to set the ranges."),
+      COPPICE_KEY(compress.distill.teacher, Text{}, "", "Whose outputs the model also learns from: control, warmup (the dense model before the first shrink), the file of a checkpoint, or none."),
+      COPPICE_KEY(compress.distill.temperature, (RealNumber{.above = 0, .at_most = 100}), "", "Softens teacher and student outputs before they are compared."),
+      COPPICE_KEY(compress.distill.weight, kShare, "", "Weight of the teacher's outputs in the loss; the labels have the rest."),
+      COPPICE_KEY(compress.distill.feature, Text{100}, "", "A layer of teacher and student whose outputs are matched too, whatever their widths; empty: none."),
+      COPPICE_KEY(compress.distill.feature_weight, kNotNegative, "", "Weight of that match in the loss."),
+      COPPICE_KEY(compress.distill.start, kShareBelowOne, "", "Fraction of the rounds after which the teacher is listened to."),
+      COPPICE_KEY_AS("compress.distill.student", compress.distill.student.name, Text{100}, "", "A separate small network that is trained instead of shrinking the model; empty: none."),
+      COPPICE_KEY_AS("compress.distill.student_layers", compress.distill.student.layers, LayerList{}, "", "Your own student, as in model.layers."),
+      COPPICE_KEY_AS("compress.distill.student_hidden", compress.distill.student.hidden, (IntegerList{1, 65536}), "units", "Hidden layers of a student mlp."),
+      COPPICE_KEY_AS("compress.distill.student_width", compress.distill.student.width, (Count{0, 65536}), "channels", "Width of the student, as in model.width."),
+      COPPICE_KEY_AS("compress.distill.student_depth", compress.distill.student.depth, (Count{0, 1000}), "blocks", "Depth of the student, as in model.depth."),
 
       COPPICE_KEY(comm.codec, Text{100}, "", "How updates travel: a codec of `coppice list codecs`."),
 

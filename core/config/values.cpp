@@ -185,7 +185,7 @@ std::string Bytes::write(std::int64_t bytes) const {
 }
 
 double Duration::read(const YamlNode& node) const {
-  constexpr std::array<Unit, 3> kUnits{{{"us", 1}, {"ms", 1e3}, {"s", 1e6}}};
+  constexpr std::array<Unit, 4> kUnits{{{"ns", 1e-3}, {"us", 1}, {"ms", 1e3}, {"s", 1e6}}};
   const std::optional<double> microseconds = parse_with_unit(node, kUnits);
   if (!microseconds || *microseconds < 1e-3 || *microseconds > 1e12) refuse(node, describe());
   return *microseconds;

@@ -123,7 +123,7 @@ struct Bytes {
   std::string write(std::int64_t bytes) const;
 };
 
-// A positive time in microseconds, written with its unit: us, ms or s.
+// A positive time in microseconds, written with its unit: ns, us, ms or s.
 struct Duration {
   std::string describe() const { return "a duration such as 250us, 1ms or 2s"; }
   double read(const YamlNode& node) const;

@@ -31,6 +31,8 @@ struct Model {
   std::int64_t sample_size() const { return element_count(input().shape); }
   const Shape& output_shape() const { return checkpoint.graph.output().shape; }
   std::int64_t output_size() const { return element_count(output_shape()); }
+  // A quantized model answers as the integers it stands for.
+  ModelView view() const { return {checkpoint.parameters, &checkpoint.plan}; }
 };
 
 Model load_model(const std::string& path) {
@@ -75,7 +77,7 @@ std::vector<float> all_logits(Model& model, std::int64_t size, Gather&& gather) 
   logits.reserve(static_cast<std::size_t>(size * model.output_size()));
   for (std::int64_t first = 0; first < size; first += kBatch) {
     const std::vector<float> samples = gather(first, std::min(kBatch, size - first));
-    const std::vector<float> batch = model.executor->infer({model.checkpoint.parameters}, samples);
+    const std::vector<float> batch = model.executor->infer(model.view(), samples);
     logits.insert(logits.end(), batch.begin(), batch.end());
   }
   return logits;
@@ -96,9 +98,8 @@ void infer_dataset(const InferArguments& arguments, Model& model) {
   if (split.size == 0)
     throw DataError(text("data set '", dataset->name, "' has no ", arguments.split, " samples"));
   const std::vector<std::int64_t> indices = all_indices(split);
-  const EvalSums sums =
-      evaluate_share(*model.executor, model.checkpoint.parameters, *dataset, split, indices,
-                     {.batch_size = kBatch, .rank = 0, .ranks = 1});
+  const EvalSums sums = evaluate_share(*model.executor, model.view(), *dataset, split, indices,
+                                       {.batch_size = kBatch, .rank = 0, .ranks = 1});
   fmt::print("accuracy  {:.4f} ({} of {} labels, {} {})\nloss      {:.4f}\n", sums.accuracy(),
              with_commas(sums.correct), with_commas(sums.labels), dataset->name, arguments.split,
              sums.loss());

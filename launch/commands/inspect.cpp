@@ -35,7 +35,7 @@ std::string input_text(const InputSpec& input) {
 }
 
 Graph graph_of_config(const ExperimentConfig& config) {
-  return graph_for(config, *load_dataset(dataset_request(config.data)));
+  return graph_for(config.model, *load_dataset(dataset_request(config.data)));
 }
 
 Output inspect_config(const InspectArguments& arguments) {

@@ -16,7 +16,7 @@ class EvaluationTest : public testing::Test {
  protected:
   EvalSums evaluate(const EvalShare& share) {
     const std::vector<std::int64_t> indices = all_indices(dataset_.test);
-    return evaluate_share(*executor_, parameters_.values(), dataset_, dataset_.test, indices,
+    return evaluate_share(*executor_, {parameters_.values()}, dataset_, dataset_.test, indices,
                           share);
   }
 

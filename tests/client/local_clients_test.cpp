@@ -37,7 +37,7 @@ class LocalClientsTest : public testing::Test {
   LocalClientsTest() { clients_.set_graph(graph_); }
 
   RankReport train(const ClientTask& task, const std::vector<std::int64_t>& which) {
-    return clients_.train(task, global_.values(), which, 1000);
+    return clients_.run(task, {global_.values()}, which, 1000);
   }
   // Training sample 0 of `client` becomes NaN.
   void poison(std::int64_t client) {
@@ -84,7 +84,7 @@ TEST_F(LocalClientsTest, SumsDoNotDependOnWhoIsTrainedWhereOrWhen) {
   LocalClients other(dataset_, partition_, "libtorch", 7);
   other.set_graph(graph_);
   RankReport first = train(task, {3, 0});
-  first.merge(other.train(task, global_.values(), {{1, 4, 2}}, 1000));
+  first.merge(other.run(task, {global_.values()}, {{1, 4, 2}}, 1000));
   expect_same_sums(first, together);
 }
 

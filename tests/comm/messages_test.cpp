@@ -37,6 +37,8 @@ ClientTask sample_task() {
   task.codec = "int8";
   task.norm_bound = 2.5;
   task.ballot = BallotRequest{.pruner = "magnitude", .keep_counts = {1, 6, 16}, .grid = {1, 0}};
+  task.calibration =
+      CalibrationRequest{.nodes = {"relu1", "hidden"}, .samples = 64, .grid = {25, 0}};
   task.cohort = {0, 3, 9};
   return task;
 }
@@ -72,9 +74,11 @@ struct Message {
 std::vector<Message> all_messages() {
   return {
       {"task", encode_task(sample_task()), [](std::span<const std::uint8_t> f) { decode_task(f); }},
-      {"model", encode_model({"{\"layers\":[]}", {1.0F, -2.0F}}),
+      {"model", encode_model({"{\"layers\":[]}", "{}", {1.0F, -2.0F}}),
        [](std::span<const std::uint8_t> f) { decode_model(f); }},
       {"rows", encode_rows(sample_rows()), [](std::span<const std::uint8_t> f) { decode_rows(f); }},
+      {"histograms", encode_histograms(std::vector<float>{0.0F, 3.0F, 16777216.0F, 0.0F}),
+       [](std::span<const std::uint8_t> f) { decode_histograms(f); }},
       {"ballot", encode_ballot(std::vector<float>(13, 1.0F)),
        [](std::span<const std::uint8_t> f) { decode_ballot(f); }}};
 }
@@ -85,12 +89,22 @@ TEST(MessagesTest, TasksReadBackEqual) {
 }
 
 TEST(MessagesTest, ModelsReadBackToTheirBits) {
-  const ModelMessage model{"{\"a\":\"\xC3\xBC\"}", {0.0F, -0.0F, 1e-45F, 3.5F}};
+  const ModelMessage model{"{\"a\":\"\xC3\xBC\"}", "{\"weights\":[]}", {0.0F, -0.0F, 1e-45F, 3.5F}};
   const ModelMessage back = decode_model(encode_model(model));
   EXPECT_EQ(back.graph_json, model.graph_json);
+  EXPECT_EQ(back.plan_json, model.plan_json);
   EXPECT_EQ(back.parameters, model.parameters);
   EXPECT_TRUE(std::signbit(back.parameters[1]));
   EXPECT_TRUE(decode_model(encode_model({})).parameters.empty());
+}
+
+TEST(MessagesTest, HistogramsReadBackAndTravelWithoutTheirZeros) {
+  std::vector<float> counts(1024, 0.0F);
+  counts[0] = 5.0F;
+  counts[1023] = 16777216.0F;
+  const Bytes frame = encode_histograms(counts);
+  EXPECT_EQ(decode_histograms(frame), counts);
+  EXPECT_EQ(frame.size(), kFrameHeaderBytes + 4 + 2 * 8);
 }
 
 TEST(MessagesTest, RowsReadBackWithTheirRefusals) {

@@ -65,7 +65,8 @@ struct FakePopulation {
     const Coupling coupling = couple(state.graph);
     RankReport report;
     NamedSums& sums = report.sums[{task.model_version, 0, task.mask_epoch}];
-    sums = empty_sums(task, state.graph.parameter_count(), coupling.unit_count);
+    sums = empty_sums(task,
+                      {.parameters = state.graph.parameter_count(), .units = coupling.unit_count});
     for (const std::int64_t client : clients)
       report.rows.push_back(add(task, state, coupling, client, sums));
     return report;

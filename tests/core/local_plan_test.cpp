@@ -7,6 +7,7 @@
 #include "core/eval_sums.h"
 #include "core/quant_plan.h"
 #include "tests/core/thrown.h"
+#include "tests/models/input_specs.h"
 
 namespace coppice {
 namespace {
@@ -52,12 +53,11 @@ TEST(ScheduleTest, RoundsOutsideTheRunThrow) {
 }
 
 TEST(QuantPlanTest, MeanBitsWeighsByElements) {
-  QuantPlan plan;
-  EXPECT_EQ(mean_bits(plan, {}, 100), 32.0);
-  plan.weights = {{"a", 8, {}}, {"b", 4, {}}};
-  EXPECT_DOUBLE_EQ(mean_bits(plan, {50, 25}, 100), (8.0 * 50 + 4.0 * 25 + 32.0 * 25) / 100.0);
-  EXPECT_DOUBLE_EQ(mean_bits(plan, {75, 25}, 100), 7.0);
-  EXPECT_EQ(mean_bits({}, {}, 0), 0.0);
+  const Graph graph = Graph::build(
+      numbers({4}), {{"linear", "a", {}, {.out = 5}}, {"linear", "b", {}, {.out = 2}}});
+  EXPECT_EQ(mean_bits({}, graph), 32.0);
+  const QuantPlan plan{.weights = {{"a.weight", 8, {}}, {"b.weight", 4, {}}}, .activations = {}};
+  EXPECT_DOUBLE_EQ(mean_bits(plan, graph), (8.0 * 20 + 4.0 * 10 + 32.0 * 7) / 37.0);
 }
 
 TEST(EvalSumsTest, SumsAreExactAndBadLossesAreCountedApart) {

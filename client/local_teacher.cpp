@@ -1,0 +1,82 @@
+#include "client/local_teacher.h"
+
+#include <algorithm>  // for copy_n, min
+#include <numeric>    // for iota
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::int64_t kBlock = 64;
+// Beyond it, blocks are computed whenever they are asked for.
+constexpr std::int64_t kMaxKnownFloats = std::int64_t{1} << 26;
+
+}  // namespace
+
+LocalTeacher::LocalTeacher(std::string_view executor_name, Graph graph,
+                           std::vector<float> parameters)
+    : executor_(make_executor(executor_name, std::move(graph))),
+      parameters_(std::move(parameters)),
+      sample_size_(element_count(executor_->graph().input().shape)),
+      logits_per_sample_(element_count(executor_->graph().output().shape)) {}
+
+Teacher LocalTeacher::for_client(std::int64_t client, const SampleSource& source,
+                                 const std::string& feature) {
+  Teacher teacher;
+  teacher.logits = [this, client, &source](std::span<const std::int64_t> indices,
+                                           std::span<float> out) {
+    logits(client, source, indices, out);
+  };
+  if (feature.empty()) return teacher;
+  const int node = executor_->graph().node_named(feature);
+  if (node < 0)
+    throw ConfigError(text("compress.distill.feature: the teacher has no layer '", feature, "'"));
+  teacher.feature_size =
+      element_count(executor_->graph().nodes()[static_cast<std::size_t>(node)].shape);
+  teacher.features = [this, &source, feature](std::span<const std::int64_t> indices,
+                                              std::span<float> out) {
+    executor_->observe({parameters_}, gather(source, indices), {&feature, 1},
+                       [out](std::size_t, std::span<const float> values) {
+                         std::copy(values.begin(), values.end(), out.begin());
+                       });
+  };
+  return teacher;
+}
+
+std::vector<float> LocalTeacher::gather(const SampleSource& source,
+                                        std::span<const std::int64_t> indices) {
+  std::vector<float> samples(indices.size() * static_cast<std::size_t>(sample_size_));
+  source.samples(indices, samples);
+  return samples;
+}
+
+std::vector<float> LocalTeacher::infer_block(const SampleSource& source, std::int64_t block) {
+  std::vector<std::int64_t> indices(
+      static_cast<std::size_t>(std::min(kBlock, source.size - block * kBlock)));
+  std::iota(indices.begin(), indices.end(), block * kBlock);
+  return executor_->infer({parameters_}, gather(source, indices));
+}
+
+void LocalTeacher::logits(std::int64_t client, const SampleSource& source,
+                          std::span<const std::int64_t> indices, std::span<float> out) {
+  Blocks& blocks = known_[client];
+  blocks.resize(static_cast<std::size_t>((source.size + kBlock - 1) / kBlock));
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    std::vector<float>& known = blocks[static_cast<std::size_t>(indices[i] / kBlock)];
+    std::vector<float> fresh;
+    if (known.empty()) {
+      fresh = infer_block(source, indices[i] / kBlock);
+      if (known_floats_ + static_cast<std::int64_t>(fresh.size()) <= kMaxKnownFloats) {
+        known_floats_ += static_cast<std::int64_t>(fresh.size());
+        known = std::move(fresh);
+      }
+    }
+    const std::vector<float>& block = known.empty() ? fresh : known;
+    std::copy_n(block.begin() + (indices[i] % kBlock) * logits_per_sample_, logits_per_sample_,
+                out.begin() + static_cast<std::ptrdiff_t>(i) * logits_per_sample_);
+  }
+}
+
+}  // namespace coppice
