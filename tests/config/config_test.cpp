@@ -65,6 +65,18 @@ compress:
     min_retention: 0.985
     device: edge
   prune: {pruner: magnitude, target: 0.3, start: 0.25, end: 0.75, steps: 5}
+  quantize: {bits: 4, start: 0.8, calibration_samples: 99}
+  distill:
+    teacher: control
+    temperature: 4
+    weight: 0.7
+    feature: relu3
+    feature_weight: 3
+    start: 0.2
+    student: mlp
+    student_hidden: [8]
+    student_width: 4
+    student_depth: 1
 comm: {codec: int8}
 eval: {every: 2, batch_size: 100}
 )";
@@ -86,6 +98,9 @@ TEST(ConfigTest, KeysReachTheirFields) {
   EXPECT_EQ(config.compress.constraints.max_latency_p99_us, 0.1);
   EXPECT_EQ(config.compress.constraints.max_peak_memory, 1'500'000);
   EXPECT_EQ(config.compress.prune.steps, 5);
+  EXPECT_EQ(config.compress.quantize.bits, 4);
+  EXPECT_EQ(config.compress.distill.student.name, "mlp");
+  EXPECT_EQ(config.compress.distill.student.hidden, (std::vector<std::int64_t>{8}));
   EXPECT_EQ(config.eval.batch_size, 100);
 }
 
@@ -101,7 +116,7 @@ TEST(ConfigTest, ResolvedTextHasEveryKeyAndLoadsToAnEqualConfig) {
   // text, would be equal.
   std::istringstream lines(resolved), default_lines(resolved_yaml(defaults));
   const std::vector<std::string> same_as_defaults = {"  layers: []", "  dense_reference: \"\"",
-                                                     "    momentum: 0"};
+                                                     "    momentum: 0", "    student_layers: []"};
   for (std::string line, other; std::getline(lines, line);) {
     ASSERT_TRUE(std::getline(default_lines, other));
     const bool is_section = line.ends_with(':');

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "algorithms/calibration.h"
 #include "algorithms/pruner.h"
 #include "coordinator/round_machine.h"
 #include "core/error.h"
@@ -62,6 +63,7 @@ struct FakePopulation {
   // What a site that hosts `clients` would report.
   RankReport train(const ClientTask& task, const ServerState& state,
                    const std::vector<std::int64_t>& clients) const {
+    if (task.calibration) return count(task, clients);
     const Coupling coupling = couple(state.graph);
     RankReport report;
     NamedSums& sums = report.sums[{task.model_version, 0, task.mask_epoch}];
@@ -69,6 +71,30 @@ struct FakePopulation {
                       {.parameters = state.graph.parameter_count(), .units = coupling.unit_count});
     for (const std::int64_t client : clients)
       report.rows.push_back(add(task, state, coupling, client, sums));
+    return report;
+  }
+
+  // Client k saw nothing but magnitudes around (k + 1) / 8, on both sides of zero.
+  RankReport count(const ClientTask& task, const std::vector<std::int64_t>& clients) const {
+    RankReport report;
+    NamedSums& sums = report.sums[sum_key(task)];
+    sums = empty_sums(task, {});
+    for (const std::int64_t client : clients) {
+      std::vector<float> counts(task.calibration->nodes.size() * kHistogramBins);
+      for (std::size_t node = 0; node < task.calibration->nodes.size(); ++node) {
+        const float value = 0.125F * static_cast<float>(client + 1);
+        for (const float side : {value, -value})
+          counts[node * kHistogramBins + static_cast<std::size_t>(histogram_bin(side))] = 100.0F;
+      }
+      const bool is_poisoned = poisoned.contains(client);
+      if (!is_poisoned && !sums.at(kHistogramSum).add(counts, 1)) throw Error("counts did not fit");
+      ClientRow row;
+      row.client = client;
+      row.bytes_up = 10;
+      row.status = is_poisoned ? ClientStatus::kRefused : ClientStatus::kAccepted;
+      row.reason = is_poisoned ? RefusalReason::kNotFinite : RefusalReason::kNone;
+      report.rows.push_back(row);
+    }
     return report;
   }
 

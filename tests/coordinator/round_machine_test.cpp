@@ -17,6 +17,9 @@ void expect_same_model(const ServerState& a, const ServerState& b) {
   EXPECT_EQ(a.position, b.position);
   EXPECT_EQ(a.mask_epoch, b.mask_epoch);
   EXPECT_EQ(a.norm_median, b.norm_median);
+  EXPECT_EQ(a.plan, b.plan);
+  EXPECT_EQ(a.teacher, b.teacher);
+  EXPECT_EQ(a.teacher_round, b.teacher_round);
 }
 
 const ClientTask& task_of(const Action& action) { return std::get<SendTask>(action).task; }

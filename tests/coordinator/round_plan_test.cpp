@@ -77,6 +77,58 @@ TEST(RoundPlanPhasesTest, PhasesAreNamedByWhatTheModelDoes) {
   EXPECT_EQ(plans[5].keep_fraction, 0.25);
 }
 
+TEST(RoundPlanPhasesTest, QuantizedRoundsComeLastAndRangesAreCountedBeforeAndAfterThem) {
+  using Phases = std::vector<std::string>;
+  const auto calibrations = [](const ExperimentConfig& config) {
+    std::vector<std::int64_t> rounds;
+    for (const RoundPlan& plan : plan_rounds(config)) {
+      if (plan.calibrates) rounds.push_back(plan.round);
+    }
+    return rounds;
+  };
+  ExperimentConfig config = config_of(10, true, true);
+  config.compress.prune.start = 0.2;
+  config.compress.prune.end = 0.4;
+  config.compress.prune.steps = 2;
+  config.compress.quantize.bits = 8;
+  config.compress.quantize.start = 0.7;
+  EXPECT_EQ(phases(config), (Phases{"warmup", "shrink", "shrink", "shrink", "recover", "recover",
+                                    "recover", "quantize", "quantize", "quantize"}));
+  EXPECT_EQ(calibrations(config), (std::vector<std::int64_t>{7, 10}));
+  config.compress.quantize.start = 0.1;  // not before the last shrink
+  EXPECT_EQ(phases(config)[4], "quantize");
+  EXPECT_EQ(calibrations(config), (std::vector<std::int64_t>{4, 10}));
+}
+
+TEST(RoundPlanPhasesTest, FewRoundsAreStillCalibrated) {
+  for (const std::int64_t rounds : {1, 2, 3}) {
+    for (const bool is_pruned : {false, true}) {
+      ExperimentConfig config = config_of(rounds, is_pruned, true);
+      config.compress.quantize.bits = 4;
+      const std::vector<RoundPlan> plans = plan_rounds(config);
+      EXPECT_TRUE(plans.back().calibrates) << rounds;
+      EXPECT_EQ(plans.back().keep_fraction, is_pruned ? 0.25 : 1.0);
+      EXPECT_EQ(plans.back().is_quantized, rounds > 1) << rounds;
+      for (std::size_t i = 1; i < plans.size(); ++i) {
+        const bool shrinks = plans[i].keep_fraction < plans[i - 1].keep_fraction;
+        EXPECT_FALSE(shrinks && plans[i].is_quantized) << rounds;
+      }
+    }
+  }
+}
+
+TEST(RoundPlanPhasesTest, TeachersAreListenedToFromTheirStartAndStudentsDistill) {
+  ExperimentConfig config = config_of(4, false, true);
+  config.compress.distill.teacher = "control";
+  config.compress.distill.start = 0.5;
+  config.compress.distill.student.name = "mlp";
+  const std::vector<RoundPlan> plans = plan_rounds(config);
+  for (const RoundPlan& plan : plans) {
+    EXPECT_EQ(plan.distills, plan.track == kMainTrack && plan.round > 2);
+    EXPECT_EQ(plan.phase, plan.track == kMainTrack ? "distill" : "control");
+  }
+}
+
 TEST(RoundPlanPhasesTest, OddFractionsStillEndAtTheTarget) {
   for (const double start : {0.0, 0.5, 1.0}) {
     for (const double end : {0.0, 0.5, 1.0}) {
