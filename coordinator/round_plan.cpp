@@ -1,7 +1,7 @@
 #include "coordinator/round_plan.h"
 
-#include <algorithm>  // for clamp, find, max
-#include <cmath>      // for floor, llround
+#include <algorithm>  // for clamp, max
+#include <cmath>      // for llround
 
 #include "algorithms/pruner.h"
 
@@ -32,44 +32,69 @@ std::vector<double> keep_fractions(const ExperimentConfig& config) {
   return keep;
 }
 
-// The last round of the main track that trains in fp32.
-std::int64_t last_float_round(const ExperimentConfig& config, const std::vector<double>& keep) {
-  const std::int64_t rounds = config.train.rounds;
-  if (config.compress.quantize.bits == 32) return rounds;
-  const auto start = std::llround(config.compress.quantize.start * static_cast<double>(rounds));
-  const auto shrunk = std::find(keep.begin(), keep.end(), keep.back()) - keep.begin() + 1;
-  return std::clamp<std::int64_t>(start, std::min<std::int64_t>(shrunk, rounds), rounds);
+using Track = std::vector<RoundPlan>;
+
+// A fraction of the rounds, as a whole number of them.
+std::int64_t rounds_of(double fraction, const Track& track) {
+  return std::llround(fraction * static_cast<double>(track.size()));
 }
 
-std::string phase_of(const std::vector<double>& keep, std::size_t i) {
-  if (keep.back() == 1.0) return "train";
-  const double before = i == 0 ? 1.0 : keep[i - 1];
-  if (keep[i] == 1.0) return "warmup";
-  return before == keep.back() ? "recover" : "shrink";
+// Every round trains the dense network, until a stage below says more.
+Track warm_up(const ExperimentConfig& config) {
+  Track track(static_cast<std::size_t>(config.train.rounds));
+  for (std::size_t i = 0; i < track.size(); ++i) track[i].round = static_cast<std::int64_t>(i) + 1;
+  return track;
 }
 
-std::vector<RoundPlan> main_track(const ExperimentConfig& config) {
-  const std::int64_t rounds = config.train.rounds;
-  const DistillConfig& distill = config.compress.distill;
+void shrink_and_recover(const ExperimentConfig& config, Track& track) {
   const std::vector<double> keep = keep_fractions(config);
-  const std::int64_t last_float = last_float_round(config, keep);
-  const bool quantizes = config.compress.quantize.bits != 32;
-  const auto silent =
-      static_cast<std::int64_t>(std::floor(distill.start * static_cast<double>(rounds)));
-  std::vector<RoundPlan> plans;
-  for (std::int64_t r = 1; r <= rounds; ++r) {
-    RoundPlan plan;
-    plan.round = r;
-    plan.phase = phase_of(keep, static_cast<std::size_t>(r - 1));
-    if (distill.has_student() && plan.phase == "train") plan.phase = "distill";
-    plan.keep_fraction = keep[static_cast<std::size_t>(r - 1)];
-    plan.is_quantized = r > last_float;
-    if (plan.is_quantized) plan.phase = "quantize";
-    plan.calibrates = quantizes && (r == last_float || r == rounds);
-    plan.distills = distill.teacher != "none" && r > silent;
-    plans.push_back(plan);
+  if (keep.back() == 1.0) return;
+  for (std::size_t i = 0; i < track.size(); ++i) {
+    track[i].keep_fraction = keep[i];
+    const bool is_done = i > 0 && keep[i - 1] == keep.back();
+    track[i].phase = keep[i] == 1.0 ? "warmup" : is_done ? "recover" : "shrink";
   }
-  return plans;
+}
+
+// After the last shrink; what is left of the rounds trains on the grids.
+void quantize(const ExperimentConfig& config, Track& track) {
+  if (config.compress.quantize.bits == 32) return;
+  const double smallest = track.back().keep_fraction;
+  const std::int64_t start = rounds_of(config.compress.quantize.start, track);
+  for (std::size_t i = 1; i < track.size(); ++i) {
+    if (track[i].round <= start || track[i - 1].keep_fraction != smallest) continue;
+    track[i].is_quantized = true;
+    track[i].phase = "quantize";
+  }
+}
+
+void distil(const ExperimentConfig& config, Track& track) {
+  const DistillConfig& distill = config.compress.distill;
+  const std::int64_t silent = rounds_of(distill.start, track);
+  for (RoundPlan& plan : track) {
+    plan.distills = distill.teacher != "none" && plan.round > silent;
+    if (distill.has_student() && plan.phase == "train") plan.phase = "distill";
+  }
+}
+
+// Grids are needed before the first quantized round, and again for the finished weights.
+void calibrate(const ExperimentConfig& config, Track& track) {
+  if (config.compress.quantize.bits == 32) return;
+  track.back().calibrates = true;
+  for (std::size_t i = 1; i < track.size(); ++i) {
+    if (track[i].is_quantized && !track[i - 1].is_quantized) track[i - 1].calibrates = true;
+  }
+}
+
+// The pipeline's stages, each laid over the rounds that it takes. Exporting and validating follow
+// the last round (launch/federation.cpp).
+Track main_track(const ExperimentConfig& config) {
+  Track track = warm_up(config);
+  shrink_and_recover(config, track);
+  quantize(config, track);
+  distil(config, track);
+  calibrate(config, track);
+  return track;
 }
 
 }  // namespace
