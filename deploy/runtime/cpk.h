@@ -1,0 +1,25 @@
+#pragma once
+// The .cpk file: a Program in few bytes. Fixed width, little-endian, versioned, with a SHA-256 over
+// everything before it; the fields are in docs/formats.md. Pure functions; any thread.
+
+#include <cstdint>      // for uint8_t
+#include <span>         // for span
+#include <string_view>  // for string_view
+#include <vector>       // for vector
+
+#include "deploy/runtime/program.h"
+
+namespace coppice::runtime {
+
+constexpr std::uint16_t kCpkVersion = 1;
+
+// Throws ModelError for a program that is not valid (inference.h) or has a text or count that does
+// not fit its field.
+std::vector<std::uint8_t> write_cpk(const Program& program);
+
+// Hostile bytes are expected: the hash comes first, every length is checked against the bytes at
+// hand before anything is allocated, and a program that reads is safe to run. Throws ModelError
+// "`what`: ..." for anything else.
+Program read_cpk(std::span<const std::uint8_t> bytes, std::string_view what);
+
+}  // namespace coppice::runtime

@@ -1,0 +1,21 @@
+#pragma once
+// Numbers that the writer and the reader of a .cpk share; docs/formats.md explains them. Internal.
+
+#include <cstddef>  // for size_t
+#include <cstdint>  // for uint8_t
+
+namespace coppice::runtime {
+
+constexpr std::uint8_t kCpkMagic[4] = {'C', 'P', 'K', 'M'};
+constexpr std::size_t kDigestBytes = 32;
+
+// Of a node's flags; the other bits are zero.
+constexpr std::uint8_t kHasGrid = 1U << 0U;
+constexpr std::uint8_t kListsInputs = 1U << 1U;  // else: the node before
+constexpr std::uint8_t kHasBias = 1U << 2U;
+constexpr std::uint8_t kShortBias = 1U << 3U;  // bias codes of 16 bits instead of 32
+constexpr std::uint8_t kWeightWidthShift = 4;  // two bits: 0 fp32, 1 8 bits, 2 4 bits
+constexpr std::uint8_t kWeightWidthMask = 3U << kWeightWidthShift;
+constexpr std::uint8_t kKnownFlags = 0x3F;
+
+}  // namespace coppice::runtime

@@ -1,0 +1,237 @@
+#include <algorithm>  // for equal
+#include <bit>        // for endian
+#include <cstring>    // for memcpy
+#include <string>     // for string
+
+#include "deploy/runtime/cpk.h"
+#include "deploy/runtime/cpk_fields.h"
+#include "deploy/runtime/error.h"
+#include "deploy/runtime/inference.h"
+#include "deploy/runtime/sha256.h"
+
+namespace coppice::runtime {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "files are copied as memory has them");
+
+// Hands out bytes from the front; nothing is allocated before its bytes are known to be there.
+class ByteReader {
+ public:
+  explicit ByteReader(std::span<const std::uint8_t> bytes) : left_(bytes) {}
+
+  std::span<const std::uint8_t> take(std::int64_t count) {
+    if (count < 0 || static_cast<std::uint64_t>(count) > left_.size())
+      fail("expected ", count, " more bytes, got ", left_.size());
+    const auto taken = left_.first(static_cast<std::size_t>(count));
+    left_ = left_.subspan(taken.size());
+    return taken;
+  }
+
+  template <typename T>
+  T get() {
+    T value{};
+    std::memcpy(&value, take(sizeof(T)).data(), sizeof(T));
+    return value;
+  }
+
+  // `count` is at most kMaxActivationElements, so the product fits.
+  template <typename T>
+  std::vector<T> get_all(std::int64_t count) {
+    const auto bytes = take(count * static_cast<std::int64_t>(sizeof(T)));
+    std::vector<T> values(static_cast<std::size_t>(count));
+    if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+  }
+
+  template <typename Length>
+  std::string get_text() {
+    const auto bytes = take(get<Length>());
+    return {bytes.begin(), bytes.end()};
+  }
+
+  std::size_t left() const { return left_.size(); }
+
+ private:
+  std::span<const std::uint8_t> left_;
+};
+
+InputSpec read_input(ByteReader& in) {
+  InputSpec input;
+  const auto type = in.get<std::uint8_t>();
+  if (type > static_cast<std::uint8_t>(ElementType::kInt32))
+    fail("input: element type ", int{type});
+  input.type = ElementType{type};
+  const auto rank = in.get<std::uint8_t>();
+  for (int i = 0; i < rank; ++i) input.shape.push_back(in.get<std::uint32_t>());
+  input.labels_per_sample = in.get<std::uint32_t>();
+  const auto labels = in.get<std::uint16_t>();
+  for (int i = 0; i < labels; ++i) input.label_names.push_back(in.get_text<std::uint8_t>());
+  return input;
+}
+
+void read_window(ByteReader& in, Node& node) {
+  for (Pair* pair : {&node.kernel, &node.stride, &node.padding}) {
+    for (std::int64_t& value : *pair) value = in.get<std::uint16_t>();
+  }
+}
+
+void read_attributes(ByteReader& in, Node& node) {
+  switch (node.op) {
+    case Op::conv2d:
+      node.out = in.get<std::uint32_t>();
+      node.groups = in.get<std::uint32_t>();
+      read_window(in, node);
+      break;
+    case Op::linear:
+      node.out = in.get<std::uint32_t>();
+      break;
+    case Op::max_pool2d:
+    case Op::avg_pool2d:
+      read_window(in, node);
+      break;
+    case Op::group_norm:
+      node.group_size = in.get<std::uint32_t>();
+      node.epsilon = in.get<float>();
+      break;
+    case Op::batch_norm:
+    case Op::layer_norm:
+      node.epsilon = in.get<float>();
+      break;
+    case Op::leaky_relu:
+      node.slope = in.get<float>();
+      break;
+    case Op::normalize:
+      node.mean = in.get<float>();
+      node.deviation = in.get<float>();
+      break;
+    case Op::slice:
+      node.begin = in.get<std::uint32_t>();
+      node.length = in.get<std::uint32_t>();
+      break;
+    default:
+      break;
+  }
+}
+
+int bits_of(std::uint8_t flags) {
+  constexpr int kBits[] = {32, 8, 4, 0};
+  return kBits[(flags & kWeightWidthMask) >> kWeightWidthShift];
+}
+
+std::vector<std::int8_t> read_nibbles(ByteReader& in, std::int64_t count) {
+  const auto bytes = in.take((count + 1) / 2);
+  std::vector<std::int8_t> codes(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const int half = bytes[i / 2] >> (i % 2 * 4) & 0xF;
+    codes[i] = static_cast<std::int8_t>(half < 8 ? half : half - 16);
+  }
+  if (count % 2 != 0 && bytes.back() >> 4U != 0) fail("bits after the last code");
+  return codes;
+}
+
+// A node before its parameters.
+Node read_head(ByteReader& in, std::uint8_t& flags, std::size_t index) {
+  const auto code = in.get<std::uint8_t>();
+  if (find_op(code) == nullptr) fail("node ", index, ": no operation has code ", int{code});
+  Node node;
+  node.op = Op{code};
+  flags = in.get<std::uint8_t>();
+  node.name = in.get_text<std::uint8_t>();
+  if ((flags & ~unsigned{kKnownFlags}) != 0 || bits_of(flags) == 0)
+    fail("node ", index, ": unknown flags ", int{flags});
+  node.weights.bits = bits_of(flags);
+  if ((flags & kListsInputs) != 0) {
+    const auto count = in.get<std::uint8_t>();
+    for (int i = 0; i < count; ++i) node.inputs.push_back(in.get<std::uint16_t>());
+  } else if (index > 0) {
+    node.inputs = {static_cast<std::int32_t>(index) - 1};
+  }
+  if ((flags & kHasGrid) != 0) {
+    const auto scale = in.get<float>();
+    node.grid = Grid{scale, in.get<std::uint8_t>()};
+  }
+  read_attributes(in, node);
+  return node;
+}
+
+void read_parameters(ByteReader& in, Node& node, std::uint8_t flags, const Inference& inference) {
+  const ParameterCounts counts = inference.counts(node);
+  if (counts.row > kMaxElements || counts.channels * counts.row > kMaxActivationElements)
+    fail("node '", node.name, "': ", counts.channels, " x ", counts.row, " weights are too many");
+  const std::int64_t weights = counts.channels * counts.row;
+  if (node.weights.bits == 32) {
+    node.weights.values = in.get_all<float>(weights);
+  } else {
+    node.weights.codes =
+        node.weights.bits == 4 ? read_nibbles(in, weights) : in.get_all<std::int8_t>(weights);
+    node.weights.scales = in.get_all<float>(counts.channels);
+  }
+  const bool has_codes = inference.is_integer(node);
+  if ((flags & kShortBias) != 0 && (!has_codes || (flags & kHasBias) == 0))
+    fail("node '", node.name, "': short bias codes where there are none");
+  if ((flags & kHasBias) != 0) {
+    if (!has_codes) {
+      node.bias = in.get_all<float>(counts.channels);
+    } else if ((flags & kShortBias) != 0) {
+      const auto codes = in.get_all<std::int16_t>(counts.channels);
+      node.bias_codes.assign(codes.begin(), codes.end());
+    } else {
+      node.bias_codes = in.get_all<std::int32_t>(counts.channels);
+    }
+  }
+  node.norm = in.get_all<float>(counts.norm);
+}
+
+Program read_content(ByteReader& in) {
+  Program program;
+  std::ranges::copy(in.take(kDigestBytes), program.model_sha256.begin());
+  program.name = in.get_text<std::uint8_t>();
+  const auto properties = in.get<std::uint8_t>();
+  for (int i = 0; i < properties; ++i) {
+    std::string key = in.get_text<std::uint8_t>();
+    std::string value = in.get_text<std::uint16_t>();
+    program.properties.emplace_back(std::move(key), std::move(value));
+  }
+  program.input = read_input(in);
+  Inference inference(program.input);
+  const auto nodes = in.get<std::uint16_t>();
+  for (std::size_t i = 0; i < nodes; ++i) {
+    std::uint8_t flags = 0;
+    Node node = read_head(in, flags, i);
+    inference.add(node);
+    read_parameters(in, node, flags, inference);
+    inference.check_parameters(node);
+    program.nodes.push_back(std::move(node));
+  }
+  if (nodes < 2) fail("expected at least one node after the input");
+  if (in.left() != 0) fail(in.left(), " bytes after the last node");
+  return program;
+}
+
+// The bytes between version and digest.
+std::span<const std::uint8_t> intact_content(std::span<const std::uint8_t> bytes) {
+  constexpr std::size_t kHead = sizeof(kCpkMagic) + sizeof(kCpkVersion);
+  if (bytes.size() < kHead + kDigestBytes) fail("expected a .cpk, got ", bytes.size(), " bytes");
+  if (!std::equal(std::begin(kCpkMagic), std::end(kCpkMagic), bytes.begin()))
+    fail("expected a .cpk, got other bytes at its start");
+  ByteReader version(bytes.subspan(sizeof(kCpkMagic)));
+  if (const auto got = version.get<std::uint16_t>(); got != kCpkVersion)
+    fail("expected version ", kCpkVersion, ", got ", got);
+  const auto content = bytes.first(bytes.size() - kDigestBytes);
+  if (!std::ranges::equal(sha256(content), bytes.last(kDigestBytes)))
+    fail("damaged: the SHA-256 of its content is not the stored one");
+  return content.subspan(kHead);
+}
+
+}  // namespace
+
+Program read_cpk(std::span<const std::uint8_t> bytes, std::string_view what) {
+  try {
+    ByteReader in(intact_content(bytes));
+    return read_content(in);
+  } catch (const ModelError& error) {
+    fail(what, ": ", error.what());
+  }
+}
+
+}  // namespace coppice::runtime

@@ -1,0 +1,195 @@
+#include <algorithm>    // for all_of
+#include <array>        // for array
+#include <bit>          // for endian
+#include <limits>       // for numeric_limits
+#include <string>       // for string
+#include <type_traits>  // for is_arithmetic_v
+
+#include "deploy/runtime/cpk.h"
+#include "deploy/runtime/cpk_fields.h"
+#include "deploy/runtime/error.h"
+#include "deploy/runtime/inference.h"
+#include "deploy/runtime/sha256.h"
+
+namespace coppice::runtime {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "files are copied as memory has them");
+
+class ByteWriter {
+ public:
+  template <typename T>
+  void put(T value) {
+    static_assert(std::is_arithmetic_v<T>);
+    put_all(std::span(&value, 1));
+  }
+  template <typename T, std::size_t kExtent>
+  void put_all(std::span<T, kExtent> values) {
+    const auto* begin = reinterpret_cast<const std::uint8_t*>(values.data());
+    bytes_.insert(bytes_.end(), begin, begin + values.size_bytes());
+  }
+  template <typename T>
+  void put_all(const std::vector<T>& values) {
+    put_all(std::span(values));
+  }
+
+  // A count or size in a field of type T.
+  template <typename T, typename Size>
+  void put_size(std::string_view what, Size value) {
+    if (value > static_cast<Size>(std::numeric_limits<T>::max()) || value < Size{0})
+      fail(what, ": ", value, " does not fit ", 8 * sizeof(T), " bits");
+    put(static_cast<T>(value));
+  }
+  template <typename T>
+  void put_text(std::string_view what, std::string_view value) {
+    put_size<T>(what, value.size());
+    put_all(std::span(value));
+  }
+
+  std::vector<std::uint8_t> take() { return std::move(bytes_); }
+  std::span<const std::uint8_t> bytes() const { return bytes_; }
+
+ private:
+  std::vector<std::uint8_t> bytes_;
+};
+
+void write_input(ByteWriter& out, const InputSpec& input) {
+  out.put(static_cast<std::uint8_t>(input.type));
+  out.put_size<std::uint8_t>("input axes", input.shape.size());
+  for (const std::int64_t axis : input.shape) out.put_size<std::uint32_t>("input axis", axis);
+  out.put_size<std::uint32_t>("labels per sample", input.labels_per_sample);
+  out.put_size<std::uint16_t>("label names", input.label_names.size());
+  for (const std::string& name : input.label_names) out.put_text<std::uint8_t>("label name", name);
+}
+
+void write_window(ByteWriter& out, const Node& node) {
+  for (const Pair& pair : {node.kernel, node.stride, node.padding}) {
+    for (const std::int64_t value : pair) out.put_size<std::uint16_t>(node.name, value);
+  }
+}
+
+void write_attributes(ByteWriter& out, const Node& node) {
+  switch (node.op) {
+    case Op::conv2d:
+      out.put_size<std::uint32_t>(node.name, node.out);
+      out.put_size<std::uint32_t>(node.name, node.groups);
+      write_window(out, node);
+      break;
+    case Op::linear:
+      out.put_size<std::uint32_t>(node.name, node.out);
+      break;
+    case Op::max_pool2d:
+    case Op::avg_pool2d:
+      write_window(out, node);
+      break;
+    case Op::group_norm:
+      out.put_size<std::uint32_t>(node.name, node.group_size);
+      out.put(node.epsilon);
+      break;
+    case Op::batch_norm:
+    case Op::layer_norm:
+      out.put(node.epsilon);
+      break;
+    case Op::leaky_relu:
+      out.put(node.slope);
+      break;
+    case Op::normalize:
+      out.put(node.mean);
+      out.put(node.deviation);
+      break;
+    case Op::slice:
+      out.put_size<std::uint32_t>(node.name, node.begin);
+      out.put_size<std::uint32_t>(node.name, node.length);
+      break;
+    default:
+      break;
+  }
+}
+
+// Two codes a byte, the first in the low half; an odd last one has zero above it.
+std::vector<std::uint8_t> packed(const std::vector<std::int8_t>& codes) {
+  std::vector<std::uint8_t> out((codes.size() + 1) / 2);
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const auto half = static_cast<unsigned>(codes[i]) & 0xFU;
+    out[i / 2] = static_cast<std::uint8_t>(out[i / 2] | half << (i % 2 * 4));
+  }
+  return out;
+}
+
+bool fits_short(const std::vector<std::int32_t>& codes) {
+  return std::ranges::all_of(
+      codes, [](std::int32_t code) { return code == static_cast<std::int16_t>(code); });
+}
+
+void write_parameters(ByteWriter& out, const Node& node) {
+  if (node.weights.bits == 4) {
+    out.put_all(packed(node.weights.codes));
+  } else {
+    out.put_all(node.weights.codes);
+  }
+  out.put_all(node.weights.scales);
+  out.put_all(node.weights.values);
+  out.put_all(node.bias);
+  if (fits_short(node.bias_codes)) {
+    for (const std::int32_t code : node.bias_codes) out.put(static_cast<std::int16_t>(code));
+  } else {
+    out.put_all(node.bias_codes);
+  }
+  out.put_all(node.norm);
+}
+
+bool follows_node_before(const Node& node, std::size_t index) {
+  return node.op == Op::input ||
+         (node.inputs.size() == 1 && static_cast<std::size_t>(node.inputs[0]) + 1 == index);
+}
+
+std::uint8_t flags_of(const Node& node, std::size_t index) {
+  const unsigned width = node.weights.bits == 8 ? 1 : node.weights.bits == 4 ? 2 : 0;
+  unsigned flags = width << kWeightWidthShift;
+  if (node.grid) flags |= kHasGrid;
+  if (!follows_node_before(node, index)) flags |= kListsInputs;
+  if (!node.bias.empty() || !node.bias_codes.empty()) flags |= kHasBias;
+  if (!node.bias_codes.empty() && fits_short(node.bias_codes)) flags |= kShortBias;
+  return static_cast<std::uint8_t>(flags);
+}
+
+void write_node(ByteWriter& out, const Node& node, std::size_t index) {
+  const std::uint8_t flags = flags_of(node, index);
+  out.put(static_cast<std::uint8_t>(node.op));
+  out.put(flags);
+  out.put_text<std::uint8_t>("node name", node.name);
+  if ((flags & kListsInputs) != 0) {
+    out.put_size<std::uint8_t>(node.name, node.inputs.size());
+    for (const std::int32_t input : node.inputs) out.put_size<std::uint16_t>(node.name, input);
+  }
+  if (node.grid) {
+    out.put(node.grid->scale);
+    out.put(node.grid->zero_point);
+  }
+  write_attributes(out, node);
+  write_parameters(out, node);
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> write_cpk(const Program& program) {
+  infer(program);
+  ByteWriter out;
+  out.put_all(std::span(kCpkMagic));
+  out.put(kCpkVersion);
+  out.put_all(std::span(program.model_sha256));
+  out.put_text<std::uint8_t>("program name", program.name);
+  out.put_size<std::uint8_t>("properties", program.properties.size());
+  for (const auto& [key, value] : program.properties) {
+    out.put_text<std::uint8_t>("property key", key);
+    out.put_text<std::uint16_t>("property value", value);
+  }
+  write_input(out, program.input);
+  out.put_size<std::uint16_t>("nodes", program.nodes.size());
+  for (std::size_t i = 0; i < program.nodes.size(); ++i) write_node(out, program.nodes[i], i);
+  const std::array<std::uint8_t, kDigestBytes> digest = sha256(out.bytes());
+  out.put_all(std::span(digest));
+  return out.take();
+}
+
+}  // namespace coppice::runtime

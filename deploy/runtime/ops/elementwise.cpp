@@ -1,0 +1,88 @@
+// Operations that work element by element, and those that only rearrange.
+
+#include <algorithm>  // for min
+#include <cmath>      // for erf
+#include <numbers>    // for sqrt2_v
+
+#include "deploy/runtime/step.h"
+
+namespace coppice::runtime {
+namespace {
+
+float activated(const Node& node, float x) {
+  switch (node.op) {
+    case Op::normalize:
+      return (x - node.mean) / node.deviation;
+    case Op::relu:
+      return x > 0.0F ? x : 0.0F;
+    case Op::relu6:
+      return x > 0.0F ? std::min(x, 6.0F) : 0.0F;
+    case Op::leaky_relu:
+      return x > 0.0F ? x : x * node.slope;
+    case Op::gelu:
+      return 0.5F * x * (1.0F + std::erf(x / std::numbers::sqrt2_v<float>));
+    case Op::tanh:
+      return std::tanh(x);
+    case Op::sigmoid:
+      return 1.0F / (1.0F + std::exp(-x));
+    default:
+      return x;  // input, add
+  }
+}
+
+}  // namespace
+
+void run_elementwise(const Step& step) {
+  float sum[kPiece];
+  float other[kPiece];
+  for (std::int64_t begin = 0; begin < step.output.size; begin += kPiece) {
+    const std::int64_t count = std::min(kPiece, step.output.size - begin);
+    load(step.inputs[0], begin, count, sum);
+    for (std::size_t k = 1; k < step.inputs.size(); ++k) {
+      load(step.inputs[k], begin, count, other);
+      for (std::int64_t i = 0; i < count; ++i) sum[i] += other[i];
+    }
+    for (std::int64_t i = 0; i < count; ++i) sum[i] = activated(*step.node, sum[i]);
+    store(step.output, begin, count, sum);
+  }
+}
+
+void run_channel_scale(const Step& step) {
+  const Tensor& in = step.inputs[0];
+  const std::int64_t pixels = in.shape[1] * in.shape[2];
+  for (std::int64_t i = 0; i < in.size; ++i) {
+    const float value = in.at(i) * step.inputs[1].at(i / pixels);
+    store(step.output, i, 1, &value);
+  }
+}
+
+// Images join whole channels; sequences and vectors the features of every step.
+void run_concat(const Step& step) {
+  const Tensor& out = step.output;
+  const std::int64_t steps = out.shape.size() == 2 ? out.shape[0] : 1;
+  const std::int64_t out_row = out.size / steps;
+  float piece[kPiece];
+  std::int64_t at = 0;
+  for (const Tensor& in : step.inputs) {
+    const std::int64_t row = in.size / steps;
+    for (std::int64_t i = 0; i < steps; ++i) {
+      for (std::int64_t begin = 0; begin < row; begin += kPiece) {
+        const std::int64_t count = std::min(kPiece, row - begin);
+        load(in, i * row + begin, count, piece);
+        store(out, i * out_row + at + begin, count, piece);
+      }
+    }
+    at += row;
+  }
+}
+
+void run_slice(const Step& step) {
+  move_elements(step.inputs[0], step.node->begin, step.output, 0, step.node->length);
+}
+
+void run_last_step(const Step& step) {
+  const std::int64_t features = step.output.size;
+  move_elements(step.inputs[0], step.inputs[0].size - features, step.output, 0, features);
+}
+
+}  // namespace coppice::runtime

@@ -1,0 +1,129 @@
+#include "deploy/runtime/schedule.h"
+
+#include <algorithm>  // for max
+
+namespace coppice::runtime {
+namespace {
+
+using Consumers = std::vector<std::vector<int>>;
+
+Consumers consumers_of(const Program& program) {
+  Consumers out(program.nodes.size());
+  for (std::size_t i = 0; i < program.nodes.size(); ++i) {
+    for (const std::int32_t input : program.nodes[i].inputs)
+      out[static_cast<std::size_t>(input)].push_back(static_cast<int>(i));
+  }
+  return out;
+}
+
+// The relu that alone reads the integer product `index` and puts it on a grid, or -1.
+int folded_relu(const Program& program, const Inference& inference, const Consumers& consumers,
+                std::size_t index) {
+  const Node& node = program.nodes[index];
+  if (!inference.is_integer(node) || node.grid || consumers[index].size() != 1) return -1;
+  const int reader = consumers[index][0];
+  const Node& relu = program.nodes[static_cast<std::size_t>(reader)];
+  const bool is_relu = relu.op == Op::relu || relu.op == Op::relu6;
+  return is_relu && relu.grid ? reader : -1;
+}
+
+bool changes_nothing(Op op) { return op == Op::flatten || op == Op::dropout; }
+
+// Never reads an element of its first input after it has written that of the output.
+bool may_overwrite(Op op) {
+  switch (op) {
+    case Op::normalize:
+    case Op::relu:
+    case Op::relu6:
+    case Op::leaky_relu:
+    case Op::gelu:
+    case Op::tanh:
+    case Op::sigmoid:
+    case Op::add:
+    case Op::group_norm:
+    case Op::batch_norm:
+    case Op::layer_norm:
+    case Op::channel_scale:
+      return true;
+    default:
+      return false;
+  }
+}
+
+class Scheduler {
+ public:
+  Scheduler(const Program& program, const Inference& inference, bool shares)
+      : program_(program),
+        inference_(inference),
+        consumers_(consumers_of(program)),
+        shares_(shares) {}
+
+  Schedule make() {
+    const std::size_t count = program_.nodes.size();
+    out_.storage.assign(count, -1);
+    for (std::size_t i = 0; i < count; ++i) out_.produces.push_back(static_cast<int>(i));
+    for (std::size_t i = 0; i < count; ++i) {
+      if (const int relu = folded_relu(program_, inference_, consumers_, i); relu >= 0) {
+        out_.produces[i] = relu;
+        out_.produces[static_cast<std::size_t>(relu)] = -1;
+      }
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      if (out_.produces[i] >= 0) place(static_cast<int>(i), out_.produces[i]);
+    }
+    return std::move(out_);
+  }
+
+ private:
+  // Node `step` writes the output of node `result`.
+  void place(int step, int result) {
+    const auto to = static_cast<std::size_t>(result);
+    int storage = shared_storage(step);
+    if (storage < 0) {
+      storage = static_cast<int>(out_.storages.size());
+      const std::int64_t item = inference_.grids()[to] ? 1 : 4;
+      out_.storages.push_back({item * element_count(inference_.shapes()[to]), step, step});
+    }
+    out_.storage[to] = storage;
+    LiveTensor& live = out_.storages[static_cast<std::size_t>(storage)];
+    live.last_step = std::max(live.last_step, last_use(to));
+  }
+
+  int last_use(std::size_t node) const {
+    if (node + 1 == program_.nodes.size()) return static_cast<int>(node);
+    return consumers_[node].empty() ? static_cast<int>(node) : consumers_[node].back();
+  }
+
+  int shared_storage(int step) const {
+    const auto index = static_cast<std::size_t>(step);
+    const Node& node = program_.nodes[index];
+    if (node.inputs.empty()) return -1;
+    const auto input = static_cast<std::size_t>(node.inputs[0]);
+    const int storage = out_.storage[input];
+    if (changes_nothing(node.op)) return storage;
+    const bool are_both_values = !inference_.grids()[input] && !inference_.grids()[index];
+    const bool is_last = out_.storages[static_cast<std::size_t>(storage)].last_step == step;
+    return shares_ && may_overwrite(node.op) && are_both_values && is_last ? storage : -1;
+  }
+
+  const Program& program_;
+  const Inference& inference_;
+  Consumers consumers_;
+  bool shares_;
+  Schedule out_;
+};
+
+}  // namespace
+
+Schedule make_schedule(const Program& program, const Inference& inference, bool shares) {
+  Schedule schedule = Scheduler(program, inference, shares).make();
+  if (!shares) {
+    for (LiveTensor& tensor : schedule.storages) {
+      tensor.first_step = 0;
+      tensor.last_step = static_cast<int>(program.nodes.size());
+    }
+  }
+  return schedule;
+}
+
+}  // namespace coppice::runtime

@@ -1,0 +1,27 @@
+#pragma once
+// The order of work and who shares memory with whom: what the interpreter decides before it has an
+// arena. Pure function. Internal.
+
+#include <vector>  // for vector
+
+#include "deploy/runtime/inference.h"
+#include "deploy/runtime/planner.h"
+#include "deploy/runtime/program.h"
+
+namespace coppice::runtime {
+
+struct Schedule {
+  // For every node: the node whose output it computes (itself, or the relu that is folded into it),
+  // or -1 if the node is that relu.
+  std::vector<int> produces;
+  // For every node: the storage of its output; -1 for a node that is folded into the next. Several
+  // nodes may share one: those that change nothing, and elementwise ones that overwrite an input
+  // which nobody else needs.
+  std::vector<int> storage;
+  std::vector<LiveTensor> storages;  // steps are node indices
+};
+
+// `shares` is false for an interpreter that keeps all tensors.
+Schedule make_schedule(const Program& program, const Inference& inference, bool shares);
+
+}  // namespace coppice::runtime
