@@ -19,7 +19,7 @@ EvalSums evaluate_share(Executor& executor, std::span<const float> parameters,
     const std::int64_t begin = batch * share.batch_size;
     const std::int64_t count = std::min(share.batch_size, total - begin);
     const EvalResult result = executor.evaluate(
-        parameters, source,
+        {parameters}, source,
         indices.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)));
     sums += EvalSums::of_batch(result.correct, result.labels, result.loss_sum);
   }

@@ -90,7 +90,7 @@ LocalPlan read_plan(WireReader& in) {
   plan.linear_correction = in.text();
   plan.loss_terms.resize(read_count(in, 25, "loss terms"));
   for (LossTerm& term : plan.loss_terms) {
-    term.kind = read_enum(in, LossKind::kContrastive, "loss term");
+    term.kind = read_enum(in, LossKind::kFeatureMatching, "loss term");
     term.weight = in.f64();
     term.temperature = in.f64();
     term.buffer = in.text();

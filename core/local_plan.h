@@ -43,14 +43,20 @@ struct ScheduleSpec {
 // `round` counts from 1. Throws ConfigError unless 1 <= round <= rounds.
 double schedule_factor(const ScheduleSpec& schedule, std::int64_t round, std::int64_t rounds);
 
-enum class LossKind { kCrossEntropy, kDistillation, kContrastive };
+enum class LossKind { kCrossEntropy, kDistillation, kContrastive, kFeatureMatching };
 
-// One weighted term of the local loss.
+// One weighted term of the local loss, a mean over the labels of a batch.
+//   cross-entropy     with the labels
+//   distillation      T^2 KL(softmax(teacher / T) || softmax(student / T)) (Hinton et al. 2015)
+//   feature matching  distance of the samples' similarities at a node of the student and at one of
+//                     the teacher (Tung & Mori 2019); widths may differ
 struct LossTerm {
   LossKind kind = LossKind::kCrossEntropy;
   double weight = 1.0;
-  double temperature = 1.0;  // distillation, contrastive
-  std::string buffer;        // distillation: the teacher's name; contrastive: the node's
+  double temperature = 1.0;  // T > 0: distillation, contrastive
+  // distillation: the teacher's name; contrastive, feature matching: the node of the model that is
+  // trained (the teacher's node is whoever provides the teacher's business)
+  std::string buffer;
 
   friend bool operator==(const LossTerm&, const LossTerm&) = default;
 };

@@ -2,10 +2,17 @@
 // Runs a Graph: forward, loss, backward and the optimizer's step, as a LocalPlan says. One executor
 // per rank stays resident; clients stream through it, so memory does not grow with the cohort.
 //
+// With a QuantPlan the forward is fake-quantized (Jacob et al. 2018, section 3): the weights and
+// node outputs it names are replaced by the nearest value of their grid, as fp32. In training,
+// gradients pass straight through where the code does not saturate and are zero where it does
+// (Bengio et al. 2013, section 4); the optimizer updates the fp32 weights behind the codes. Biases
+// stay fp32: the grid of an integer bias is far finer than that of what it is added to.
+//
 // Deterministic: for one implementation, ISA and library version, train() and evaluate() are
 // functions of their arguments. Not thread-safe: one executor belongs to one thread.
 // Implementations: libtorch (complete, the reference).
 
+#include <cstddef>      // for size_t
 #include <cstdint>      // for int64_t
 #include <functional>   // for function
 #include <memory>       // for unique_ptr
@@ -17,6 +24,7 @@
 #include "core/graph.h"
 #include "core/local_plan.h"
 #include "core/mask.h"
+#include "core/quant_plan.h"
 
 namespace coppice {
 
@@ -28,19 +36,35 @@ struct SampleSource {
   std::function<void(std::span<const std::int64_t> indices, std::span<std::int32_t> labels)> labels;
 };
 
+// What the teacher of the plan's loss terms says about samples of the request's source, by the
+// source's indices. A function that no term needs may be empty; the others fill their span with
+// finite values and return the same ones for the same index.
+struct Teacher {
+  // [n, labels_per_sample, classes]: for distillation terms.
+  std::function<void(std::span<const std::int64_t> indices, std::span<float> logits)> logits;
+  // [n, feature_size], the output of a node of the teacher's: for the feature matching term.
+  std::function<void(std::span<const std::int64_t> indices, std::span<float> features)> features;
+  std::int64_t feature_size = 0;  // need not be the student's
+};
+
 struct TrainRequest {
   const LocalPlan* plan = nullptr;
   const SampleSource* source = nullptr;
   std::span<const float> global = {};  // the model the client starts from, parameter_count floats
   std::span<const float> linear_correction = {};  // empty, or parameter_count floats
   const Mask* mask = nullptr;                     // with MaskRule::kKeepZero
+  const QuantPlan* quant = nullptr;               // null or empty: fp32
+  const Teacher* teacher = nullptr;               // for the loss terms that have one
   std::uint64_t seed = 1;  // batch order and dropout: Philox of (seed, purpose, client, round)
   std::int64_t client = 0;
   std::int64_t round = 1;
 };
 
 struct TrainResult {
-  double mean_loss = 0.0;    // over all samples seen, data terms only
+  // Cross-entropy with the labels, before each step; its mean over all labels seen. The weights of
+  // loss terms, distillation, the proximal term and the like are not in it: losses of rounds with
+  // different plans compare.
+  double mean_loss = 0.0;
   std::int64_t correct = 0;  // labels predicted right while training, before each step
   std::int64_t labels_seen = 0;
   std::int64_t samples_seen = 0;
@@ -52,6 +76,16 @@ struct EvalResult {
   std::int64_t correct = 0;
   std::int64_t labels = 0;
 };
+
+// The model that is asked: its parameters and, if it is to answer as an integer model, its grids.
+struct ModelView {
+  std::span<const float> parameters;  // parameter_count floats
+  const QuantPlan* quant = nullptr;   // null or empty: fp32
+};
+
+// Receives the output of nodes[node] for all samples of the batch, [n, shape of the node]. `values`
+// is valid during the call.
+using NodeVisitor = std::function<void(std::size_t node, std::span<const float> values)>;
 
 class Executor {
  public:
@@ -66,19 +100,25 @@ class Executor {
 
   // Trains from `request.global` with fresh optimizer state; the result stands in parameters().
   // Losses may be non-finite (a poisoned client): they are reported, not thrown. Throws ConfigError
-  // for sizes that do not match.
+  // for sizes that do not match, for a loss term whose teacher is missing, and for a quantization
+  // plan that does not fit the graph.
   virtual TrainResult train(const TrainRequest& request) = 0;
 
   // The trained parameters, parameter_count floats; valid until the next call.
   virtual std::span<const float> parameters() const = 0;
 
-  // Cross-entropy and top-1 of `parameters` on samples `indices`, in one batch. No dropout.
-  virtual EvalResult evaluate(std::span<const float> parameters, const SampleSource& source,
+  // Cross-entropy and top-1 of `model` on samples `indices`, in one batch. No dropout.
+  virtual EvalResult evaluate(const ModelView& model, const SampleSource& source,
                               std::span<const std::int64_t> indices) = 0;
 
   // Logits of `samples` ([n, sample_size] fp32), n * labels_per_sample * classes floats.
-  virtual std::vector<float> infer(std::span<const float> parameters,
-                                   std::span<const float> samples) = 0;
+  virtual std::vector<float> infer(const ModelView& model, std::span<const float> samples) = 0;
+
+  // Runs `samples` in one batch, without dropout, and hands over the outputs of `nodes` (names),
+  // in the graph's order, as later nodes read them: fake-quantized where the plan of `model` says.
+  // Throws ConfigError for an unknown node.
+  virtual void observe(const ModelView& model, std::span<const float> samples,
+                       std::span<const std::string> nodes, const NodeVisitor& visit) = 0;
 };
 
 // The executor `name` ("auto" or "libtorch") for `graph`. Throws ConfigError for another name,

@@ -75,7 +75,7 @@ std::vector<float> all_logits(Model& model, std::int64_t size, Gather&& gather) 
   logits.reserve(static_cast<std::size_t>(size * model.output_size()));
   for (std::int64_t first = 0; first < size; first += kBatch) {
     const std::vector<float> samples = gather(first, std::min(kBatch, size - first));
-    const std::vector<float> batch = model.executor->infer(model.checkpoint.parameters, samples);
+    const std::vector<float> batch = model.executor->infer({model.checkpoint.parameters}, samples);
     logits.insert(logits.end(), batch.begin(), batch.end());
   }
   return logits;

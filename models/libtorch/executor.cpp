@@ -110,17 +110,19 @@ class LibtorchExecutor final : public Executor {
 
   std::string refusal(const LocalPlan& plan) const override;
   TrainResult train(const TrainRequest& request) override;
-  EvalResult evaluate(std::span<const float> parameters, const SampleSource& source,
+  EvalResult evaluate(const ModelView& model, const SampleSource& source,
                       std::span<const std::int64_t> indices) override;
-  std::vector<float> infer(std::span<const float> parameters,
-                           std::span<const float> samples) override;
+  std::vector<float> infer(const ModelView& model, std::span<const float> samples) override;
+  void observe(const ModelView& model, std::span<const float> samples,
+               std::span<const std::string> nodes, const NodeVisitor& visit) override;
 
  private:
   void check(const TrainRequest& request) const;
+  void check_samples(std::span<const float> samples) const;
   TrainResult run_steps(const TrainRequest& request);
   CrossEntropy step(const TrainRequest& request, std::int64_t step);
-  at::Tensor logits(std::span<const at::Tensor> parameters, const DropoutKey* dropout) const;
-  std::vector<at::Tensor> evaluation_parameters(std::span<const float> parameters);
+  at::Tensor logits(std::span<const at::Tensor> parameters, const ForwardOptions& options) const;
+  std::vector<at::Tensor> evaluation_parameters(const ModelView& model);
 
   Graph graph_;
   Forward forward_;
@@ -177,8 +179,8 @@ void LibtorchExecutor::check(const TrainRequest& request) const {
 }
 
 at::Tensor LibtorchExecutor::logits(std::span<const at::Tensor> parameters,
-                                    const DropoutKey* dropout) const {
-  return forward_.run(parameters, batch_.samples(), dropout).reshape({-1, batch_.classes()});
+                                    const ForwardOptions& options) const {
+  return forward_.run(parameters, batch_.samples(), options).reshape({-1, batch_.classes()});
 }
 
 TrainResult LibtorchExecutor::train(const TrainRequest& request) {
@@ -214,7 +216,7 @@ TrainResult LibtorchExecutor::run_steps(const TrainRequest& request) {
 CrossEntropy LibtorchExecutor::step(const TrainRequest& request, std::int64_t step) {
   const DropoutKey dropout{
       .seed = request.seed, .client = request.client, .round = request.round, .step = step};
-  const at::Tensor output = logits(leaves_, &dropout);
+  const at::Tensor output = logits(leaves_, {.dropout = &dropout});
   CrossEntropy scored = cross_entropy(output, batch_.labels());
   const double scale =
       cross_entropy_weight(*request.plan) / static_cast<double>(batch_.labels().size());
@@ -226,48 +228,75 @@ CrossEntropy LibtorchExecutor::step(const TrainRequest& request, std::int64_t st
 
 // Matrix products may give other bits at another alignment, so parameters are always read at the
 // arena's.
-std::vector<at::Tensor> LibtorchExecutor::evaluation_parameters(std::span<const float> parameters) {
-  expect_size("parameters", parameters.size(), graph_.parameter_count());
-  const bool is_aligned = reinterpret_cast<std::uintptr_t>(parameters.data()) % 64 == 0;
-  if (is_aligned) return parameter_views(graph_, parameters.data());
-  if (evaluated_.size() == 0) evaluated_ = AlignedBuffer(parameters.size());
-  std::ranges::copy(parameters, evaluated_.data());
+std::vector<at::Tensor> LibtorchExecutor::evaluation_parameters(const ModelView& model) {
+  expect_size("parameters", model.parameters.size(), graph_.parameter_count());
+  const bool is_aligned = reinterpret_cast<std::uintptr_t>(model.parameters.data()) % 64 == 0;
+  if (is_aligned) return parameter_views(graph_, model.parameters.data());
+  if (evaluated_.size() == 0) evaluated_ = AlignedBuffer(model.parameters.size());
+  std::ranges::copy(model.parameters, evaluated_.data());
   return parameter_views(graph_, evaluated_.data());
 }
 
-EvalResult LibtorchExecutor::evaluate(std::span<const float> parameters, const SampleSource& source,
+EvalResult LibtorchExecutor::evaluate(const ModelView& model, const SampleSource& source,
                                       std::span<const std::int64_t> indices) {
   if (indices.empty()) return {};
   return guarded("evaluate", [&] {
     const at::NoGradGuard no_grad;
-    const std::vector<at::Tensor> views = evaluation_parameters(parameters);
+    const std::vector<at::Tensor> views = evaluation_parameters(model);
     batch_.read(source, indices);
-    const CrossEntropy scored = cross_entropy(logits(views, nullptr), batch_.labels());
+    const CrossEntropy scored = cross_entropy(logits(views, {}), batch_.labels());
     return EvalResult{.loss_sum = scored.loss_sum,
                       .correct = scored.correct,
                       .labels = static_cast<std::int64_t>(batch_.labels().size())};
   });
 }
 
-std::vector<float> LibtorchExecutor::infer(std::span<const float> parameters,
-                                           std::span<const float> samples) {
+void LibtorchExecutor::check_samples(std::span<const float> samples) const {
   const auto sample_size = static_cast<std::size_t>(batch_.sample_size());
   if (samples.size() % sample_size != 0) {
     throw ConfigError(text("samples: expected a multiple of ", sample_size, " floats (",
                            shape_text(graph_.input().shape), " a sample), got ", samples.size()));
   }
+}
+
+std::vector<float> LibtorchExecutor::infer(const ModelView& model, std::span<const float> samples) {
+  check_samples(samples);
   return guarded("infer", [&] {
     const at::NoGradGuard no_grad;
-    const std::vector<at::Tensor> views = evaluation_parameters(parameters);
+    const std::vector<at::Tensor> views = evaluation_parameters(model);
     std::vector<float> out;
-    const std::size_t piece = static_cast<std::size_t>(kInferenceBatch) * sample_size;
+    const auto piece = static_cast<std::size_t>(kInferenceBatch * batch_.sample_size());
     for (std::size_t first = 0; first < samples.size(); first += piece) {
       batch_.assign(samples.subspan(first, std::min(piece, samples.size() - first)));
-      const at::Tensor rows = logits(views, nullptr).contiguous();
+      const at::Tensor rows = logits(views, {}).contiguous();
       const float* data = rows.const_data_ptr<float>();
       out.insert(out.end(), data, data + rows.numel());
     }
     return out;
+  });
+}
+
+void LibtorchExecutor::observe(const ModelView& model, std::span<const float> samples,
+                               std::span<const std::string> nodes, const NodeVisitor& visit) {
+  check_samples(samples);
+  std::vector<int> watched;
+  for (const std::string& name : nodes) {
+    watched.push_back(graph_.node_named(name));
+    if (watched.back() < 0) throw ConfigError(text("observe: the graph has no node '", name, "'"));
+  }
+  if (samples.empty()) return;
+  const auto visit_output = [&](std::size_t node, const at::Tensor& output) {
+    for (std::size_t i = 0; i < watched.size(); ++i) {
+      if (watched[i] != static_cast<int>(node)) continue;
+      const at::Tensor values = output.contiguous();
+      visit(i, {values.const_data_ptr<float>(), static_cast<std::size_t>(values.numel())});
+    }
+  };
+  guarded("observe", [&] {
+    const at::NoGradGuard no_grad;
+    const std::vector<at::Tensor> views = evaluation_parameters(model);
+    batch_.assign(samples);
+    logits(views, {.visit = visit_output});
   });
 }
 

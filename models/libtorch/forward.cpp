@@ -34,7 +34,7 @@ Forward::Forward(const Graph& graph) {
 }
 
 at::Tensor Forward::run(std::span<const at::Tensor> parameters, const at::Tensor& samples,
-                        const DropoutKey* dropout) const {
+                        const ForwardOptions& options) const {
   std::vector<at::Tensor> outputs(steps_.size());
   std::vector<at::Tensor> inputs;
   std::vector<at::Tensor> node_parameters;
@@ -50,9 +50,10 @@ at::Tensor Forward::run(std::span<const at::Tensor> parameters, const at::Tensor
     outputs[i] = steps_[i].run({.node = node,
                                 .inputs = inputs,
                                 .parameters = node_parameters,
-                                .dropout = dropout,
+                                .dropout = options.dropout,
                                 .dropout_ordinal = steps_[i].dropout_ordinal,
                                 .dropout_count = dropout_count_});
+    if (options.visit) options.visit(i, outputs[i]);
     for (const int done : steps_[i].releases) outputs[static_cast<std::size_t>(done)].reset();
   }
   return outputs.back();

@@ -5,24 +5,32 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>  // for int64_t
-#include <span>     // for span
-#include <vector>   // for vector
+#include <cstddef>     // for size_t
+#include <cstdint>     // for int64_t
+#include <functional>  // for function
+#include <span>        // for span
+#include <vector>      // for vector
 
 #include "core/graph.h"
 #include "models/libtorch/op_call.h"
 
 namespace coppice::libtorch {
 
+struct ForwardOptions {
+  const DropoutKey* dropout = nullptr;  // null: dropout nodes pass their input on
+  // Sees the output of every node (an index of the graph's nodes) as the next nodes read it.
+  std::function<void(std::size_t node, const at::Tensor& output)> visit = {};
+};
+
 class Forward {
  public:
   explicit Forward(const Graph& graph);
 
   // The output of the last node, [n, ...]. `parameters` are the graph's, in its order; `samples` is
-  // [n, input shape...], ids as integers or as floats; all floats of one dtype. Without `dropout`,
-  // dropout nodes pass their input on. Throws ConfigError for an id outside its vocabulary.
+  // [n, input shape...], ids as integers or as floats; all floats of one dtype. Throws
+  // ConfigError for an id outside its vocabulary.
   at::Tensor run(std::span<const at::Tensor> parameters, const at::Tensor& samples,
-                 const DropoutKey* dropout) const;
+                 const ForwardOptions& options = {}) const;
 
  private:
   struct Step {

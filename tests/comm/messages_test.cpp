@@ -28,7 +28,8 @@ ClientTask sample_task() {
   task.plan.prox_mu = 0.01;
   task.plan.loss_terms = {
       LossTerm{},
-      {.kind = LossKind::kDistillation, .weight = 0.5, .temperature = 4.0, .buffer = "teacher"}};
+      {.kind = LossKind::kDistillation, .weight = 0.5, .temperature = 4.0, .buffer = "teacher"},
+      {.kind = LossKind::kFeatureMatching, .weight = 3.0, .buffer = "relu2"}};
   task.plan.mask_rule = MaskRule::kKeepZero;
   task.plan.keep_state = {"moon", ""};
   task.update_grid = {6, 30};

@@ -226,7 +226,7 @@ TEST(ExecutorTest, TrainingDoesNotDependOnWhoTrainedBefore) {
   const std::vector<float> alone = run.train(*executor, 7);
   auto busy = make_executor("libtorch", stateful_graph());
   for (std::int64_t client = 0; client < 3; ++client) run.train(*busy, client);
-  busy->evaluate(run.global.values(), run.source, std::vector<std::int64_t>{1, 2, 3});
+  busy->evaluate({run.global.values()}, run.source, std::vector<std::int64_t>{1, 2, 3});
   EXPECT_EQ(run.train(*busy, 7), alone);
 }
 
@@ -258,8 +258,8 @@ TEST(ExecutorTest, EvaluateEqualsInferWithASoftmaxOfOurOwn) {
   auto executor = make_executor("libtorch", stateful_graph());
   std::vector<std::int64_t> indices(40);
   for (std::size_t i = 0; i < 40; ++i) indices[i] = static_cast<std::int64_t>(i);
-  const EvalResult result = executor->evaluate(run.global.values(), run.source, indices);
-  const std::vector<float> logits = executor->infer(run.global.values(), run.data.samples());
+  const EvalResult result = executor->evaluate({run.global.values()}, run.source, indices);
+  const std::vector<float> logits = executor->infer({run.global.values()}, run.data.samples());
   ASSERT_EQ(logits.size(), 160U);
   double loss = 0.0;
   std::int64_t correct = 0;
@@ -282,21 +282,21 @@ TEST(ExecutorTest, ParametersAtAnyAddressGiveTheSameBits) {
   auto executor = make_executor("libtorch", stateful_graph());
   std::vector<float> shifted(run.global.values().size() + 1);
   std::ranges::copy(run.global.values(), shifted.begin() + 1);
-  EXPECT_EQ(executor->infer(std::span(shifted).subspan(1), run.data.samples()),
-            executor->infer(run.global.values(), run.data.samples()));
+  EXPECT_EQ(executor->infer({std::span(shifted).subspan(1)}, run.data.samples()),
+            executor->infer({run.global.values()}, run.data.samples()));
 }
 
 TEST(ExecutorTest, InferenceOfManySamplesComesInTheirOrder) {
   auto executor = two_weights();
   std::vector<float> samples(600);
   for (std::size_t i = 0; i < 600; ++i) samples[i] = static_cast<float>(i);
-  const std::vector<float> logits = executor->infer(std::vector{1.0F, -2.0F}, samples);
+  const std::vector<float> logits = executor->infer({std::vector{1.0F, -2.0F}}, samples);
   ASSERT_EQ(logits.size(), 1200U);
   for (std::size_t i = 0; i < 600; ++i) {
     EXPECT_EQ(logits[2 * i], samples[i]);
     EXPECT_EQ(logits[2 * i + 1], -2.0F * samples[i]);
   }
-  EXPECT_TRUE(executor->infer(std::vector{1.0F, -2.0F}, {}).empty());
+  EXPECT_TRUE(executor->infer({std::vector{1.0F, -2.0F}}, {}).empty());
 }
 
 TEST(ExecutorTest, EveryPositionOfASequenceIsALabel) {
@@ -306,7 +306,7 @@ TEST(ExecutorTest, EveryPositionOfASequenceIsALabel) {
   const std::vector<float> parameters = {-50.0F, 50.0F, 0.0F, 0.0F};
   const SampleArrays data({0.0F, 1.0F, 0.0F}, {1, 0, 1}, 3, 3);
   const EvalResult result =
-      executor->evaluate(parameters, data.source(), std::vector<std::int64_t>{0});
+      executor->evaluate({parameters}, data.source(), std::vector<std::int64_t>{0});
   EXPECT_EQ(result.labels, 3);
   EXPECT_EQ(result.correct, 3);
   EXPECT_NEAR(result.loss_sum, std::log(2.0), 1e-6);
@@ -352,7 +352,7 @@ TEST(ExecutorTest, WrongSizesAndLabelsAreConfigErrors) {
   EXPECT_THROW(model.train(steps_of(0, 1.0)), ConfigError);
   model.global.push_back(0.0F);
   EXPECT_THROW(model.train(plan), ConfigError);
-  EXPECT_THROW(model.executor->infer(model.global, std::vector{1.0F}), ConfigError);
+  EXPECT_THROW(model.executor->infer({model.global}, std::vector{1.0F}), ConfigError);
 
   TwoWeights bad_label;
   bad_label.data = SampleArrays({1.0F}, {2}, 1);
@@ -361,7 +361,7 @@ TEST(ExecutorTest, WrongSizesAndLabelsAreConfigErrors) {
   nobody.source.size = 0;
   EXPECT_THROW(nobody.train(plan), ConfigError);
   EXPECT_THROW(
-      nobody.executor->evaluate(nobody.global, nobody.source, std::vector<std::int64_t>{0}),
+      nobody.executor->evaluate({nobody.global}, nobody.source, std::vector<std::int64_t>{0}),
       ConfigError);
 }
 

@@ -167,16 +167,16 @@ TEST_P(ShrinkEveryModelTest, ZeroedEqualsRemoved) {
   const std::vector<float> weights = random_weights(one.graph);
   const std::vector<float> samples = random_samples(one, 3);
   auto dense = make_executor("libtorch", one.graph);
-  const std::vector<float> whole = dense->infer(weights, samples);
+  const std::vector<float> whole = dense->infer({weights}, samples);
   for (std::int64_t draw = 0; draw < 2; ++draw) {
     const std::vector<std::uint8_t> keep = random_keep(coupling, draw);
     std::vector<float> zeroed = weights;
     zero_units(one.graph, coupling, keep, zeroed);
     const Shrunk shrunk = shrink(one.graph, coupling, keep);
-    const std::vector<float> expected = dense->infer(zeroed, samples);
+    const std::vector<float> expected = dense->infer({zeroed}, samples);
     expect_close(
         expected,
-        make_executor("libtorch", shrunk.graph)->infer(shrunk.map.gather(weights), samples),
+        make_executor("libtorch", shrunk.graph)->infer({shrunk.map.gather(weights)}, samples),
         one.name);
     EXPECT_NE(expected, whole) << one.name;  // the removed units did matter
     EXPECT_LT(shrunk.graph.parameter_count(), one.graph.parameter_count()) << one.name;

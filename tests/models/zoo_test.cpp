@@ -57,7 +57,7 @@ TEST(ZooTest, EveryModelRunsAndGivesOneLogitAClassAndLabel) {
     auto executor = make_executor("auto", graph);
     const std::vector<float> samples(
         static_cast<std::size_t>(2 * element_count(request.input.shape)));
-    const auto logits = executor->infer(initial_parameters(graph, 1).values(), samples);
+    const auto logits = executor->infer({initial_parameters(graph, 1).values()}, samples);
     EXPECT_EQ(static_cast<std::int64_t>(logits.size()),
               2 * request.input.labels_per_sample * request.classes)
         << info.name;

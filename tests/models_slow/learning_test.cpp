@@ -24,7 +24,7 @@ namespace {
 double mean_loss(Executor& executor, std::span<const float> parameters, const SampleArrays& test) {
   std::vector<std::int64_t> all(static_cast<std::size_t>(test.size()));
   std::iota(all.begin(), all.end(), 0);
-  const EvalResult result = executor.evaluate(parameters, test.source(), all);
+  const EvalResult result = executor.evaluate({parameters}, test.source(), all);
   return result.loss_sum / static_cast<double>(result.labels);
 }
 

@@ -25,12 +25,12 @@ TEST(ArenaTensorsTest, BackwardAccumulatesIntoTheGradientArenaInPlace) {
       trainable_leaves(graph, weights.values().data(), gradient.values().data());
   const Forward forward(graph);
   const at::Tensor sample = at::tensor(std::vector<float>(16, 0.5F)).reshape({1, 1, 4, 4});
-  forward.run(leaves, sample, nullptr).sum().backward();
+  forward.run(leaves, sample).sum().backward();
   const std::vector<float> once(gradient.values().begin(), gradient.values().end());
   const ParameterSpec& bias =
       graph.parameters()[static_cast<std::size_t>(graph.parameter_named("classifier.bias"))];
   for (const float g : gradient.view(bias)) EXPECT_EQ(g, 1.0F);  // of the sum
-  forward.run(leaves, sample, nullptr).sum().backward();
+  forward.run(leaves, sample).sum().backward();
   for (std::size_t i = 0; i < once.size(); ++i)
     EXPECT_EQ(gradient.values()[i], 2.0F * once[i]) << i;
   for (std::size_t i = 0; i < leaves.size(); ++i) {

@@ -42,7 +42,7 @@ class DoubleGraph {
   }
 
   at::Tensor run(const at::Tensor& samples, const DropoutKey* dropout = nullptr) const {
-    return forward_.run(parameters, samples, dropout);
+    return forward_.run(parameters, samples, {.dropout = dropout});
   }
 
   // The output for one sample, flat.
