@@ -10,6 +10,7 @@ readonly DEPS="$COPPICE_ROOT/.deps"
 # Debian package names. The command itself, then what only the tests need.
 readonly BUILD_PACKAGES=(g++ cmake ninja-build ccache mold pkg-config python3-venv
   libopenmpi-dev openmpi-bin libyaml-cpp-dev libcli11-dev libfmt-dev libzip-dev zlib1g-dev
+  libonnx-dev libprotobuf-dev
   dataset-fashion-mnist bible-kjv)
 readonly TEST_PACKAGES=(libgtest-dev clang-tidy clang-format shellcheck)
 
@@ -17,7 +18,7 @@ readonly TEST_PACKAGES=(libgtest-dev clang-tidy clang-format shellcheck)
 readonly TORCH_VERSION=2.11.0
 readonly TORCH_CPU=("torch==$TORCH_VERSION" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)
 readonly TORCH_CUDA=("torch==$TORCH_VERSION")
-readonly PYTHON_TOOLS=(numpy==2.4.6 safetensors==0.8.0)  # independent readers of what we write
+readonly PYTHON_TOOLS=(numpy==2.4.6 safetensors==0.8.0 onnxruntime==1.31.1)  # independent readers of what we write
 readonly SKLEARN=scikit-learn==1.9.1
 
 STAGES=()
@@ -127,7 +128,7 @@ pip_install() {
 libtorch_is_whole() {
   "$DEPS/venv/bin/python" - <<'PYTHON' 2>/dev/null
 import importlib.metadata, os, sys
-for name in ("torch", "nvidia-cuda-runtime", "nvidia-cuda-cupti", "numpy", "safetensors"):
+for name in ("torch", "nvidia-cuda-runtime", "nvidia-cuda-cupti", "numpy", "safetensors", "onnxruntime"):
     for file in importlib.metadata.distribution(name).files:
         if file.size is not None and os.path.getsize(file.locate()) != file.size:
             sys.exit(1)

@@ -19,10 +19,11 @@ LAYERS = {
     "models": {"models", "core", "kernels"},
     "comm": {"comm", "core", "kernels"},
     "algorithms": {"algorithms", "core", "kernels"},
-    "deploy": {"deploy", "deploy/runtime", "algorithms", "models", "data", "core", "kernels"},
+    "deploy": {"deploy", "deploy/onnx", "deploy/runtime", "algorithms", "models", "data", "core", "kernels"},
+    "deploy/onnx": {"deploy/onnx", "algorithms", "core"},
     "deploy/runtime": {"deploy/runtime", "kernels"},
-    "client": {"client", "algorithms", "deploy", "models", "data", "comm", "core"},
-    "coordinator": {"coordinator", "algorithms", "deploy", "models", "data", "comm", "core"},
+    "client": {"client", "algorithms", "deploy", "deploy/onnx", "models", "data", "comm", "core"},
+    "coordinator": {"coordinator", "algorithms", "deploy", "deploy/onnx", "models", "data", "comm", "core"},
 }
 LAYERS["launch"] = set(LAYERS) | {"launch"}
 LAYERS["tests"] = set(LAYERS) | {"tests"}
@@ -32,6 +33,7 @@ LIBRARIES = {
     r"yaml-cpp/": {"core/config"},
     r"(mpi|nccl)\.h$|boost/asio|boost/beast|openssl/": {"comm"},
     r"(torch|ATen|c10)/": {"models"},
+    r"(onnx|google/protobuf)/": {"deploy/onnx"},
     r"(zlib|zip)\.h$": {"data"},
     r"(CLI|fmt|spdlog)/": {"launch"},
     r"(cuda|cub|thrust|cooperative_groups|mma|immintrin|libxsmm|dnnl)": {"kernels"},
@@ -189,6 +191,8 @@ PLANTED = [
     ("coordinator/bad.cpp", '#include "client/run.h"\n', "coordinator may not include client"),
     ("coordinator/bad.cpp", "#include <mpi.h>\n", "coordinator may not include <mpi.h>"),
     ("launch/bad.cpp", "#include <mpi.h>\n", "launch may not include <mpi.h>"),
+    ("deploy/bad.cpp", "#include <onnx/onnx_pb.h>\n", "deploy may not include <onnx/onnx_pb.h>"),
+    ("deploy/onnx/bad.cpp", '#include "models/m.h"\n', "deploy/onnx may not include models"),
     ("client/bad.cpp", "#include <ATen/ops/add.h>\n", "client may not include <ATen/ops/add.h>"),
     ("algorithms/bad.cpp", '#include "models/m.h"\n', "algorithms may not include models"),
     ("algorithms/bad.cpp", "#include <chrono>\n", "algorithms are pure"),
