@@ -96,7 +96,8 @@ void RunSession::restore(const SessionRequest& request, RoundMachine& machine) {
 void RunSession::commit(const RoundRecord& record, const RoundSeconds& seconds,
                         const ServerState& state) {
   if (record.plan.track == kControlTrack && record.plan.is_last_of_track) {
-    write_checkpoint_file("dense.safetensors", state, record.plan.round);
+    write_file_atomically(folder_.model_path() / "dense.safetensors",
+                          to_bytes(finished_model(state, record.plan.round)));
     failpoint("after_control");
   }
   const std::vector<std::uint8_t> bytes = to_bytes(to_checkpoint(state, record.plan.round));
@@ -114,9 +115,7 @@ void RunSession::commit(const RoundRecord& record, const RoundSeconds& seconds,
   metrics_.push_back(commit.metrics);
 }
 
-RunSession::WrittenModel RunSession::write_checkpoint_file(const std::string& name,
-                                                           const ServerState& state,
-                                                           std::int64_t round) {
+Checkpoint RunSession::finished_model(const ServerState& state, std::int64_t round) const {
   Checkpoint checkpoint = to_checkpoint(state, round);
   checkpoint.server_state.clear();
   checkpoint.provenance = {{"version", identity_.version},
@@ -125,14 +124,17 @@ RunSession::WrittenModel RunSession::write_checkpoint_file(const std::string& na
                            {"executor", identity_.executor},
                            {"isa", identity_.isa},
                            {"libraries", identity_.libraries}};
-  const std::vector<std::uint8_t> bytes = to_bytes(checkpoint);
-  write_file_atomically(folder_.model_path() / name, bytes);
-  return {model_sha256(checkpoint), static_cast<std::int64_t>(bytes.size())};
+  return checkpoint;
 }
 
-RunSession::WrittenModel RunSession::write_model(const ServerState& state, std::int64_t round) {
+void RunSession::write_model(const Checkpoint& checkpoint) {
   failpoint("before_model");
-  return write_checkpoint_file("model.safetensors", state, round);
+  write_file_atomically(folder_.model_path() / "model.safetensors", to_bytes(checkpoint));
+}
+
+void RunSession::write_report(const Json& report) {
+  failpoint("before_report");
+  write_file_atomically(folder_.model_path() / "report.json", report.pretty());
 }
 
 void RunSession::write_summary(const Json& summary) {

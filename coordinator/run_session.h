@@ -39,12 +39,10 @@ class RunSession {
   // Makes a finished round durable. `state` is the machine's after the round.
   void commit(const RoundRecord& record, const RoundSeconds& seconds, const ServerState& state);
 
-  // Writes model/model.safetensors and returns its SHA-256 (of the model, not the file) and size.
-  struct WrittenModel {
-    std::string sha256;
-    std::int64_t file_bytes = 0;
-  };
-  WrittenModel write_model(const ServerState& state, std::int64_t round);
+  // The finished model with its provenance, and its file model/model.safetensors.
+  Checkpoint finished_model(const ServerState& state, std::int64_t round) const;
+  void write_model(const Checkpoint& checkpoint);
+  void write_report(const Json& report);
   void write_summary(const Json& summary);
 
   const std::vector<Json>& metrics() const {
@@ -56,8 +54,6 @@ class RunSession {
  private:
   static RunFolder open(const SessionRequest& request);
   void restore(const SessionRequest& request, RoundMachine& machine);
-  WrittenModel write_checkpoint_file(const std::string& name, const ServerState& state,
-                                     std::int64_t round);
 
   RunIdentity identity_;
   RunFolder folder_;

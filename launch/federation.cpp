@@ -12,6 +12,9 @@
 #include "core/digest.h"
 #include "core/failpoint.h"
 #include "core/text.h"
+#include "deploy/runtime/cpk.h"
+#include "deploy/validation.h"
+#include "launch/artefacts.h"
 #include "launch/assignment.h"
 #include "launch/command_frame.h"
 #include "launch/summary.h"
@@ -100,6 +103,25 @@ class Worker {
             EvalSums::of_units({units[4], units[5], units[6], units[7]})};
   }
 
+  // The whole group's counts of the shipped model against the fp32 one, on the test split, at rank
+  // 0; elsewhere nothing of use.
+  PairedCounts score_model(const StepCommand& command) {
+    const ReceivedModel model = receive_model(command.model_frame);
+    clients_.set_graph(model.graph);
+    const Reference reference{&executor(), model.parameters};
+    const PairedCounts counts =
+        score(runtime::read_cpk(command.cpk, "model.cpk"), *world_.dataset, world_.dataset->test,
+              &reference, {communicator_.rank(), communicator_.size()});
+    std::vector<std::int64_t> units{counts.labels, counts.correct, counts.reference_correct,
+                                    counts.equal};
+    communicator_.reduce_sum(units, kRoot);
+    return {.labels = units[0],
+            .correct = units[1],
+            .reference_correct = units[2],
+            .equal = units[3],
+            .has_reference = true};
+  }
+
  private:
   // One reduce of all named sums and their weights, one gather of rows.
   RankReport combine(const ClientTask& task, RankReport report) {
@@ -170,9 +192,18 @@ class Leader {
                  other_models(world)),
         session_({options.out, options.is_resumed, resolved_yaml(config), identity_}, machine_) {}
 
+  // Analysing is done: the constructor has coupled the graph and laid the stages over the rounds.
   Json run() {
     if (observer_ != nullptr)
       observer_->started(world_, config_, communicator_.size(), session_.resumed_rounds());
+    run_rounds();  // warm up, shrink and recover, quantize, distil, calibrate: plan_rounds()
+    const Checkpoint model = session_.finished_model(machine_.state(), config_.train.rounds);
+    const Deployable shipped = export_model(model);
+    return finish(model, validate(model, shipped));
+  }
+
+ private:
+  void run_rounds() {
     std::optional<Action> action = machine_.begin({kRoot});
     while (!std::holds_alternative<Finish>(*action)) {
       if (const auto* send_task = std::get_if<SendTask>(&*action)) {
@@ -183,10 +214,8 @@ class Leader {
         action = commit(std::get<CommitRound>(*action).record);
       }
     }
-    return finish();
   }
 
- private:
   static ServerState start_of(const Graph& graph, const std::vector<float>& parameters) {
     ServerState state;
     state.graph = graph;
@@ -298,12 +327,48 @@ class Leader {
     return machine_.handle(Committed{});
   }
 
-  Json finish() {
-    const ServerState& state = machine_.state();
+  Deployable export_model(const Checkpoint& model) {
+    session_.write_model(model);
+    Deployable shipped = deployable(model);
+    const std::filesystem::path folder = session_.folder().model_path();
+    for (const std::string& refusal : write_artefacts(folder, model, shipped)) {
+      if (observer_ != nullptr) observer_->noted(refusal);
+    }
+    return shipped;
+  }
+
+  // Every rank counts its share of the test split with the shipped integers; this one measures time
+  // and memory while the others wait.
+  Validation validate(const Checkpoint& model, const Deployable& shipped) {
+    Validation validation;
+    validation.model_sha256 = model_sha256(model);
+    validation.retention = ratio(last_accuracy(session_.metrics(), false).validation,
+                                 dense_reference(config_, session_.metrics()).validation);
+    if (!shipped.program) {  // what is shipped is the checkpoint, and nothing can run it but us
+      const std::filesystem::path file = session_.folder().model_path() / "model.safetensors";
+      validation.file_bytes = static_cast<std::int64_t>(std::filesystem::file_size(file));
+      return validation;
+    }
+    validation.file_bytes = static_cast<std::int64_t>(shipped.cpk.size());
+    validation.file_sha256 = sha256_hex(shipped.cpk);
+    StepCommand command;
+    command.kind = StepKind::kScore;
+    command.model_frame = encode_model({model.graph.to_json(), "", model.parameters});
+    command.cpk = shipped.cpk;
+    validation.counts = in_step([&] {
+      send(communicator_, command);
+      return worker_.score_model(command);
+    });
+    validation.measurement = measure_here(session_.folder().model_path() / "model.cpk");
+    session_.write_report(full_report(validation));
+    return validation;
+  }
+
+  Json finish(const Checkpoint& model, const Validation& validation) {
     RunTotals totals;
     totals.identity = identity_;
-    totals.model = session_.write_model(state, config_.train.rounds);
-    totals.parameters = state.graph.parameter_count();
+    totals.validation = validation;
+    totals.parameters = model.graph.parameter_count();
     totals.dense_parameters = machine_.dense_parameters();
     totals.seconds = seconds_since(began_);
     Json summary = make_summary(config_, session_.metrics(), totals);
@@ -334,8 +399,10 @@ RunOutcome follow(Communicator& communicator, Worker& worker) {
     in_step([&] {
       if (command.kind == StepKind::kTrain) {
         worker.train(command);
-      } else {
+      } else if (command.kind == StepKind::kEvaluate) {
         worker.evaluate(command);
+      } else {
+        worker.score_model(command);
       }
     });
   }
@@ -378,9 +445,9 @@ RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& co
   std::optional<Worker> worker;
   std::string problem;
   try {
-    check_constraints(config);
     make_codec(config.comm.codec);  // an unknown name is refused before anything is written
     world.emplace(make_world(config));
+    check_constraints(config, world->student ? world->student->graph : world->graph);
     worker.emplace(communicator, config, *world);
   } catch (const std::exception& error) {
     problem = text(exit_code(error), describe(error));

@@ -27,6 +27,8 @@ class RunObserver {
   virtual void started(const World& world, const ExperimentConfig& config, int ranks,
                        std::int64_t resumed_rounds) = 0;
   virtual void round_started(const ClientTask& task, std::int64_t rounds) = 0;
+  // A sentence that the user should know.
+  virtual void noted(const std::string& sentence) = 0;
   // `rounds_left` over all tracks.
   virtual void round_finished(const RoundRecord& record, const Json& metrics,
                               std::int64_t rounds_left) = 0;

@@ -15,11 +15,6 @@ namespace {
 
 Json optional_number(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
 
-Json ratio(const std::optional<double>& value, const std::optional<double>& reference) {
-  if (!value || !reference || *reference == 0.0) return {};
-  return *value / *reference;
-}
-
 double total(const std::vector<Json>& metrics, const char* field) {
   double sum = 0.0;
   for (const Json& line : metrics) sum += line.at(field).as_number();
@@ -42,30 +37,13 @@ std::int64_t peak_rss_bytes() {
   return std::int64_t{usage.ru_maxrss} * 1024;  // Linux counts in KiB
 }
 
-Json constraint(const Json& limit, const Json& measured, bool is_met) {
-  Json out;
-  out.set("limit", limit);
-  out.set("measured", measured);
-  out.set("met", is_met);
-  return out;
-}
-
-Json constraints_json(const Constraints& limits, const Json& validation_retention,
-                      std::int64_t model_bytes) {
-  Json out{Json::Object{}};
-  if (limits.max_bytes) {
-    out.set("max_bytes",
-            constraint(*limits.max_bytes, model_bytes, model_bytes <= *limits.max_bytes));
-  }
-  if (limits.min_retention) {
-    const bool is_met = validation_retention.is_number() &&
-                        validation_retention.as_number() >= *limits.min_retention;
-    out.set("min_retention", constraint(*limits.min_retention, validation_retention, is_met));
-  }
-  return out;
-}
-
 }  // namespace
+
+std::optional<double> ratio(const std::optional<double>& value,
+                            const std::optional<double>& reference) {
+  if (!value || !reference || *reference == 0.0) return std::nullopt;
+  return *value / *reference;
+}
 
 ModelAccuracy dense_reference(const ExperimentConfig& config, const std::vector<Json>& metrics) {
   if (config.compress.control) return last_accuracy(metrics, true);
@@ -82,16 +60,21 @@ ModelAccuracy dense_reference(const ExperimentConfig& config, const std::vector<
   return out;
 }
 
-void check_constraints(const ExperimentConfig& config) {
+void check_constraints(const ExperimentConfig& config, const Graph& graph) {
   const Constraints& limits = config.compress.constraints;
-  const auto refuse = [](const char* key, const char* why) {
+  const auto refuse = [](const char* key, const std::string& why) {
     throw ConfigError(text("compress.constraints.", key, ": ", why));
   };
-  constexpr const char* kNeedsRuntime =
-      "latency and memory are measured on the deployment runtime, which is not there yet";
-  if (limits.max_latency_us) refuse("max_latency", kNeedsRuntime);
-  if (limits.max_latency_p99_us) refuse("max_latency_p99", kNeedsRuntime);
-  if (limits.max_peak_memory) refuse("max_peak_memory", kNeedsRuntime);
+  if (limits.max_latency_us || limits.max_latency_p99_us || limits.max_peak_memory) {
+    const char* key = limits.max_latency_us       ? "max_latency"
+                      : limits.max_latency_p99_us ? "max_latency_p99"
+                                                  : "max_peak_memory";
+    for (const Node& node : graph.nodes()) {
+      if (op_info(node.op).runtime == Capability::yes) continue;
+      refuse(key, text("is measured on the deployment runtime, which does not run ",
+                       op_info(node.op).name, " yet (layer '", node.name, "')"));
+    }
+  }
   if (!limits.min_retention) return;
   if (!config.compress.control && config.compress.dense_reference.empty()) {
     refuse("min_retention",
@@ -106,7 +89,6 @@ Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metri
                   const RunTotals& totals) {
   const ModelAccuracy final = last_accuracy(metrics, false);
   const ModelAccuracy dense = dense_reference(config, metrics);
-  const Json validation_retention = ratio(final.validation, dense.validation);
   const double train_seconds = total(metrics, "seconds");
   const double samples = total(metrics, "samples");
   Json out;
@@ -117,15 +99,15 @@ Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metri
   out.set("best_accuracy", best_accuracy(metrics));
   out.set("validation_accuracy", optional_number(final.validation));
   out.set("dense_accuracy", optional_number(dense.test));
-  out.set("retention", ratio(final.test, dense.test));
-  out.set("validation_retention", validation_retention);
+  out.set("retention", optional_number(ratio(final.test, dense.test)));
+  out.set("validation_retention", optional_number(totals.validation.retention));
   out.set("bytes_up", static_cast<std::int64_t>(total(metrics, "bytes_up")));
   out.set("bytes_down", static_cast<std::int64_t>(total(metrics, "bytes_down")));
   out.set("parameters", totals.parameters);
   out.set("dense_parameters", totals.dense_parameters);
   out.set("dense_bytes", 4 * totals.dense_parameters);
-  out.set("model_bytes", totals.model.file_bytes);
-  out.set("model_sha256", totals.model.sha256);
+  out.set("model_bytes", totals.validation.file_bytes);
+  out.set("model_sha256", totals.validation.model_sha256);
   out.set("executor", totals.identity.executor);
   out.set("isa", totals.identity.isa);
   out.set("libraries", totals.identity.libraries);
@@ -134,8 +116,7 @@ Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metri
   out.set("samples_per_second", train_seconds > 0.0 ? Json(samples / train_seconds) : Json());
   out.set("peak_rss_bytes", peak_rss_bytes());
   out.set("clients_refused", static_cast<std::int64_t>(total(metrics, "refused")));
-  out.set("constraints", constraints_json(config.compress.constraints, validation_retention,
-                                          totals.model.file_bytes));
+  out.set("constraints", verdicts_json(judge(config.compress.constraints, totals.validation)));
   return out;
 }
 

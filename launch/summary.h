@@ -7,6 +7,7 @@
 #include "coordinator/run_session.h"
 #include "core/experiment.h"
 #include "core/json.h"
+#include "deploy/validation.h"
 
 namespace coppice {
 
@@ -14,13 +15,17 @@ namespace coppice {
 // or nothing.
 ModelAccuracy dense_reference(const ExperimentConfig& config, const std::vector<Json>& metrics);
 
-// Throws ConfigError for a constraint that this version cannot measure, or that nothing in the
-// config lets it measure.
-void check_constraints(const ExperimentConfig& config);
+// `value` over `reference`; nothing if one of them is missing or the reference is 0.
+std::optional<double> ratio(const std::optional<double>& value,
+                            const std::optional<double>& reference);
+
+// Throws ConfigError for a constraint that nothing in the config lets a run measure, or that the
+// runtime cannot measure on `graph`, naming the layer that it does not run.
+void check_constraints(const ExperimentConfig& config, const Graph& graph);
 
 struct RunTotals {
   RunIdentity identity;
-  RunSession::WrittenModel model;
+  Validation validation;
   std::int64_t parameters = 0;
   std::int64_t dense_parameters = 0;
   double seconds = 0.0;  // of this process, set-up included

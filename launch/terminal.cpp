@@ -57,6 +57,10 @@ void TerminalObserver::started(const World& world, const ExperimentConfig& confi
   std::fflush(stdout);
 }
 
+void TerminalObserver::noted(const std::string& sentence) {
+  fmt::print("{}note: {}\n", is_live_ ? "\r\x1b[K" : "", sentence);
+}
+
 void TerminalObserver::round_started(const ClientTask& task, std::int64_t rounds) {
   if (!is_live_) return;
   fmt::print("\r\x1b[Kround {}/{} {}: {} clients train{} ...", task.round, rounds, task.track,

@@ -84,6 +84,7 @@ class RoundWatcher final : public RunObserver {
     sizes_ = world.client_weights();
     train_ = config.train;
   }
+  void noted(const std::string&) override {}
   void round_started(const ClientTask&, std::int64_t) override {}
   void round_finished(const RoundRecord& record, const Json& metrics, std::int64_t) override {
     Round round{.seconds = metrics.at("seconds").as_number(),

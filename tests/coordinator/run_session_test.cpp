@@ -128,12 +128,16 @@ TEST_F(RunSessionTest, ModelAndSummaryAreWrittenWhereTheyBelong) {
   FakeDriver driver(pruned_config(3), {});
   RunSession session(request(false), driver.machine());
   advance(session, driver, kRounds);
-  const RunSession::WrittenModel model = session.write_model(driver.state(), 3);
-  const auto bytes = read_file(path_ / "model/model.safetensors");
-  EXPECT_EQ(static_cast<std::int64_t>(bytes.size()), model.file_bytes);
-  const Checkpoint read = checkpoint_from_bytes(bytes, "model");
-  EXPECT_EQ(model_sha256(read), model.sha256);
+  const Checkpoint model = session.finished_model(driver.state(), 3);
+  session.write_model(model);
+  const Checkpoint read =
+      checkpoint_from_bytes(read_file(path_ / "model/model.safetensors"), "model");
+  EXPECT_EQ(model_sha256(read), model_sha256(model));
   EXPECT_EQ(read.parameters, driver.state().parameters);
+  EXPECT_EQ(read.provenance.at("config_sha256"), "c0ffee");
+  EXPECT_TRUE(read.server_state.empty());
+  session.write_report(Json(Json::Object{{"file_bytes", 7}}));
+  EXPECT_EQ(content_of(path_ / "model/report.json"), "{\n  \"file_bytes\": 7\n}\n");
   session.write_summary(Json(Json::Object{{"a", 1}}));
   EXPECT_EQ(content_of(path_ / "summary.json"), "{\n  \"a\": 1\n}\n");
 }

@@ -1,0 +1,90 @@
+#include "launch/artefacts.h"
+
+#include "coordinator/durable_file.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "deploy/lower.h"
+#include "deploy/onnx/export.h"
+#include "deploy/runtime/cpk.h"
+#include "deploy/runtime/error.h"
+#include "deploy/runtime/interpreter.h"
+#include "launch/machine.h"
+#include "launch/version.h"
+#include "models/executor.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::int64_t kRuns = 1000;
+
+// Removes what an earlier version of the model may have left.
+std::string write_onnx(const std::filesystem::path& path, const Checkpoint& checkpoint) {
+  try {
+    const OnnxOptions options{.version = std::string(kCoppiceVersion), .metadata = {}};
+    write_file_atomically(path, to_onnx(checkpoint, options));
+    return {};
+  } catch (const ConfigError& error) {
+    std::filesystem::remove(path);
+    return text(path.filename().string(), ": ", error.what());
+  } catch (const KernelError& error) {
+    std::filesystem::remove(path);
+    return text(path.filename().string(), ": ", error.what());
+  }
+}
+
+}  // namespace
+
+Deployable deployable(const Checkpoint& checkpoint) {
+  Deployable out;
+  try {
+    runtime::Program program = lower(checkpoint);
+    runtime::Interpreter interpreter(program);  // names the node that it does not run
+    out.cpk = runtime::write_cpk(program);
+    out.program = std::move(program);
+  } catch (const ConfigError& error) {
+    out.refusal = error.what();
+  } catch (const runtime::ModelError& error) {
+    out.refusal = error.what();
+  }
+  return out;
+}
+
+std::vector<std::string> write_artefacts(const std::filesystem::path& folder,
+                                         const Checkpoint& checkpoint,
+                                         const Deployable& deployable) {
+  std::vector<std::string> refusals;
+  const auto note = [&](std::string refusal) {
+    if (!refusal.empty()) refusals.push_back(std::move(refusal));
+  };
+  if (deployable.program) {
+    write_file_atomically(folder / "model.cpk", deployable.cpk);
+  } else {
+    std::filesystem::remove(folder / "model.cpk");
+    note("model.cpk: " + deployable.refusal);
+  }
+  note(write_onnx(folder / "model.onnx", checkpoint));
+  const std::filesystem::path dense = folder / "dense.safetensors";
+  if (std::filesystem::exists(dense)) {
+    note(write_onnx(folder / "dense.onnx",
+                    checkpoint_from_bytes(read_file(dense.string()), dense.string())));
+  }
+  return refusals;
+}
+
+Measurement measure_here(const std::filesystem::path& cpk) {
+  return measure(std::filesystem::path(program_folder()) / "coppice-measure", cpk, kRuns);
+}
+
+Json full_report(const Validation& validation) {
+  Json report = report_json(validation);
+  report.set("machine", this_machine().to_json());
+  report.set("isa", executor_isa());
+  Json versions;
+  versions.set("coppice", kCoppiceVersion);
+  versions.set("executor", executor_library_version());
+  report.set("versions", std::move(versions));
+  return report;
+}
+
+}  // namespace coppice

@@ -1,0 +1,38 @@
+#pragma once
+// The files that a finished run leaves in model/: the checkpoint as .cpk and ONNX, the dense
+// control as ONNX, and the report of what was measured. Written atomically; written again, to the
+// same bytes but for the measurements, when a run is resumed after its last round.
+
+#include <filesystem>  // for path
+#include <optional>    // for optional
+#include <string>      // for string
+#include <vector>      // for vector
+
+#include "core/checkpoint.h"
+#include "core/json.h"
+#include "deploy/runtime/program.h"
+#include "deploy/validation.h"
+
+namespace coppice {
+
+// The deployable form of a model, or why it has none.
+struct Deployable {
+  std::optional<runtime::Program> program;
+  std::vector<std::uint8_t> cpk;
+  std::string refusal;  // empty if there is a program
+};
+Deployable deployable(const Checkpoint& checkpoint);
+
+// model.cpk (if there is one), model.onnx, and dense.onnx where dense.safetensors lies. Returns
+// what could not be written and why, a line each; those files are not there afterwards.
+std::vector<std::string> write_artefacts(const std::filesystem::path& folder,
+                                         const Checkpoint& checkpoint,
+                                         const Deployable& deployable);
+
+// Runs `coppice-measure` from beside this program on `cpk`.
+Measurement measure_here(const std::filesystem::path& cpk);
+
+// report.json: the validation, and the machine, instruction set and versions that it holds for.
+Json full_report(const Validation& validation);
+
+}  // namespace coppice

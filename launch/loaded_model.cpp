@@ -1,0 +1,93 @@
+#include "launch/loaded_model.h"
+
+#include "core/config/config.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "deploy/runtime/cpk.h"
+#include "deploy/runtime/error.h"
+#include "launch/world.h"
+
+namespace coppice {
+
+LoadedModel::LoadedModel(const std::string& path) : path_(path) {
+  if (path.ends_with(".cpk")) {
+    load_cpk();
+  } else if (path.ends_with(".safetensors")) {
+    load_checkpoint();
+  } else {
+    throw ConfigError(text(path,
+                           ": expected a model (.cpk) or a checkpoint (.safetensors), for example "
+                           "model/model.cpk of a run folder; onnxruntime runs .onnx files"));
+  }
+}
+
+void LoadedModel::load_cpk() {
+  try {
+    interpreter_.emplace(runtime::read_cpk(read_file(path_), path_));
+  } catch (const runtime::ModelError& error) {
+    throw DataError(error.what());
+  }
+  const runtime::InputSpec& input = interpreter_->program().input;
+  input_ = {.shape = input.shape,
+            .type = input.type == runtime::ElementType::kInt32 ? ElementType::kInt32
+                                                               : ElementType::kFloat32,
+            .labels_per_sample = input.labels_per_sample,
+            .label_names = input.label_names};
+  const std::int64_t classes = interpreter_->logit_count() / input.labels_per_sample;
+  output_shape_ =
+      input.labels_per_sample == 1 ? Shape{classes} : Shape{input.labels_per_sample, classes};
+}
+
+void LoadedModel::load_checkpoint() {
+  checkpoint_ = checkpoint_from_bytes(read_file(path_), path_);
+  executor_ = make_executor("auto", checkpoint_->graph);
+  input_ = checkpoint_->graph.input();
+  output_shape_ = checkpoint_->graph.output().shape;
+}
+
+const runtime::Program* LoadedModel::program() const {
+  return interpreter_ ? &interpreter_->program() : nullptr;
+}
+
+std::vector<float> LoadedModel::logits(std::span<const float> samples) {
+  if (checkpoint_) return executor_->infer({checkpoint_->parameters, &checkpoint_->plan}, samples);
+  const auto size = static_cast<std::size_t>(sample_size());
+  const auto row = static_cast<std::size_t>(output_size());
+  std::vector<float> out(samples.size() / size * row);
+  for (std::size_t i = 0; i * size < samples.size(); ++i) {
+    interpreter_->run(samples.subspan(i * size, size), std::span(out).subspan(i * row, row));
+  }
+  return out;
+}
+
+void check_fits(const LoadedModel& model, const Dataset& dataset) {
+  const InputSpec& input = model.input();
+  const auto refuse = [&](const char* what, const auto& expected, const auto& got) {
+    throw DataError(text("data set '", dataset.name, "' is not what the model was made for: ", what,
+                         ": expected ", expected, ", got ", got));
+  };
+  const bool is_ids = dataset.type == SampleType::kInt32;
+  if (dataset.sample_shape != input.shape)
+    refuse("sample", shape_text(input.shape), shape_text(dataset.sample_shape));
+  if (is_ids != (input.type == ElementType::kInt32))
+    refuse("values", is_ids ? "fp32" : "ids", is_ids ? "ids" : "fp32");
+  if (dataset.labels_per_sample != input.labels_per_sample) {
+    refuse("labels a sample", input.labels_per_sample, dataset.labels_per_sample);
+  }
+  const std::int64_t classes = model.output_shape().back();
+  if (dataset.classes > classes) refuse("classes", classes, dataset.classes);
+  // The same number of classes in another order would be measured wrongly without a word.
+  if (dataset.label_names != input.label_names)
+    refuse("labels", join(input.label_names), join(dataset.label_names));
+}
+
+std::unique_ptr<const Dataset> load_named_data(const std::string& name, const std::string& root,
+                                               std::span<const std::string> overrides) {
+  DataConfig data = parse_config("name: data", "--data", overrides).data;
+  data.name = name;
+  if (!root.empty()) data.root = root;
+  return load_dataset(dataset_request(data));
+}
+
+}  // namespace coppice

@@ -1,0 +1,59 @@
+#pragma once
+// A finished model from its file, whatever the form: a .cpk, run by the runtime's interpreter, or a
+// checkpoint (.safetensors), run by an executor. Owned and called by one thread.
+
+#include <memory>    // for unique_ptr
+#include <optional>  // for optional
+#include <span>      // for span
+#include <string>    // for string
+#include <vector>    // for vector
+
+#include "core/checkpoint.h"
+#include "core/graph.h"
+#include "data/dataset.h"
+#include "deploy/runtime/interpreter.h"
+#include "models/executor.h"
+
+namespace coppice {
+
+class LoadedModel {
+ public:
+  // Throws ConfigError for a file of another kind, DataError for a missing or damaged one, or for a
+  // .cpk that the interpreter does not run.
+  explicit LoadedModel(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  const InputSpec& input() const { return input_; }
+  const Shape& output_shape() const { return output_shape_; }
+  std::int64_t sample_size() const { return element_count(input_.shape); }
+  std::int64_t output_size() const { return element_count(output_shape_); }
+
+  // Of whole samples, one after the other: a row of output_size() for each. A quantized checkpoint
+  // answers as the integers it stands for.
+  std::vector<float> logits(std::span<const float> samples);
+
+  // Exactly one of the two is there.
+  const runtime::Program* program() const;
+  const Checkpoint* checkpoint() const { return checkpoint_ ? &*checkpoint_ : nullptr; }
+
+ private:
+  void load_cpk();
+  void load_checkpoint();
+
+  std::string path_;
+  InputSpec input_;
+  Shape output_shape_;
+  std::optional<runtime::Interpreter> interpreter_;
+  std::optional<Checkpoint> checkpoint_;
+  std::unique_ptr<Executor> executor_;
+};
+
+// Throws DataError unless the model was made for data like this.
+void check_fits(const LoadedModel& model, const Dataset& dataset);
+
+// The data set that a command names beside an artefact; `overrides` are further keys of the data
+// section.
+std::unique_ptr<const Dataset> load_named_data(const std::string& name, const std::string& root,
+                                               std::span<const std::string> overrides);
+
+}  // namespace coppice
