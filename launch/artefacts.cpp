@@ -16,8 +16,6 @@
 namespace coppice {
 namespace {
 
-constexpr std::int64_t kRuns = 1000;
-
 // Removes what an earlier version of the model may have left.
 std::string write_onnx(const std::filesystem::path& path, const Checkpoint& checkpoint) {
   try {
@@ -72,8 +70,8 @@ std::vector<std::string> write_artefacts(const std::filesystem::path& folder,
   return refusals;
 }
 
-Measurement measure_here(const std::filesystem::path& cpk) {
-  return measure(std::filesystem::path(program_folder()) / "coppice-measure", cpk, kRuns);
+Measurement measure_here(const std::filesystem::path& cpk, std::int64_t runs) {
+  return measure(std::filesystem::path(program_folder()) / "coppice-measure", cpk, runs);
 }
 
 Json full_report(const Validation& validation) {

@@ -30,7 +30,8 @@ std::vector<std::string> write_artefacts(const std::filesystem::path& folder,
                                          const Deployable& deployable);
 
 // Runs `coppice-measure` from beside this program on `cpk`.
-Measurement measure_here(const std::filesystem::path& cpk);
+constexpr std::int64_t kMeasuredRuns = 1000;
+Measurement measure_here(const std::filesystem::path& cpk, std::int64_t runs = kMeasuredRuns);
 
 // report.json: the validation, and the machine, instruction set and versions that it holds for.
 Json full_report(const Validation& validation);

@@ -18,6 +18,10 @@ constexpr const char* kFooter =
     "On two cores:          mpirun -np 2 coppice run configs/fashion_mnist.yaml\n"
     "All keys of a config:  coppice list config\n"
     "More on a command:     coppice run --help";
+constexpr const char* kDataText = "Data set, by name (coppice list datasets)";
+constexpr const char* kRootText = "Where its files are, as data.root";
+constexpr const char* kConstraintsText =
+    "max_bytes=22KiB,max_latency=1ms,...: keys of compress.constraints";
 constexpr const char* kRanksText = "Threads as ranks, without MPI";
 
 // A sub-command as CLI11 sees it, and what it fills.
@@ -39,6 +43,8 @@ class Parser {
     add_inspect();
     add_list();
     add_infer();
+    add_validate();
+    add_optimize();
     add_bench();
     entries_.push_back(
         {app_.add_subcommand("doctor",
@@ -137,6 +143,40 @@ class Parser {
     entries_.push_back({app, [this] { return infer_; }});
   }
 
+  void add_validate() {
+    CLI::App* app = app_.add_subcommand(
+        "validate", "Measure a finished model on this machine and judge it: exit code 0 or 3");
+    app->add_option("ARTEFACT", validate_.artefact, ".cpk, .safetensors or run folder")->required();
+    app->add_option("--data", validate_.data, kDataText)->required();
+    app->add_option("--root", validate_.root, kRootText);
+    app->add_option("--split", validate_.split, "test or train")
+        ->check(CLI::IsMember({"test", "train"}));
+    app->add_option("--constraints", validate_.constraints, kConstraintsText);
+    app->add_option("--dense", validate_.dense,
+                    "Checkpoint that min_retention compares with (default: dense.safetensors "
+                    "beside ARTEFACT)");
+    app->add_option("--runs", validate_.runs, "Timed runs")->check(CLI::Range(1, 10'000'000));
+    app->add_option("OVERRIDES", validate_.overrides, "Other keys of the data section");
+    app->add_flag("--json", validate_.is_json, "Print the report as the last line");
+    entries_.push_back({app, [this] { return validate_; }});
+  }
+
+  void add_optimize() {
+    CLI::App* app = app_.add_subcommand(
+        "optimize", "The whole pipeline on this machine alone: prune, quantize, distil, export");
+    app->add_option("MODEL", optimize_.model,
+                    "Network of the zoo, trained on the spot, or an fp32 .safetensors checkpoint")
+        ->required();
+    app->add_option("OVERRIDES", optimize_.overrides, kOverridesText);
+    app->add_option("--data", optimize_.data, kDataText)->required();
+    app->add_option("--root", optimize_.root, kRootText);
+    app->add_option("--constraints", optimize_.constraints, kConstraintsText);
+    app->add_option("--out", optimize_.out, "Run folder (default runs/optimize)");
+    app->add_flag("--resume", optimize_.is_resumed, "Go on with the run in --out");
+    app->add_flag("--json", optimize_.is_json, "Print summary.json as the last line");
+    entries_.push_back({app, [this] { return optimize_; }});
+  }
+
   void add_bench() {
     CLI::App* app = app_.add_subcommand(
         "bench", "Measure this machine: ceilings (arithmetic, memory) or round (training)");
@@ -172,6 +212,8 @@ class Parser {
   InspectArguments inspect_;
   ListArguments list_;
   InferArguments infer_;
+  ValidateArguments validate_;
+  OptimizeArguments optimize_;
   BenchArguments bench_;
 };
 

@@ -7,6 +7,8 @@
 #include <string_view>  // for string_view
 #include <vector>       // for vector
 
+#include "core/experiment.h"
+
 namespace coppice {
 
 // The process's arguments, for libraries that want them (MPI).
@@ -25,6 +27,9 @@ struct RunArguments {
   int ranks = 0;  // threads as ranks instead of MPI; 0: MPI
 };
 int run_command(const RunArguments& arguments, const ProcessArguments& process);
+// The same for a config that is known already; arguments.config and overrides are not read.
+int run_config(const RunArguments& arguments, const ExperimentConfig& config,
+               const ProcessArguments& process);
 
 // Every combination of the overrides' comma lists, one run each; running it again goes on where it
 // stopped.
@@ -64,6 +69,35 @@ struct InferArguments {
   std::string out;                     // NPY file for the logits; empty: none
 };
 int infer_command(const InferArguments& arguments);
+
+// A finished model measured on this machine and judged: exit code 0, or 3 if a constraint is not
+// met.
+struct ValidateArguments {
+  std::string artefact;  // .cpk, .safetensors or a run folder
+  std::string data;      // name of a data set
+  std::string root;      // its data.root
+  std::string split = "test";
+  std::string constraints;  // "max_bytes=22KiB,max_latency=1ms"
+  std::string dense;        // checkpoint of the dense model; empty: dense.safetensors beside
+  std::int64_t runs = 1000;
+  std::vector<std::string> overrides;  // as in InferArguments
+  bool is_json = false;
+};
+int validate_command(const ValidateArguments& arguments);
+
+// The whole pipeline with one client and no communication.
+struct OptimizeArguments {
+  std::string model;  // a name of the zoo, trained on the spot, or an fp32 checkpoint
+  std::string data;
+  std::string root;
+  std::string constraints;
+  std::vector<std::string> overrides;  // any key of a config
+  std::string out;                     // empty: runs/optimize
+  bool is_resumed = false;
+  bool is_json = false;
+};
+int optimize_command(const OptimizeArguments& arguments, const ProcessArguments& process);
+ExperimentConfig optimize_config(const OptimizeArguments& arguments);
 
 // Measures this machine. What NAME may be: bench_names().
 struct BenchArguments {

@@ -1,5 +1,8 @@
 #include "launch/loaded_model.h"
 
+#include <algorithm>  // for max_element, min
+#include <numeric>    // for iota
+
 #include "core/config/config.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -80,6 +83,28 @@ void check_fits(const LoadedModel& model, const Dataset& dataset) {
   // The same number of classes in another order would be measured wrongly without a word.
   if (dataset.label_names != input.label_names)
     refuse("labels", join(input.label_names), join(dataset.label_names));
+}
+
+double accuracy_of(LoadedModel& model, const Dataset& dataset, const Split& split) {
+  constexpr std::int64_t kBatch = 500;
+  const auto classes = static_cast<std::size_t>(model.output_shape().back());
+  std::int64_t correct = 0;
+  std::size_t label = 0;
+  for (std::int64_t begin = 0; begin < split.size; begin += kBatch) {
+    std::vector<std::int64_t> indices(
+        static_cast<std::size_t>(std::min(kBatch, split.size - begin)));
+    std::iota(indices.begin(), indices.end(), begin);
+    std::vector<float> samples(indices.size() * static_cast<std::size_t>(model.sample_size()));
+    gather_samples(dataset, split, indices, samples);
+    const std::vector<float> logits = model.logits(samples);
+    for (std::size_t row = 0; row * classes < logits.size(); ++row, ++label) {
+      const auto begin_of_row = logits.begin() + static_cast<std::ptrdiff_t>(row * classes);
+      const auto best =
+          std::max_element(begin_of_row, begin_of_row + static_cast<std::ptrdiff_t>(classes));
+      correct += best - begin_of_row == split.labels[label] ? 1 : 0;
+    }
+  }
+  return static_cast<double>(correct) / static_cast<double>(split.labels.size());
 }
 
 std::unique_ptr<const Dataset> load_named_data(const std::string& name, const std::string& root,

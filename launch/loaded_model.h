@@ -51,6 +51,9 @@ class LoadedModel {
 // Throws DataError unless the model was made for data like this.
 void check_fits(const LoadedModel& model, const Dataset& dataset);
 
+// Top-1 on the whole split. `split` must not be empty.
+double accuracy_of(LoadedModel& model, const Dataset& dataset, const Split& split);
+
 // The data set that a command names beside an artefact; `overrides` are further keys of the data
 // section.
 std::unique_ptr<const Dataset> load_named_data(const std::string& name, const std::string& root,

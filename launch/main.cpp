@@ -21,6 +21,10 @@ int dispatch(const Command& command, const ProcessArguments& process) {
     int operator()(const InspectArguments& arguments) const { return inspect_command(arguments); }
     int operator()(const ListArguments& arguments) const { return list_command(arguments); }
     int operator()(const InferArguments& arguments) const { return infer_command(arguments); }
+    int operator()(const ValidateArguments& arguments) const { return validate_command(arguments); }
+    int operator()(const OptimizeArguments& arguments) const {
+      return optimize_command(arguments, process);
+    }
     int operator()(const BenchArguments& arguments) const { return bench_command(arguments); }
     int operator()(const DoctorArguments&) const { return doctor_command(); }
   };

@@ -205,6 +205,56 @@ std::string kept_table(const Graph& graph, const Graph& dense) {
   return table.text();
 }
 
+namespace {
+
+// How far a constraint is from being met: limit over measured for what must be small, measured over
+// limit for what must be large; below 1 it is missed.
+double slack(const Verdict& verdict) {
+  if (!verdict.measured) return 0.0;
+  const bool must_be_large = verdict.name == "min_retention";
+  return must_be_large ? *verdict.measured / verdict.limit : verdict.limit / *verdict.measured;
+}
+
+std::string quantity(const std::string& constraint, double value) {
+  if (constraint == "min_retention") return fmt::format("{:.2f}%", 100.0 * value);
+  const bool is_time = constraint.starts_with("max_latency");
+  return is_time ? fmt::format("{:.6g} us", value)
+                 : with_commas(static_cast<std::int64_t>(value)) + " B";
+}
+
+std::vector<Verdict> verdicts_of(const Json& constraints) {
+  std::vector<Verdict> out;
+  for (const auto& [name, entry] : constraints.as_object()) {
+    const Json& measured = entry.at("measured");
+    out.push_back(
+        {.name = name,
+         .limit = entry.at("limit").as_number(),
+         .measured = measured.is_number() ? std::optional(measured.as_number()) : std::nullopt,
+         .is_met = entry.at("met").as_bool()});
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string verdict_table(std::span<const Verdict> verdicts) {
+  if (verdicts.empty()) return {};
+  const auto binding = std::ranges::min_element(verdicts, {}, slack);
+  Table table({"constraint", "limit", "measured", ""}, "lrrl");
+  for (const Verdict& verdict : verdicts) {
+    const std::string state = verdict.is_met ? "met" : "NOT MET";
+    table.add({verdict.name, quantity(verdict.name, verdict.limit),
+               verdict.measured ? quantity(verdict.name, *verdict.measured) : "not measured",
+               !verdict.is_met && &verdict == &*binding ? state + ", binding" : state});
+  }
+  std::string out = '\n' + table.text();
+  if (!binding->is_met && binding->measured) {
+    out += fmt::format("the target is not met: {} binds; the best reached is {}\n", binding->name,
+                       quantity(binding->name, *binding->measured));
+  }
+  return out;
+}
+
 std::string closing_table(const Json& summary, const std::vector<Json>& metrics) {
   const bool has_control = late_seconds(metrics, true) > 0.0;
   const auto count = [&](const char* key) { return with_commas(summary.at(key).as_integer()); };
@@ -222,10 +272,7 @@ std::string closing_table(const Json& summary, const std::vector<Json>& metrics)
                      percent(summary.at("retention")), percent(summary.at("validation_retention")),
                      bytes("bytes_up"), bytes("bytes_down"),
                      duration(summary.at("seconds").as_number()));
-  for (const auto& [name, entry] : summary.at("constraints").as_object()) {
-    out += fmt::format("constraint {}: limit {}, measured {}: {}\n", name, entry.at("limit").dump(),
-                       entry.at("measured").dump(), entry.at("met").as_bool() ? "met" : "NOT MET");
-  }
+  out += verdict_table(verdicts_of(summary.at("constraints")));
   return out;
 }
 

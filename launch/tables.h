@@ -3,12 +3,14 @@
 // scripts. Pure.
 
 #include <cstdint>      // for int64_t
+#include <span>         // for span
 #include <string>       // for string
 #include <string_view>  // for string_view
 #include <vector>       // for vector
 
 #include "core/graph.h"
 #include "core/json.h"
+#include "deploy/validation.h"
 
 namespace coppice {
 
@@ -44,6 +46,9 @@ Json layers_json(const Graph& graph, const Graph* dense = nullptr);
 
 // One row a coupling group that can be pruned: its layers, units kept and units of `dense`.
 std::string kept_table(const Graph& graph, const Graph& dense);
+
+// A line for each constraint, and if one is not met, which binds most and the best reached.
+std::string verdict_table(std::span<const Verdict> verdicts);
 
 // The dense control beside the result: parameters, bytes, accuracy, seconds a round; then retention
 // and constraints.

@@ -21,21 +21,32 @@ void print_result(const RunArguments& arguments, const RunOptions& options,
   if (arguments.is_json) fmt::print("{}\n", outcome.summary.dump());
 }
 
+int run_as_rank(Communicator& communicator, const RunArguments& arguments,
+                const ExperimentConfig& config) {
+  const RunOptions options{arguments.out.empty() ? "runs/" + config.name : arguments.out,
+                           arguments.is_resumed};
+  TerminalObserver observer;
+  const bool is_root = communicator.rank() == 0;
+  const RunOutcome outcome =
+      run_federation(communicator, config, options, is_root ? &observer : nullptr);
+  if (is_root) print_result(arguments, options, outcome);
+  return outcome.exit_code;
+}
+
 }  // namespace
 
 int run_command(const RunArguments& arguments, const ProcessArguments& process) {
   return with_ranks(arguments.ranks, process, [&](Communicator& communicator) {
     const SharedConfig config = shared_config(
         communicator, [&] { return load_config(arguments.config, arguments.overrides); });
-    if (!config.value) return config.exit_code;
-    const RunOptions options{arguments.out.empty() ? "runs/" + config.value->name : arguments.out,
-                             arguments.is_resumed};
-    TerminalObserver observer;
-    const bool is_root = communicator.rank() == 0;
-    const RunOutcome outcome =
-        run_federation(communicator, *config.value, options, is_root ? &observer : nullptr);
-    if (is_root) print_result(arguments, options, outcome);
-    return outcome.exit_code;
+    return config.value ? run_as_rank(communicator, arguments, *config.value) : config.exit_code;
+  });
+}
+
+int run_config(const RunArguments& arguments, const ExperimentConfig& config,
+               const ProcessArguments& process) {
+  return with_ranks(arguments.ranks, process, [&](Communicator& communicator) {
+    return run_as_rank(communicator, arguments, config);
   });
 }
 

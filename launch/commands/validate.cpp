@@ -1,0 +1,169 @@
+// `coppice validate`: a finished model measured on this machine, and judged against a target.
+
+#include <fmt/core.h>
+#include <unistd.h>  // for getpid
+
+#include <algorithm>  // for all_of, min
+
+#include "coordinator/durable_file.h"
+#include "core/config/config.h"
+#include "core/digest.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "deploy/runtime/cpk.h"
+#include "launch/artefacts.h"
+#include "launch/commands.h"
+#include "launch/loaded_model.h"
+#include "launch/tables.h"
+
+namespace coppice {
+namespace {
+
+using Path = std::filesystem::path;
+
+// "max_bytes=22KiB,max_latency=1ms", with the keys, units and messages of a config.
+Constraints parse_constraints(const std::string& list) {
+  std::vector<std::string> overrides = {"compress.control=true"};
+  for (std::size_t begin = 0; begin < list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    overrides.push_back("compress.constraints." + list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parse_config("name: validate", "--constraints", overrides).compress.constraints;
+}
+
+// What is measured: a run folder stands for the model in it.
+Path artefact_of(const std::string& subject) {
+  const Path path = subject;
+  if (!std::filesystem::is_directory(path)) return path;
+  for (const Path& candidate : {path / "model" / "model.cpk", path / "model.cpk"}) {
+    if (std::filesystem::exists(candidate)) return candidate;
+  }
+  throw DataError(text(subject, ": a folder without model/model.cpk"));
+}
+
+// A .cpk that lies on disk for as long as this lives: the artefact itself, or one made from a
+// checkpoint.
+class CpkFile {
+ public:
+  CpkFile(const Path& artefact, const LoadedModel& model) {
+    if (model.program() != nullptr) {
+      path_ = artefact;
+      bytes_ = read_file(artefact.string());
+      return;
+    }
+    Deployable shipped = deployable(*model.checkpoint());
+    if (!shipped.program) throw ConfigError(text(artefact.string(), ": ", shipped.refusal));
+    path_ = std::filesystem::temp_directory_path() / text("coppice-", getpid(), ".cpk");
+    is_temporary_ = true;
+    bytes_ = std::move(shipped.cpk);
+    write_file_atomically(path_, bytes_);
+  }
+  CpkFile(const CpkFile&) = delete;
+  CpkFile& operator=(const CpkFile&) = delete;
+  ~CpkFile() {
+    std::error_code ignored;
+    if (is_temporary_) std::filesystem::remove(path_, ignored);
+  }
+
+  const Path& path() const { return path_; }
+  const std::vector<std::uint8_t>& bytes() const { return bytes_; }
+
+ private:
+  Path path_;
+  std::vector<std::uint8_t> bytes_;
+  bool is_temporary_ = false;
+};
+
+// The checkpoint that `program` was made from, if it lies beside it.
+std::optional<Checkpoint> source_of(const runtime::Program& program, const Path& artefact) {
+  const Path path = artefact.parent_path() / "model.safetensors";
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  Checkpoint checkpoint = checkpoint_from_bytes(read_file(path.string()), path.string());
+  if (model_sha256(checkpoint) != hex(program.model_sha256)) return std::nullopt;
+  return checkpoint;
+}
+
+std::optional<double> dense_accuracy(const ValidateArguments& arguments, const Path& artefact,
+                                     const Dataset& dataset, const Split& split) {
+  const Path path = arguments.dense.empty() ? artefact.parent_path() / "dense.safetensors"
+                                            : Path(arguments.dense);
+  if (arguments.dense.empty() && !std::filesystem::exists(path)) return std::nullopt;
+  LoadedModel dense(path.string());
+  check_fits(dense, dataset);
+  return accuracy_of(dense, dataset, split);
+}
+
+void print_report(const Path& artefact, const Validation& validation, const Dataset& dataset,
+                  const std::string& split) {
+  const Measurement& measured = validation.measurement;
+  fmt::print("{}: {} bytes\n", artefact.string(), with_commas(validation.file_bytes));
+  fmt::print("latency    p50 {:.1f} us, p99 {:.1f} us, p99.9 {:.1f} us ({} runs, one thread{})\n",
+             measured.p50_us, measured.p99_us, measured.p999_us, with_commas(measured.runs),
+             measured.core < 0 ? "" : text(" on core ", measured.core));
+  fmt::print("memory     {} bytes of activations, {} bytes more in the process\n",
+             with_commas(measured.activation_bytes), with_commas(measured.process_bytes));
+  const PairedCounts& counts = validation.counts;
+  fmt::print("accuracy   {:.2f}% ({} of {} labels, {} {})\n", 100.0 * counts.accuracy(),
+             with_commas(counts.correct), with_commas(counts.labels), dataset.name, split);
+  if (counts.agreement()) {
+    fmt::print("agreement  {:.2f}% with the fp32 model, which has {:.2f}%\n",
+               100.0 * *counts.agreement(), 100.0 * *counts.reference_accuracy());
+  }
+}
+
+Validation validate(const ValidateArguments& arguments, const Path& artefact,
+                    const Dataset& dataset, const Split& split) {
+  LoadedModel model(artefact.string());
+  check_fits(model, dataset);
+  const CpkFile cpk(artefact, model);
+  const runtime::Program program = runtime::read_cpk(cpk.bytes(), cpk.path().string());
+  Validation validation;
+  validation.file_bytes = static_cast<std::int64_t>(cpk.bytes().size());
+  validation.file_sha256 = sha256_hex(cpk.bytes());
+  validation.model_sha256 = hex(program.model_sha256);
+  std::optional<Checkpoint> source = model.checkpoint() != nullptr
+                                         ? std::optional(*model.checkpoint())
+                                         : source_of(program, artefact);
+  std::unique_ptr<Executor> executor;
+  Reference reference;
+  if (source) {
+    executor = make_executor("auto", source->graph);
+    reference = {executor.get(), source->parameters};
+  }
+  validation.counts = score(program, dataset, split, source ? &reference : nullptr);
+  const std::optional<double> dense = dense_accuracy(arguments, artefact, dataset, split);
+  if (dense && *dense > 0.0) validation.retention = validation.counts.accuracy() / *dense;
+  validation.measurement = measure_here(cpk.path(), arguments.runs);
+  return validation;
+}
+
+}  // namespace
+
+int validate_command(const ValidateArguments& arguments) {
+  const Constraints limits = parse_constraints(arguments.constraints);
+  const Path artefact = artefact_of(arguments.artefact);
+  const std::unique_ptr<const Dataset> dataset =
+      load_named_data(arguments.data, arguments.root, arguments.overrides);
+  const Split& split = arguments.split == "train" ? dataset->train : dataset->test;
+  if (split.size == 0)
+    throw DataError(text("data set '", dataset->name, "' has no ", arguments.split, " samples"));
+  const Validation validation = validate(arguments, artefact, *dataset, split);
+  if (limits.min_retention && !validation.retention) {
+    throw ConfigError(
+        "--constraints min_retention: there is no dense model to compare with; give "
+        "its checkpoint as --dense");
+  }
+  const std::vector<Verdict> verdicts = judge(limits, validation);
+  print_report(artefact, validation, *dataset, arguments.split);
+  fmt::print("{}", verdict_table(verdicts));
+  if (arguments.is_json) {
+    Json report = full_report(validation);
+    report.set("constraints", verdicts_json(verdicts));
+    fmt::print("{}\n", report.dump());
+  }
+  return std::ranges::all_of(verdicts, &Verdict::is_met) ? 0 : 3;
+}
+
+}  // namespace coppice
