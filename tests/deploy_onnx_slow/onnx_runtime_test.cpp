@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/text.h"
+#include "deploy/onnx/export.h"
 #include "models/executor.h"
 #include "models/zoo.h"
 #include "tests/core/thrown.h"
@@ -49,6 +50,7 @@ std::vector<float> executor_logits(const OracleCase& one) {
 class OnnxRuntimeTest : public testing::Test {
  protected:
   void SetUp() override {
+    if (!has_onnx()) GTEST_SKIP() << "this build has no ONNX";
     interpreter_ = onnx_python();
     if (interpreter_.empty()) GTEST_SKIP() << "no python3 with the packages numpy and onnxruntime";
   }
@@ -134,6 +136,7 @@ class OnnxIntegerTest : public testing::TestWithParam<IntegerCase> {};
 // last bits of fp32, for the others within what quantization itself changes.
 TEST_P(OnnxIntegerTest, QdqGivesTheFakeQuantizedLogits) {
   constexpr std::size_t kSamples = 16;
+  if (!has_onnx()) GTEST_SKIP() << "this build has no ONNX";
   const std::string interpreter = onnx_python();
   if (interpreter.empty()) GTEST_SKIP() << "no python3 with the packages numpy and onnxruntime";
   const IntegerCase& param = GetParam();
