@@ -15,9 +15,9 @@ namespace coppice::onnx_export {
 std::string write_parameter(GraphWriter& writer, const ParameterSpec& parameter,
                             std::span<const float> values);
 
-// int8 codes of the parameter's name, dequantized along axis 0 (opset 17 has no int4: codes of 4
-// bits lie in [-7, 7]). Throws DataError unless there is a scale an index of axis 0 and every value
-// is finite.
+// uint8 codes + 128 of the parameter's name, dequantized along axis 0 with zero point 128 (opset 17
+// has no int4: codes of 4 bits lie in [-7, 7]). Throws DataError unless there is a scale an index
+// of axis 0 and every value is finite.
 std::string write_weight(GraphWriter& writer, const ParameterSpec& parameter,
                          std::span<const float> values, const WeightQuant& quant);
 
