@@ -12,10 +12,12 @@ namespace {
 // each.
 std::vector<int> visits_of(std::string_view failpoint) {
   if (failpoint == "after_client") return {1, 7, 18};
+  if (failpoint == "after_count") return {1, 7};  // before and after the quantized round
   if (failpoint == "after_start" || failpoint == "after_control" || failpoint == "before_model" ||
-      failpoint == "before_summary") {
+      failpoint == "before_report" || failpoint == "before_summary") {
     return {1};
   }
+  if (failpoint == "after_apply") return {1, 4, 6, 8};  // calibrations are applied too
   return {1, 4, 6};  // the control's first round, the first round that shrinks, the last
 }
 
@@ -49,6 +51,8 @@ class KillTest : public RunTest {
     EXPECT_EQ(result.summary, undisturbed.summary);
     EXPECT_TRUE(result.model == undisturbed.model) << "model.safetensors differs";
     EXPECT_TRUE(result.dense == undisturbed.dense) << "dense.safetensors differs";
+    EXPECT_TRUE(result.cpk == undisturbed.cpk) << "model.cpk differs";
+    EXPECT_TRUE(result.onnx == undisturbed.onnx) << "model.onnx differs";
   }
 
   RunResult undisturbed(const std::vector<std::string>& more = {}) const {
@@ -61,10 +65,12 @@ class KillAtFailpointTest : public KillTest,
                             public ::testing::WithParamInterface<std::string_view> {};
 
 TEST_P(KillAtFailpointTest, ResumesToTheUndisturbedRun) {
-  const RunResult expected = undisturbed({"comm.codec=int8"});
+  const std::vector<std::string> more{"compressed.yaml", "comm.codec=int8"};
+  const RunResult expected = undisturbed(more);
+  EXPECT_FALSE(expected.cpk.empty());
   for (const int visit : visits_of(GetParam())) {
     SCOPED_TRACE(name_and_count(GetParam(), visit));
-    const RunRequest request{.out = "killed" + std::to_string(visit), .more = {"comm.codec=int8"}};
+    const RunRequest request{.out = "killed" + std::to_string(visit), .more = more};
     run_and_die(request, GetParam(), visit);
     expect_resumed_equal(request, expected);
   }

@@ -14,6 +14,17 @@ std::ostream& operator<<(std::ostream& out, const Variety& variety) { return out
 const std::vector<std::string> kSomeClientsInt8{"lenet5.yaml", "train.clients_per_round=3",
                                                 "comm.codec=int8", "train.rounds=2"};
 
+// The model before its first shrink teaches, also by what one of its layers puts out.
+const std::vector<std::string> kWarmUpTeacher4Bits{
+    "lenet5.yaml",
+    "train.rounds=4",
+    "train.clients_per_round=4",
+    "compress.control=false",
+    "compress.prune.start=0.25",
+    "compress.prune.end=0.5",
+    "compress.quantize={bits: 4, start: 0.5, calibration_samples: 7}",
+    "compress.distill={teacher: warmup, feature: relu4, feature_weight: 2}"};
+
 class MpiModelTest : public RunTest, public ::testing::WithParamInterface<Variety> {};
 
 TEST_P(MpiModelTest, IsOneForEveryNumberOfProcessesAndThreads) {
@@ -52,6 +63,12 @@ TEST_P(MpiModelTest, IsOneWhenRanksPretendToSitOnSeveralNodes) {
 INSTANTIATE_TEST_SUITE_P(
     Experiments, MpiModelTest,
     ::testing::Values(Variety{"AllClientsDense", {}}, Variety{"SomeClientsInt8", kSomeClientsInt8},
+                      Variety{"Compressed", {"compressed.yaml"}},
+                      Variety{"WarmUpTeacher4Bits", kWarmUpTeacher4Bits},
+                      Variety{
+                          "Student",
+                          {"compressed.yaml", "compress.prune.pruner=none",
+                           "compress.distill.student=mlp", "compress.distill.student_hidden=[4]"}},
                       Variety{"SkewedClientsAdamw",
                               {"data.partition.scheme=dirichlet", "data.partition.alpha=0.3",
                                "data.partition.min_samples=4", "train.optimizer.name=adamw",

@@ -50,6 +50,12 @@ TEST_F(RefusedClientTest, UnderInt8LeavesTheModelOfTheOthers) {
   expect_equal_without({"data.validation_fraction=0", "comm.codec=int8"});
 }
 
+TEST_F(RefusedClientTest, InEveryPhaseOfThePipelineLeavesTheModelOfTheOthers) {
+  expect_equal_without({"data.validation_fraction=0",
+                        "compress.quantize={bits: 8, start: 0.6, calibration_samples: 12}",
+                        "compress.distill={teacher: warmup}"});
+}
+
 TEST_F(RefusedClientTest, StaysRefusedAfterAKill) {
   RunRequest request{.out = "killed",
                      .more = on("with.npz", {}),

@@ -15,7 +15,14 @@ constexpr const char* kTinyConfig = R"(name: tiny
 seed: 3
 data: {name: idx, root: images, partition: {scheme: iid, clients: 5}}
 train: {rounds: 3, batch_size: 8, optimizer: {name: sgd, lr: 0.05, momentum: 0.9}}
-compress: {control: true, prune: {pruner: magnitude, target: 0.5}}
+compress:
+  control: true
+  prune: {pruner: magnitude, target: 0.5}
+)";
+
+// Ranges are counted after rounds 2 and 3; round 3 is quantized; the control teaches all of them.
+constexpr const char* kCompression = R"(  quantize: {bits: 8, start: 0.6, calibration_samples: 12}
+  distill: {teacher: control}
 )";
 
 // What may differ between two runs of the same experiment.
@@ -52,6 +59,8 @@ std::size_t count_of(const std::string& text, const std::string& part) {
 RunTest::RunTest() {
   write_tiny_idx(path("images"));
   write("tiny.yaml", kTinyConfig + std::string("model: {name: mlp, hidden: [12, 8]}\n"));
+  write("compressed.yaml",
+        std::string(kTinyConfig) + kCompression + "model: {name: mlp, hidden: [12, 8]}\n");
   write("lenet5.yaml", kTinyConfig + std::string("model: {name: lenet5}\n"));
   write("resnet20.yaml", kTinyConfig + std::string("model: {name: resnet20}\n"));
 }
@@ -139,6 +148,8 @@ RunResult result_of(const fs::path& run) {
   }
   out.model = content_of(run / "model" / "model.safetensors");
   out.dense = content_of(run / "model" / "dense.safetensors");
+  out.cpk = content_of(run / "model" / "model.cpk");
+  out.onnx = content_of(run / "model" / "model.onnx");
   out.summary = without_measurements(Json::parse(content_of(run / "summary.json"), "summary.json"));
   return out;
 }

@@ -28,7 +28,8 @@ struct RunRequest {
 class RunTest : public ::testing::Test {
  protected:
   // tiny.yaml: a perceptron on IDX images, five clients, three rounds of control and three that
-  // halve the parameters; lenet5.yaml and resnet20.yaml: the same with another network.
+  // halve the parameters; lenet5.yaml and resnet20.yaml: the same with another network;
+  // compressed.yaml: the whole pipeline, quantized to 8 bits and taught by the control.
   RunTest();
 
   const std::filesystem::path& folder() const { return folder_.path(); }
@@ -67,6 +68,8 @@ struct RunResult {
   std::vector<std::string> metrics;
   std::string model;
   std::string dense;  // empty without a control
+  std::string cpk;
+  std::string onnx;
   std::string summary;
   friend bool operator==(const RunResult&, const RunResult&) = default;
 };
