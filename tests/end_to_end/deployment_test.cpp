@@ -59,6 +59,7 @@ class DeploymentTest : public RunTest, public ::testing::WithParamInterface<std:
 TEST_P(DeploymentTest, EveryFormGivesTheSameClasses) {
   summary_of({.more = {std::string(COPPICE_SOURCE_DIR) + "/configs/fashion_mnist.yaml",
                        "train={rounds: 2, local_epochs: 1, clients_per_round: 3}",
+                       "train.schedule.name=constant", "data.partition.scheme=iid",
                        "compress.control=false", "compress.distill.teacher=none",
                        "compress.constraints={max_bytes: null, max_latency: null, "
                        "min_retention: null}",
@@ -75,7 +76,7 @@ TEST_P(DeploymentTest, EveryFormGivesTheSameClasses) {
   EXPECT_GE(result.at("onnx_agreement").as_number(), 0.999) << outcome.out;
   EXPECT_GE(result.at("executor_agreement").as_number(), 0.999) << outcome.out;
   EXPECT_NEAR(result.at("onnx_accuracy").as_number(), result.at("cpk_accuracy").as_number(), 0.001);
-  EXPECT_GT(result.at("cpk_accuracy").as_number(), 0.3) << outcome.out;  // it has learned something
+  EXPECT_GT(result.at("cpk_accuracy").as_number(), 0.6) << outcome.out;  // it has learned something
 }
 
 INSTANTIATE_TEST_SUITE_P(Bits, DeploymentTest, ::testing::Values("8", "4"));
