@@ -56,7 +56,7 @@ struct LossTerm {
   double temperature = 1.0;  // T > 0: distillation, contrastive
   // distillation: the teacher's name; contrastive, feature matching: the node of the model that is
   // trained (the teacher's node is whoever provides the teacher's business)
-  std::string buffer;
+  std::string buffer = {};
 
   friend bool operator==(const LossTerm&, const LossTerm&) = default;
 };

@@ -41,9 +41,10 @@ struct SampleSource {
 // finite values and return the same ones for the same index.
 struct Teacher {
   // [n, labels_per_sample, classes]: for distillation terms.
-  std::function<void(std::span<const std::int64_t> indices, std::span<float> logits)> logits;
+  std::function<void(std::span<const std::int64_t> indices, std::span<float> logits)> logits = {};
   // [n, feature_size], the output of a node of the teacher's: for the feature matching term.
-  std::function<void(std::span<const std::int64_t> indices, std::span<float> features)> features;
+  std::function<void(std::span<const std::int64_t> indices, std::span<float> features)> features =
+      {};
   std::int64_t feature_size = 0;  // need not be the student's
 };
 

@@ -16,7 +16,9 @@
 #include "models/libtorch/arena_tensors.h"
 #include "models/libtorch/batch.h"
 #include "models/libtorch/cross_entropy.h"
+#include "models/libtorch/fake_quant.h"
 #include "models/libtorch/forward.h"
+#include "models/libtorch/local_loss.h"
 #include "models/libtorch/local_optimizer.h"
 
 namespace coppice::libtorch {
@@ -54,12 +56,6 @@ void check_output(const Graph& graph) {
   }
 }
 
-double cross_entropy_weight(const LocalPlan& plan) {
-  double weight = 0.0;
-  for (const LossTerm& term : plan.loss_terms) weight += term.weight;
-  return weight;
-}
-
 // The order in which a client's samples are visited: a permutation an epoch, each a function of
 // (seed, client, round, epoch), cut into batches; the last one of an epoch may be smaller.
 class BatchOrder {
@@ -93,6 +89,14 @@ class BatchOrder {
   std::vector<std::int64_t> order_;
 };
 
+// The tensors that a forward pass reads, and the grids of its node outputs.
+struct Operands {
+  std::vector<at::Tensor> parameters;  // the graph's; those the plan quantizes lie over quantized_
+  std::optional<FakeQuant> quant;      // none: fp32
+
+  const FakeQuant* grids() const { return quant ? &*quant : nullptr; }
+};
+
 class LibtorchExecutor final : public Executor {
  public:
   explicit LibtorchExecutor(Graph graph)
@@ -120,9 +124,11 @@ class LibtorchExecutor final : public Executor {
   void check(const TrainRequest& request) const;
   void check_samples(std::span<const float> samples) const;
   TrainResult run_steps(const TrainRequest& request);
-  CrossEntropy step(const TrainRequest& request, std::int64_t step);
-  at::Tensor logits(std::span<const at::Tensor> parameters, const ForwardOptions& options) const;
-  std::vector<at::Tensor> evaluation_parameters(const ModelView& model);
+  CrossEntropy step(const Operands& operands, LocalLoss& loss, const DropoutKey& dropout,
+                    std::span<const std::int64_t> indices);
+  at::Tensor logits(const Operands& operands, ForwardOptions options) const;
+  Operands training_operands(const QuantPlan* plan);
+  Operands evaluation_operands(const ModelView& model);
 
   Graph graph_;
   Forward forward_;
@@ -131,19 +137,12 @@ class LibtorchExecutor final : public Executor {
   AlignedBuffer weights_;
   AlignedBuffer gradient_;
   AlignedBuffer evaluated_;  // parameters that came unaligned
+  AlignedBuffer quantized_;  // weights on their grids; empty until a plan asks for some
   std::vector<at::Tensor> leaves_;
 };
 
 std::string LibtorchExecutor::refusal(const LocalPlan& plan) const {
-  if (plan.loss_terms.empty()) return "loss_terms is empty: there is nothing to train on";
-  for (const LossTerm& term : plan.loss_terms) {
-    if (term.kind == LossKind::kDistillation) {
-      return "loss term distillation: executor libtorch trains on cross_entropy only";
-    }
-    if (term.kind == LossKind::kContrastive) {
-      return "loss term contrastive: executor libtorch trains on cross_entropy only";
-    }
-  }
+  if (std::string reason = refused_term(graph_, plan); !reason.empty()) return reason;
   if (!plan.keep_state.empty()) {
     return text(
         "keep_state: executor libtorch keeps no state of a client between rounds, asked for ",
@@ -178,9 +177,10 @@ void LibtorchExecutor::check(const TrainRequest& request) const {
   }
 }
 
-at::Tensor LibtorchExecutor::logits(std::span<const at::Tensor> parameters,
-                                    const ForwardOptions& options) const {
-  return forward_.run(parameters, batch_.samples(), options).reshape({-1, batch_.classes()});
+at::Tensor LibtorchExecutor::logits(const Operands& operands, ForwardOptions options) const {
+  options.quant = operands.grids();
+  return forward_.run(operands.parameters, batch_.samples(), options)
+      .reshape({-1, batch_.classes()});
 }
 
 TrainResult LibtorchExecutor::train(const TrainRequest& request) {
@@ -188,53 +188,90 @@ TrainResult LibtorchExecutor::train(const TrainRequest& request) {
   return guarded("train", [&] { return run_steps(request); });
 }
 
+// What a plan quantizes is read from quantized_, which every step fills anew, and leaves its
+// gradient where that of the weights themselves belongs: straight through.
+Operands LibtorchExecutor::training_operands(const QuantPlan* plan) {
+  Operands operands{.parameters = leaves_, .quant = {}};
+  if (plan == nullptr || plan->is_empty()) return operands;
+  operands.quant.emplace(graph_, *plan);
+  if (quantized_.size() == 0) quantized_ = AlignedBuffer(weights_.size());
+  const std::vector<at::Tensor> quantized =
+      trainable_leaves(graph_, quantized_.data(), gradient_.data());
+  for (std::size_t i = 0; i < quantized.size(); ++i) {
+    if (operands.quant->has_weight(i)) operands.parameters[i] = quantized[i];
+  }
+  return operands;
+}
+
 TrainResult LibtorchExecutor::run_steps(const TrainRequest& request) {
   std::ranges::copy(request.global, weights_.data());
   if (request.plan->mask_rule == MaskRule::kKeepZero) request.mask->apply(weights_.span());
   optimizer_.begin(request);
+  const Operands operands = training_operands(request.quant);
+  LocalLoss loss(graph_, request);
   BatchOrder order(request);
   const LocalPlan& plan = *request.plan;
   const std::int64_t steps = plan.steps > 0 ? plan.steps : plan.epochs * order.batches_an_epoch();
   TrainResult result;
   double loss_sum = 0.0;
   for (std::int64_t i = 0; i < steps; ++i) {
-    batch_.read(*request.source, order.batch(i));
-    const CrossEntropy scored = step(request, i);
+    const std::span<const std::int64_t> indices = order.batch(i);
+    batch_.read(*request.source, indices);
+    const DropoutKey dropout{
+        .seed = request.seed, .client = request.client, .round = request.round, .step = i};
+    const CrossEntropy scored = step(operands, loss, dropout, indices);
     loss_sum += scored.loss_sum;
     result.correct += scored.correct;
     result.labels_seen += static_cast<std::int64_t>(batch_.labels().size());
     result.samples_seen += batch_.size();
   }
   result.steps = steps;
-  result.mean_loss =
-      cross_entropy_weight(plan) * loss_sum / static_cast<double>(result.labels_seen);
+  result.mean_loss = loss_sum / static_cast<double>(result.labels_seen);
   return result;
 }
 
 // Forward, backward and one optimizer step on the batch that was read; the scores are those before
 // the step.
-CrossEntropy LibtorchExecutor::step(const TrainRequest& request, std::int64_t step) {
-  const DropoutKey dropout{
-      .seed = request.seed, .client = request.client, .round = request.round, .step = step};
-  const at::Tensor output = logits(leaves_, {.dropout = &dropout});
-  CrossEntropy scored = cross_entropy(output, batch_.labels());
-  const double scale =
-      cross_entropy_weight(*request.plan) / static_cast<double>(batch_.labels().size());
+CrossEntropy LibtorchExecutor::step(const Operands& operands, LocalLoss& loss,
+                                    const DropoutKey& dropout,
+                                    std::span<const std::int64_t> indices) {
+  if (operands.quant) operands.quant->quantize_weights(weights_.data(), quantized_.data());
+  at::Tensor features;
+  ForwardOptions options{.dropout = &dropout};
+  if (loss.feature_node() >= 0) {
+    options.visit = [&](std::size_t node, const at::Tensor& output) {
+      if (static_cast<int>(node) == loss.feature_node()) features = output;
+    };
+  }
+  const at::Tensor output = logits(operands, std::move(options));
   std::ranges::fill(gradient_.span(), 0.0F);
-  output.backward(cross_entropy_gradient(scored, batch_.labels(), scale));
+  const CrossEntropy scored = loss.backward(
+      {.logits = output, .features = features, .labels = batch_.labels(), .indices = indices});
+  if (operands.quant) operands.quant->stop_saturated(weights_.data(), gradient_.data());
   optimizer_.step(weights_.data(), gradient_.data());
   return scored;
 }
 
 // Matrix products may give other bits at another alignment, so parameters are always read at the
 // arena's.
-std::vector<at::Tensor> LibtorchExecutor::evaluation_parameters(const ModelView& model) {
+Operands LibtorchExecutor::evaluation_operands(const ModelView& model) {
   expect_size("parameters", model.parameters.size(), graph_.parameter_count());
-  const bool is_aligned = reinterpret_cast<std::uintptr_t>(model.parameters.data()) % 64 == 0;
-  if (is_aligned) return parameter_views(graph_, model.parameters.data());
-  if (evaluated_.size() == 0) evaluated_ = AlignedBuffer(model.parameters.size());
-  std::ranges::copy(model.parameters, evaluated_.data());
-  return parameter_views(graph_, evaluated_.data());
+  const float* values = model.parameters.data();
+  if (reinterpret_cast<std::uintptr_t>(values) % 64 != 0) {
+    if (evaluated_.size() == 0) evaluated_ = AlignedBuffer(model.parameters.size());
+    std::ranges::copy(model.parameters, evaluated_.data());
+    values = evaluated_.data();
+  }
+  Operands operands{.parameters = parameter_views(graph_, values), .quant = {}};
+  if (model.quant == nullptr || model.quant->is_empty()) return operands;
+  operands.quant.emplace(graph_, *model.quant);
+  if (quantized_.size() == 0) quantized_ = AlignedBuffer(weights_.size());
+  operands.quant->quantize_weights(values, quantized_.data());
+  const std::vector<at::Tensor> quantized = parameter_views(graph_, quantized_.data());
+  for (std::size_t i = 0; i < quantized.size(); ++i) {
+    if (operands.quant->has_weight(i)) operands.parameters[i] = quantized[i];
+  }
+  return operands;
 }
 
 EvalResult LibtorchExecutor::evaluate(const ModelView& model, const SampleSource& source,
@@ -242,9 +279,9 @@ EvalResult LibtorchExecutor::evaluate(const ModelView& model, const SampleSource
   if (indices.empty()) return {};
   return guarded("evaluate", [&] {
     const at::NoGradGuard no_grad;
-    const std::vector<at::Tensor> views = evaluation_parameters(model);
+    const Operands operands = evaluation_operands(model);
     batch_.read(source, indices);
-    const CrossEntropy scored = cross_entropy(logits(views, {}), batch_.labels());
+    const CrossEntropy scored = cross_entropy(logits(operands, {}), batch_.labels());
     return EvalResult{.loss_sum = scored.loss_sum,
                       .correct = scored.correct,
                       .labels = static_cast<std::int64_t>(batch_.labels().size())};
@@ -263,12 +300,12 @@ std::vector<float> LibtorchExecutor::infer(const ModelView& model, std::span<con
   check_samples(samples);
   return guarded("infer", [&] {
     const at::NoGradGuard no_grad;
-    const std::vector<at::Tensor> views = evaluation_parameters(model);
+    const Operands operands = evaluation_operands(model);
     std::vector<float> out;
     const auto piece = static_cast<std::size_t>(kInferenceBatch * batch_.sample_size());
     for (std::size_t first = 0; first < samples.size(); first += piece) {
       batch_.assign(samples.subspan(first, std::min(piece, samples.size() - first)));
-      const at::Tensor rows = logits(views, {}).contiguous();
+      const at::Tensor rows = logits(operands, {}).contiguous();
       const float* data = rows.const_data_ptr<float>();
       out.insert(out.end(), data, data + rows.numel());
     }
@@ -294,9 +331,9 @@ void LibtorchExecutor::observe(const ModelView& model, std::span<const float> sa
   };
   guarded("observe", [&] {
     const at::NoGradGuard no_grad;
-    const std::vector<at::Tensor> views = evaluation_parameters(model);
+    const Operands operands = evaluation_operands(model);
     batch_.assign(samples);
-    logits(views, {.visit = visit_output});
+    logits(operands, {.visit = visit_output});
   });
 }
 

@@ -53,6 +53,7 @@ at::Tensor Forward::run(std::span<const at::Tensor> parameters, const at::Tensor
                                 .dropout = options.dropout,
                                 .dropout_ordinal = steps_[i].dropout_ordinal,
                                 .dropout_count = dropout_count_});
+    if (options.quant != nullptr) outputs[i] = options.quant->output(i, outputs[i]);
     if (options.visit) options.visit(i, outputs[i]);
     for (const int done : steps_[i].releases) outputs[static_cast<std::size_t>(done)].reset();
   }

@@ -12,12 +12,14 @@
 #include <vector>      // for vector
 
 #include "core/graph.h"
+#include "models/libtorch/fake_quant.h"
 #include "models/libtorch/op_call.h"
 
 namespace coppice::libtorch {
 
 struct ForwardOptions {
   const DropoutKey* dropout = nullptr;  // null: dropout nodes pass their input on
+  const FakeQuant* quant = nullptr;     // the grids of node outputs; null: fp32
   // Sees the output of every node (an index of the graph's nodes) as the next nodes read it.
   std::function<void(std::size_t node, const at::Tensor& output)> visit = {};
 };

@@ -1,0 +1,54 @@
+#pragma once
+// The grids of a QuantPlan in fp32: what a fake-quantized forward pass reads in place of weights
+// and node outputs, and where gradients pass straight through. Internal to models/. Immutable;
+// refers to the graph and the plan, which must outlive it.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>  // for size_t
+#include <cstdint>  // for int64_t
+#include <span>     // for span
+#include <vector>   // for vector
+
+#include "core/graph.h"
+#include "core/quant_plan.h"
+
+namespace coppice::libtorch {
+
+class FakeQuant {
+ public:
+  // Throws ConfigError, naming it, for a parameter or node that the graph lacks, other bits than 8
+  // and 4, a number of scales that is not the parameter's axis 0, a scale that is not positive and
+  // finite, a zero point outside [0, 255].
+  FakeQuant(const Graph& graph, const QuantPlan& plan);
+
+  bool has_weight(std::size_t parameter) const { return has_weight_[parameter]; }
+
+  // quantized = scale * clamp(round_half_even(weight / scale), -limit, limit) for the plan's
+  // parameters, the others are left alone; arenas of parameter_count floats. NaN stays NaN.
+  void quantize_weights(const float* weights, float* quantized) const;
+
+  // Zeroes the gradient of the plan's parameters where the code of the weight saturates, that is
+  // |weight / scale| >= limit + 1/2. Arenas of parameter_count floats.
+  void stop_saturated(const float* weights, float* gradient) const;
+
+  // `values` (fp32), or, where the plan names the node (an index of the graph's nodes), its nearest
+  // values on the 8-bit grid: scale * (clamp(round_half_even(x / scale), -zero_point,
+  // 255 - zero_point)). Gradients pass where x / scale is less than 1/2 outside that range, and
+  // nowhere else. NaN stays NaN.
+  at::Tensor output(std::size_t node, const at::Tensor& values) const;
+
+ private:
+  struct Weight {
+    std::int64_t offset;  // in the arena
+    std::int64_t channel_size;
+    float limit;
+    std::span<const float> scales;
+  };
+
+  std::vector<Weight> weights_;
+  std::vector<bool> has_weight_;                     // by parameter
+  std::vector<const ActivationQuant*> activations_;  // by node; null: fp32
+};
+
+}  // namespace coppice::libtorch
