@@ -102,9 +102,11 @@ class Parser {
 
   void add_inspect() {
     CLI::App* app = app_.add_subcommand(
-        "inspect", "Show the layers and facts of a config, a run folder or a checkpoint");
-    app->add_option("SUBJECT", inspect_.subject,
-                    "YAML file, run folder, or .safetensors file that Coppice made")
+        "inspect",
+        "Show the layers and facts of a config, a run folder, a checkpoint or an artefact");
+    app->add_option(
+           "SUBJECT", inspect_.subject,
+           "YAML file, run folder, .safetensors or .cpk file that Coppice made, .onnx file")
         ->required();
     app->add_option("OVERRIDES", inspect_.overrides, "Of a config: key=value");
     app->add_flag("--json", inspect_.is_json, "One line of JSON instead of tables");

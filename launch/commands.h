@@ -42,7 +42,7 @@ struct SweepArguments {
 };
 int sweep_command(const SweepArguments& arguments, const ProcessArguments& process);
 
-// What is in a config, a run folder or a checkpoint.
+// What is in a config, a run folder, a checkpoint, a .cpk or an ONNX file.
 struct InspectArguments {
   std::string subject;
   std::vector<std::string> overrides;  // of a config

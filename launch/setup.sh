@@ -1,4 +1,5 @@
-# What launch/build, launch/quickstart and launch/test share: Debian packages, LibTorch, small data sets, the build.
+# What launch/build, launch/quickstart, launch/test and launch/plot share: Debian packages, LibTorch, Python tools, small
+# data sets, the build.
 # Sourced, not run. Every step first looks whether it is done, so that a second run costs a second or two.
 # shellcheck shell=bash
 
@@ -18,7 +19,10 @@ readonly TEST_PACKAGES=(libgtest-dev clang-tidy clang-format shellcheck)
 readonly TORCH_VERSION=2.11.0
 readonly TORCH_CPU=("torch==$TORCH_VERSION" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)
 readonly TORCH_CUDA=("torch==$TORCH_VERSION")
-readonly PYTHON_TOOLS=(numpy==2.4.6 safetensors==0.8.0 onnxruntime==1.31.1)  # independent readers of what we write
+readonly NUMPY=numpy==2.4.6
+readonly PYTHON_TOOLS=("$NUMPY" safetensors==0.8.0 onnxruntime==1.31.1)  # independent readers of what we write
+readonly PLOT_TOOLS=(matplotlib==3.11.2 "$NUMPY" contourpy==1.3.3 cycler==0.12.1 fonttools==4.68.0 kiwisolver==1.5.1
+  packaging==26.3 pillow==13.0.0 pyparsing==3.3.3 python-dateutil==4.0.0 tzdata==2026.6)  # matplotlib and all it needs
 readonly SKLEARN=scikit-learn==1.9.1
 
 STAGES=()
@@ -117,6 +121,17 @@ install_libtorch() {
   libtorch_is_whole || fail "$DEPS/venv lacks files of LibTorch after its installation; remove it and try again"
   printf '%s\n' "$wanted" >"$stamp"
   rm -f "$mark"
+}
+
+# What launch/plot draws with, in the same private environment. The stamp lies inside it and goes with it.
+install_plot_tools() {
+  local wanted="${PLOT_TOOLS[*]}" stamp="$DEPS/venv/plot.stamp" python="$DEPS/venv/bin/python"
+  [[ -x $python && -f $stamp && $(<"$stamp") == "$wanted" ]] && return 0
+  printf 'installing %s into %s\n' "${PLOT_TOOLS[0]}" "$DEPS/venv"
+  [[ -x $python ]] || install_packages python3-venv
+  [[ -x $python ]] || /usr/bin/python3 -m venv "$DEPS/venv"
+  pip_install --no-deps "${PLOT_TOOLS[@]}"
+  printf '%s\n' "$wanted" >"$stamp"
 }
 
 pip_install() {

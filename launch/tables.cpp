@@ -4,6 +4,7 @@
 
 #include <algorithm>  // for max
 #include <map>        // for map
+#include <optional>   // for optional
 #include <set>        // for set
 
 #include "core/coupling.h"
@@ -77,6 +78,88 @@ Json cost_json(const NodeCost& cost) {
   return out;
 }
 
+// The output channels of a layer's first parameter; nothing if it has none.
+std::optional<std::int64_t> channels_of(const Graph& graph, const Node& node) {
+  if (node.parameters.empty()) return std::nullopt;
+  return graph.parameters()[static_cast<std::size_t>(node.parameters.front())].shape.front();
+}
+
+std::optional<std::int64_t> channels_of(const Graph* graph, const std::string& layer) {
+  const int index = graph == nullptr ? -1 : graph->node_named(layer);
+  if (index < 0) return std::nullopt;
+  return channels_of(*graph, graph->nodes()[static_cast<std::size_t>(index)]);
+}
+
+// "4/6", or "4" where the dense graph is not known.
+std::string channels_text(const Graph& graph, const Node& node, const Graph* dense) {
+  const auto kept = channels_of(graph, node);
+  if (!kept) return {};
+  const auto before = channels_of(dense, node.name);
+  return before ? text(*kept, '/', *before) : std::to_string(*kept);
+}
+
+void add_use(Json& layer, const Graph& graph, const Node& node, const Graph* dense,
+             const LayerUse& use) {
+  const auto channels = channels_of(graph, node);
+  const auto before = channels_of(dense, node.name);
+  layer.set("channels", channels ? Json(*channels) : Json());
+  layer.set("dense_channels", before ? Json(*before) : Json());
+  layer.set("bits", use.bits == 0 ? Json() : Json(use.bits));
+  layer.set("stored_bytes", use.bytes);
+  layer.set("time_share", use.time_share ? Json(*use.time_share) : Json());
+}
+
+// The rows of layer_table(), with the columns of a finished model if its uses are known.
+class LayerRows {
+ public:
+  LayerRows(const Graph& graph, const Graph* dense, const LayerUses* uses)
+      : graph_(graph),
+        dense_(dense),
+        uses_(uses),
+        table_(uses == nullptr ? Table({"layer", "op", "output", "MACs", "parameters", "bytes",
+                                        "coupling group"},
+                                       "lllrrrl")
+                               : Table({"layer", "op", "output", "MACs", "parameters", "channels",
+                                        "bits", "bytes", "time", "coupling group"},
+                                       "lllrrrrrrl")) {}
+
+  void add(const Node& node, const std::string& groups) {
+    const NodeCost cost = graph_.cost(node);
+    std::vector<std::string> cells = {node.name, std::string(op_info(node.op).name),
+                                      shape_text(node.shape), with_commas(cost.macs),
+                                      with_commas(cost.parameter_bytes / 4)};
+    if (uses_ == nullptr) {
+      cells.push_back(with_commas(cost.parameter_bytes));
+    } else {
+      const LayerUse& use = uses_->at(node.name);
+      cells.insert(cells.end(), {channels_text(graph_, node, dense_), bits_text(use),
+                                 with_commas(use.bytes), time_text(use)});
+    }
+    cells.push_back(groups);
+    table_.add(std::move(cells));
+  }
+
+  std::string text() {
+    const NodeCost total = graph_.total_cost();
+    std::vector<std::string> cells = {"total", "", "", with_commas(total.macs),
+                                      with_commas(graph_.parameter_count())};
+    if (uses_ == nullptr) {
+      cells.push_back(with_commas(total.parameter_bytes));
+    } else {
+      cells.insert(cells.end(), {"", "", with_commas(total_bytes(*uses_)), ""});
+    }
+    cells.emplace_back();
+    table_.add(std::move(cells));
+    return table_.text();
+  }
+
+ private:
+  const Graph& graph_;
+  const Graph* dense_;
+  const LayerUses* uses_;
+  Table table_;
+};
+
 // Mean seconds of a track's rounds in the second half.
 double late_seconds(const std::vector<Json>& metrics, bool is_control) {
   std::vector<double> seconds;
@@ -135,28 +218,21 @@ std::string duration(double seconds) {
                      static_cast<int>(seconds) % 60);
 }
 
-std::string layer_table(const Graph& graph, const Graph* dense) {
+std::string layer_table(const Graph& graph, const Graph* dense, const LayerUses* uses) {
   const Groups groups(graph, dense);
   const auto of_parameters = groups.of_parameters();
-  Table table({"layer", "op", "output", "MACs", "parameters", "bytes", "coupling group"},
-              "lllrrrl");
+  LayerRows rows(graph, dense, uses);
   for (const Node& node : graph.nodes()) {
-    const NodeCost cost = graph.cost(node);
     std::vector<std::string> labels;
     for (const int group : groups_of(node, of_parameters)) {
       labels.push_back(groups.label(group_at(groups.coupling, group)));
     }
-    table.add({node.name, std::string(op_info(node.op).name), shape_text(node.shape),
-               with_commas(cost.macs), with_commas(cost.parameter_bytes / 4),
-               with_commas(cost.parameter_bytes), join(labels)});
+    rows.add(node, join(labels));
   }
-  const NodeCost total = graph.total_cost();
-  table.add({"total", "", "", with_commas(total.macs), with_commas(graph.parameter_count()),
-             with_commas(total.parameter_bytes), ""});
-  return table.text();
+  return rows.text();
 }
 
-Json layers_json(const Graph& graph, const Graph* dense) {
+Json layers_json(const Graph& graph, const Graph* dense, const LayerUses* uses) {
   const Groups groups(graph, dense);
   const auto of_parameters = groups.of_parameters();
   Json::Array layers;
@@ -167,6 +243,7 @@ Json layers_json(const Graph& graph, const Graph* dense) {
     layer.set("output", Json::array(node.shape));
     const Json cost = cost_json(graph.cost(node));
     for (const auto& [key, value] : cost.as_object()) layer.set(key, value);
+    if (uses != nullptr) add_use(layer, graph, node, dense, uses->at(node.name));
     Json::Array names;
     for (const int group : groups_of(node, of_parameters))
       names.emplace_back(group_at(groups.coupling, group).name);
@@ -188,7 +265,9 @@ Json layers_json(const Graph& graph, const Graph* dense) {
   Json out;
   out.set("layers", std::move(layers));
   out.set("coupling_groups", std::move(coupled));
-  out.set("total", cost_json(graph.total_cost()));
+  Json total = cost_json(graph.total_cost());
+  if (uses != nullptr) total.set("stored_bytes", total_bytes(*uses));
+  out.set("total", std::move(total));
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include "core/graph.h"
 #include "core/json.h"
 #include "deploy/validation.h"
+#include "launch/layer_uses.h"
 
 namespace coppice {
 
@@ -39,10 +40,14 @@ std::string duration(double seconds);
 
 // One row a layer: shape, MACs, parameters, bytes, coupling group; a row of totals at the end. With
 // `dense`, the graph that `graph` was shrunk from, groups show how many of their units are left
-// ("conv1 4/6"). Throws ConfigError if an operation's coupling is "not yet".
-std::string layer_table(const Graph& graph, const Graph* dense = nullptr);
-// {layers: [...], coupling_groups: [...], total: {...}}.
-Json layers_json(const Graph& graph, const Graph* dense = nullptr);
+// ("conv1 4/6"). With `uses`, of a finished model, also the channels that are left, the bits of a
+// stored weight and the share of time, and the bytes are those as shipped. Throws ConfigError if an
+// operation's coupling is "not yet".
+std::string layer_table(const Graph& graph, const Graph* dense = nullptr,
+                        const LayerUses* uses = nullptr);
+// {layers: [...], coupling_groups: [...], total: {...}}. What `uses` adds is null where it is not
+// known.
+Json layers_json(const Graph& graph, const Graph* dense = nullptr, const LayerUses* uses = nullptr);
 
 // One row a coupling group that can be pruned: its layers, units kept and units of `dense`.
 std::string kept_table(const Graph& graph, const Graph& dense);

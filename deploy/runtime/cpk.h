@@ -2,7 +2,7 @@
 // The .cpk file: a Program in few bytes. Fixed width, little-endian, versioned, with a SHA-256 over
 // everything before it; the fields are in docs/formats.md. Pure functions; any thread.
 
-#include <cstdint>      // for uint8_t
+#include <cstdint>      // for int64_t, uint8_t
 #include <span>         // for span
 #include <string_view>  // for string_view
 #include <vector>       // for vector
@@ -16,6 +16,10 @@ constexpr std::uint16_t kCpkVersion = 1;
 // Throws ModelError for a program that is not valid (inference.h) or has a text or count that does
 // not fit its field.
 std::vector<std::uint8_t> write_cpk(const Program& program);
+
+// Bytes that the parameters of `node` take in the file: weights (two codes of 4 bits a byte),
+// scales, bias (16 bits a code where all fit) and norms. 0 for a node without any.
+std::int64_t parameter_bytes(const Node& node);
 
 // Hostile bytes are expected: the hash comes first, every length is checked against the bytes at
 // hand before anything is allocated, and a program that reads is safe to run. Throws ModelError

@@ -172,6 +172,12 @@ void write_node(ByteWriter& out, const Node& node, std::size_t index) {
 
 }  // namespace
 
+std::int64_t parameter_bytes(const Node& node) {
+  ByteWriter out;
+  write_parameters(out, node);
+  return static_cast<std::int64_t>(out.bytes().size());
+}
+
 std::vector<std::uint8_t> write_cpk(const Program& program) {
   infer(program);
   ByteWriter out;

@@ -1,6 +1,7 @@
 #include "deploy/runtime/interpreter.h"
 
-#include <algorithm>  // for copy
+#include <algorithm>  // for nth_element
+#include <chrono>     // for steady_clock
 
 #include "deploy/runtime/error.h"
 #include "deploy/runtime/inference.h"
@@ -9,6 +10,16 @@
 
 namespace coppice::runtime {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// 0 of nothing.
+double median(std::vector<double>& values) {
+  if (values.empty()) return 0.0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
 
 const Grid* pointer(const std::optional<Grid>& grid) { return grid ? &*grid : nullptr; }
 
@@ -118,15 +129,42 @@ std::int64_t Interpreter::peak_activation_bytes() const {
   return static_cast<std::int64_t>(arena_.size());
 }
 
+void Interpreter::check_sample(std::span<const float> sample) const {
+  if (static_cast<std::int64_t>(sample.size()) != sample_size())
+    fail("expected a sample of ", sample_size(), " values, got ", sample.size());
+}
+
 void Interpreter::run(std::span<const float> sample, std::span<float> logits) {
-  if (static_cast<std::int64_t>(sample.size()) != sample_size() ||
-      static_cast<std::int64_t>(logits.size()) != logit_count()) {
-    fail("expected a sample of ", sample_size(), " values and ", logit_count(), " logits, got ",
-         sample.size(), " and ", logits.size());
-  }
+  check_sample(sample);
+  if (static_cast<std::int64_t>(logits.size()) != logit_count())
+    fail("expected room for ", logit_count(), " logits, got ", logits.size());
   store(tensors_.front(), 0, sample_size(), sample.data());
   for (const Step& step : steps_) step.run(step);
   load(tensors_.back(), 0, logit_count(), logits.data());
+}
+
+std::vector<NodeTime> Interpreter::profile(std::span<const float> sample, std::int64_t runs) {
+  check_sample(sample);
+  if (runs < 1) fail("expected at least one run to profile, got ", runs);
+  std::vector<std::vector<double>> times(program_.nodes.size());  // in microseconds, by node
+  for (std::int64_t i = 0; i < runs; ++i) {
+    Clock::time_point before = Clock::now();
+    const auto count = [&](std::size_t node) {
+      const Clock::time_point now = Clock::now();
+      times[node].push_back(std::chrono::duration<double, std::micro>(now - before).count());
+      before = now;
+    };
+    store(tensors_.front(), 0, sample_size(), sample.data());
+    count(0);
+    for (const Step& step : steps_) {
+      step.run(step);
+      count(static_cast<std::size_t>(step.node - program_.nodes.data()));
+    }
+  }
+  std::vector<NodeTime> out;
+  for (std::size_t i = 0; i < times.size(); ++i)
+    out.push_back({program_.nodes[i].name, median(times[i])});
+  return out;
 }
 
 const Tensor& Interpreter::kept(std::string_view node) const {

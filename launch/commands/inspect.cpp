@@ -1,4 +1,5 @@
-// `coppice inspect`: what is in a config, a run folder or a checkpoint, without running anything.
+// `coppice inspect`: what is in a config, a run folder, a checkpoint, a .cpk or an ONNX file.
+// Nothing is trained; a model that the runtime has is run for a second to see where its time goes.
 
 #include <fmt/core.h>
 
@@ -7,11 +8,17 @@
 
 #include "core/checkpoint.h"
 #include "core/config/config.h"
+#include "core/digest.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/safetensors.h"
 #include "core/text.h"
+#include "deploy/onnx/summary.h"
+#include "launch/artefact_tables.h"
+#include "launch/artefacts.h"
 #include "launch/commands.h"
+#include "launch/layer_uses.h"
+#include "launch/loaded_model.h"
 #include "launch/run_files.h"
 #include "launch/tables.h"
 #include "launch/world.h"
@@ -32,6 +39,10 @@ std::string input_text(const InputSpec& input) {
   if (!input.label_names.empty() && input.label_names.size() <= 20)
     out += text("; labels ", join(input.label_names));
   return out;
+}
+
+void append(Json& to, const Json& from) {
+  for (const auto& [key, value] : from.as_object()) to.set(key, value);
 }
 
 Graph graph_of_config(const ExperimentConfig& config) {
@@ -61,6 +72,15 @@ Checkpoint read_checkpoint(const Path& path) {
   return checkpoint_from_bytes(bytes, path.string());
 }
 
+// As the runtime has it, with times; for what it does not run, by the plan and without them.
+LayerUses uses_of(const Checkpoint& checkpoint) {
+  const Deployable form = deployable(checkpoint);
+  if (!form.program) return layer_uses(checkpoint.graph, checkpoint.plan);
+  LayerUses uses = layer_uses(*form.program);
+  profile_layers(*form.program, uses);
+  return uses;
+}
+
 Output inspect_checkpoint(const Path& path) {
   const Checkpoint checkpoint = read_checkpoint(path);
   Json json;
@@ -83,9 +103,9 @@ Output inspect_checkpoint(const Path& path) {
   }
   json.set("provenance", std::move(provenance));
   json.set("server_state", std::move(state));
-  const Json layers = layers_json(checkpoint.graph);
-  for (const auto& [key, value] : layers.as_object()) json.set(key, value);
-  return {facts.text() + '\n' + layer_table(checkpoint.graph), std::move(json)};
+  const LayerUses uses = uses_of(checkpoint);
+  append(json, layers_json(checkpoint.graph, nullptr, &uses));
+  return {facts.text() + '\n' + layer_table(checkpoint.graph, nullptr, &uses), std::move(json)};
 }
 
 // The network that the run began with; nothing if its data is not on this machine to ask for the
@@ -120,14 +140,17 @@ Output inspect_run(const Path& run) {
   }
   if (!std::filesystem::exists(run / "summary.json")) return inspect_unfinished(run);
   const Json summary = read_summary(run);
-  const Graph graph = read_checkpoint(run / "model" / "model.safetensors").graph;
+  const Checkpoint model = read_checkpoint(run / "model" / "model.safetensors");
+  const Graph& graph = model.graph;
+  const LayerUses uses = uses_of(model);
   const std::optional<Graph> dense = dense_graph_of(run);
   const Graph* before = dense ? &*dense : nullptr;
   Output out;
-  out.text = fmt::format("{}: {} rounds, seed {}, model {}\n\n{}\n{}", summary.at("name").as_text(),
-                         summary.at("rounds").as_integer(), summary.at("seed").as_integer(),
-                         summary.at("model_sha256").as_text().substr(0, 16),
-                         closing_table(summary, read_metrics(run)), layer_table(graph, before));
+  out.text =
+      fmt::format("{}: {} rounds, seed {}, model {}\n\n{}\n{}", summary.at("name").as_text(),
+                  summary.at("rounds").as_integer(), summary.at("seed").as_integer(),
+                  summary.at("model_sha256").as_text().substr(0, 16),
+                  closing_table(summary, read_metrics(run)), layer_table(graph, before, &uses));
   if (dense && dense->parameter_count() != graph.parameter_count())
     out.text += '\n' + kept_table(graph, *dense);
   if (!dense)
@@ -135,9 +158,44 @@ Output inspect_run(const Path& run) {
         "\nthe data set is not on this machine, so the dense network's units are not known\n";
   out.json.set("is_finished", true);
   out.json.set("summary", summary);
-  const Json layers = layers_json(graph, before);
-  for (const auto& [key, value] : layers.as_object()) out.json.set(key, value);
+  append(out.json, layers_json(graph, before, &uses));
   return out;
+}
+
+Output inspect_cpk(const Path& path) {
+  const std::vector<std::uint8_t> bytes = read_file(path);
+  const LoadedModel model(path.string());
+  const runtime::Program& program = *model.program();
+  LayerUses uses = layer_uses(program);
+  profile_layers(program, uses);
+  Json json;
+  json.set("file_bytes", static_cast<std::int64_t>(bytes.size()));
+  json.set("file_sha256", sha256_hex(bytes));
+  json.set("model_sha256", hex(program.model_sha256));
+  json.set("activation_bytes", runtime::Interpreter(program).peak_activation_bytes());
+
+  Table facts({"bytes", with_commas(json.at("file_bytes").as_integer())}, "ll");
+  facts.add({"file sha256", json.at("file_sha256").as_text()});
+  facts.add({"model sha256", json.at("model_sha256").as_text()});
+  facts.add({"input", input_text(model.input())});
+  facts.add({"activations", with_commas(json.at("activation_bytes").as_integer()) + " bytes"});
+  Json properties{Json::Object{}};
+  for (const auto& [key, value] : program.properties) {
+    facts.add({key, value});
+    if (properties.find(key) == nullptr) properties.set(key, value);
+  }
+  json.set("properties", std::move(properties));
+  append(json, program_json(program, uses));
+  return {facts.text() + '\n' + program_table(program, uses), std::move(json)};
+}
+
+Output inspect_onnx(const Path& path) {
+  const std::vector<std::uint8_t> bytes = read_file(path);
+  const OnnxSummary summary = read_onnx(bytes, path.string());
+  Json json;
+  json.set("file_bytes", static_cast<std::int64_t>(bytes.size()));
+  append(json, onnx_json(summary));
+  return {onnx_text(summary), std::move(json)};
 }
 
 Output inspect(const InspectArguments& arguments) {
@@ -152,8 +210,11 @@ Output inspect(const InspectArguments& arguments) {
     throw DataError(arguments.subject + ": there is no such file or folder");
   if (is_config) return inspect_config(arguments);
   if (subject.extension() == ".safetensors") return inspect_checkpoint(subject);
+  if (subject.extension() == ".cpk") return inspect_cpk(subject);
+  if (subject.extension() == ".onnx") return inspect_onnx(subject);
   throw DataError(arguments.subject +
-                  ": expected a run folder, a config (.yaml) or a checkpoint (.safetensors)");
+                  ": expected a run folder, a config (.yaml), a checkpoint (.safetensors) or a "
+                  "model (.cpk, .onnx)");
 }
 
 }  // namespace

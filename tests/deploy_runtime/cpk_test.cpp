@@ -52,6 +52,22 @@ TEST(CpkTest, WhatIsWrittenReadsBack) {
   }
 }
 
+TEST(CpkTest, ParameterBytesAreThoseOfTheFile) {
+  Node node;
+  EXPECT_EQ(parameter_bytes(node), 0);
+  node.weights = {.bits = 4, .values = {}, .codes = {1, 2, 3}, .scales = {1.0F}};
+  node.bias_codes = {7};
+  EXPECT_EQ(parameter_bytes(node), 2 + 4 + 2);
+  node.bias_codes = {70'000};
+  EXPECT_EQ(parameter_bytes(node), 2 + 4 + 4);
+  node.weights = {.bits = 8, .values = {}, .codes = {1, 2, 3}, .scales = {1.0F}};
+  EXPECT_EQ(parameter_bytes(node), 3 + 4 + 4);
+  node.weights = {.bits = 32, .values = {1.0F, 2.0F}, .codes = {}, .scales = {}};
+  node.bias_codes = {};
+  node.bias = {1.0F};
+  EXPECT_EQ(parameter_bytes(node), 8 + 4);
+}
+
 TEST(CpkTest, EveryOpReadsBack) {
   ProgramBuilder build({2, 4, 4});
   build.add(pool(Op::avg_pool2d, 3, 1, 1));

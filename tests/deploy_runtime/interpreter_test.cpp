@@ -187,6 +187,27 @@ TEST(InterpreterTest, CodesTakeAByteAndDeadTensorsAreReused) {
   EXPECT_LT(integer.peak_activation_bytes(), 6 * 24 * 24 + 784 + 4 * 784 + 256);
 }
 
+TEST(InterpreterTest, ProfileCountsEveryNodeThatComputes) {
+  Interpreter interpreter(lenet(8, 16, 120, 84));
+  const Values sample = random_sample(interpreter.sample_size(), 1);
+  const Values expected = run_once(interpreter, sample);
+  const std::vector<NodeTime> times = interpreter.profile(sample, 5);
+  ASSERT_EQ(times.size(), interpreter.program().nodes.size());
+  double convolutions = 0.0;
+  double rest = 0.0;
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    const Node& node = interpreter.program().nodes[i];
+    EXPECT_EQ(times[i].node, node.name);
+    const bool is_folded = node.op == Op::relu || node.op == Op::flatten;
+    EXPECT_EQ(times[i].microseconds == 0.0, is_folded) << node.name;
+    (node.op == Op::conv2d ? convolutions : rest) += times[i].microseconds;
+  }
+  EXPECT_GT(convolutions, rest);
+  EXPECT_EQ(run_once(interpreter, sample), expected);  // it leaves nothing behind
+  EXPECT_NE(model_error([&] { interpreter.profile(Values(4), 1); }), "");
+  EXPECT_NE(model_error([&] { interpreter.profile(sample, 0); }), "");
+}
+
 TEST(InterpreterTest, WhatItCannotRunIsAnErrorThatNamesTheNode) {
   ProgramBuilder build({4});
   build.add(Op::relu);

@@ -150,6 +150,43 @@ TEST_F(PipelineTest, InferOfTheCpkGivesTheAccuracyOfTheReport) {
   EXPECT_EQ(fs::file_size(path("logits.npy")) % 64, 40 * 4 * 4 % 64);
 }
 
+TEST_F(PipelineTest, InspectShowsBitsBytesAndTimeOfEveryForm) {
+  const Json summary = summary_of({.more = {"compressed.yaml"}});
+  const auto json_of_inspect = [&](const std::string& subject) {
+    const Outcome outcome = coppice({"inspect", subject, "--json"});
+    EXPECT_EQ(outcome.exit_code, 0) << subject << outcome.err;
+    return Json::parse(outcome.out, subject);
+  };
+  std::vector<std::int64_t> bytes;
+  for (const char* subject : {"run", "run/model/model.safetensors", "run/model/model.cpk"}) {
+    const Json json = json_of_inspect(subject);
+    double time = 0.0;
+    for (const Json& layer : json.at("layers").as_array()) {
+      if (layer.at("op").as_text() == "linear") {
+        EXPECT_EQ(layer.at("bits").as_integer(), 8);
+      }
+      time += layer.at("time_share").as_number();
+    }
+    EXPECT_NEAR(time, 1.0, 1e-6) << subject;
+    bytes.push_back(json.at("total").at("stored_bytes").as_integer());
+  }
+  EXPECT_EQ(bytes[0], bytes[1]);
+  EXPECT_EQ(bytes[0], bytes[2]);
+  EXPECT_LT(bytes[0], summary.at("model_bytes").as_integer());
+  const Json onnx = json_of_inspect("run/model/model.onnx");
+  EXPECT_TRUE(onnx.at("is_ours").as_bool());
+  EXPECT_EQ(onnx.at("metadata").at("coppice.model_sha256"), summary.at("model_sha256"));
+
+  for (const char* name : {"model.cpk", "model.onnx"}) {
+    std::string damaged = content_of(path("run") / "model" / name);
+    damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 1);
+    write(name, damaged);
+    const Outcome outcome = coppice({"inspect", name});
+    EXPECT_EQ(outcome.exit_code, 2) << name;
+    expect_one_paragraph(outcome.err, name);
+  }
+}
+
 TEST_F(PipelineTest, OptimizeDoesTheSameWithOneClient) {
   const std::vector<std::string> common = {
       "--data", "idx", "--root", "images", "train.rounds=3", "train.batch_size=8"};
