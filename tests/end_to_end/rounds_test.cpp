@@ -82,9 +82,9 @@ TEST_F(ExperimentTest, EndsWithExitCode0IfItsModelIsSmallEnough) {
   EXPECT_TRUE(constraint.at("met").as_bool());
   EXPECT_EQ(constraint.at("limit").as_integer(), 65536);
   EXPECT_EQ(constraint.at("measured"), summary.at("model_bytes"));
-  EXPECT_EQ(static_cast<std::int64_t>(
-                std::filesystem::file_size(path("run") / "model" / "model.cpk")),
-            summary.at("model_bytes").as_integer());
+  EXPECT_EQ(
+      static_cast<std::int64_t>(std::filesystem::file_size(path("run") / "model" / "model.cpk")),
+      summary.at("model_bytes").as_integer());
 }
 
 TEST_F(ExperimentTest, WithAConstraintThatCannotBeMeasuredIsRefused) {
