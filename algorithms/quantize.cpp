@@ -118,19 +118,6 @@ std::span<const float> channel_of(std::span<const float> values, std::size_t cha
 
 }  // namespace
 
-bool moves_values(OpKind op) {
-  switch (op) {
-    case OpKind::max_pool2d:
-    case OpKind::flatten:
-    case OpKind::dropout:
-    case OpKind::slice:
-    case OpKind::last_step:
-      return true;
-    default:
-      return false;
-  }
-}
-
 std::vector<std::string> quantized_nodes(const Graph& graph) {
   const auto readers = consumers(graph);
   std::vector<std::string> out;
@@ -149,12 +136,6 @@ std::vector<std::string> quantized_parameters(const Graph& graph) {
     }
   }
   return out;
-}
-
-const ActivationQuant* grid_of(const Graph& graph, const QuantPlan& plan, int node) {
-  const Node* at = &graph.nodes()[static_cast<std::size_t>(node)];
-  while (moves_values(at->op)) at = &graph.nodes()[static_cast<std::size_t>(at->inputs.front())];
-  return plan.activation(at->name);
 }
 
 WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> values, int bits) {

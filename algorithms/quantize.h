@@ -21,13 +21,6 @@ std::vector<std::string> quantized_nodes(const Graph& graph);
 // Parameters that are stored in few bits: the weights of conv2d and linear, and embedding tables.
 std::vector<std::string> quantized_parameters(const Graph& graph);
 
-// The grid of a node's output: its own, or through nodes that only move values (max_pool2d,
-// flatten, dropout, slice, last_step) that of their input. Null: fp32.
-const ActivationQuant* grid_of(const Graph& graph, const QuantPlan& plan, int node);
-
-// Whether the operation only moves values, so that codes pass through it.
-bool moves_values(OpKind op);
-
 // Scales of `values` ([channels, ...], channels = shape[0]) for codes of `bits` (8 or 4): at 8 bits
 // the channel's largest magnitude over 127; at 4 bits the clipping of 32 candidates with the least
 // squared error. A channel of zeros gets a small positive scale. Throws ConfigError for other bits,

@@ -163,7 +163,10 @@ ClientTask RoundMachine::calibration_task() const {
   task.model_version = state_.position;
   task.mask_epoch = state_.mask_epoch;
   task.codec = task_.codec;
-  task.cohort = task_.cohort;
+  // Who was refused has no say in the ranges either.
+  for (const ClientRow& row : record_.rows) {
+    if (row.status == ClientStatus::kAccepted) task.cohort.push_back(row.client);
+  }
   task.max_weight = std::max<std::int64_t>(1, static_cast<std::int64_t>(task.cohort.size()));
   task.calibration = CalibrationRequest{.nodes = quantized_nodes(state_.graph),
                                         .samples = config_.compress.quantize.calibration_samples,

@@ -57,6 +57,25 @@ const ActivationQuant* QuantPlan::activation(std::string_view node) const {
   return found == activations.end() ? nullptr : &*found;
 }
 
+bool moves_values(OpKind op) {
+  switch (op) {
+    case OpKind::max_pool2d:
+    case OpKind::flatten:
+    case OpKind::dropout:
+    case OpKind::slice:
+    case OpKind::last_step:
+      return true;
+    default:
+      return false;
+  }
+}
+
+const ActivationQuant* grid_of(const Graph& graph, const QuantPlan& plan, int node) {
+  const Node* at = &graph.nodes()[static_cast<std::size_t>(node)];
+  while (moves_values(at->op)) at = &graph.nodes()[static_cast<std::size_t>(at->inputs.front())];
+  return plan.activation(at->name);
+}
+
 double mean_bits(const QuantPlan& plan, const Graph& graph) {
   if (graph.parameter_count() == 0) return 0.0;
   double bits = 0.0;

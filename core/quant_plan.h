@@ -51,6 +51,13 @@ struct QuantPlan {
   friend bool operator==(const QuantPlan&, const QuantPlan&) = default;
 };
 
+// The grid of a node's output: its own, or through nodes that only move values (max_pool2d,
+// flatten, dropout, slice, last_step) that of their input. Null: fp32.
+const ActivationQuant* grid_of(const Graph& graph, const QuantPlan& plan, int node);
+
+// Whether the operation only moves values, so that codes pass through it.
+bool moves_values(OpKind op);
+
 // Mean bits of a stored parameter of `graph`; what the plan does not name has 32.
 double mean_bits(const QuantPlan& plan, const Graph& graph);
 

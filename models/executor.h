@@ -6,7 +6,7 @@
 // node outputs it names are replaced by the nearest value of their grid, as fp32. In training,
 // gradients pass straight through where the code does not saturate and are zero where it does
 // (Bengio et al. 2013, section 4); the optimizer updates the fp32 weights behind the codes. Biases
-// stay fp32: the grid of an integer bias is far finer than that of what it is added to.
+// of products of codes are rounded to their integers' grid, and their gradients pass.
 //
 // Deterministic: for one implementation, ISA and library version, train() and evaluate() are
 // functions of their arguments. Not thread-safe: one executor belongs to one thread.

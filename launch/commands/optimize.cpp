@@ -16,7 +16,6 @@ bool is_file_name(const std::string& model) { return model.ends_with(".safetenso
 // The config that the arguments stand for, as overrides of the defaults; later ones win.
 std::vector<std::string> overrides_for(const OptimizeArguments& arguments) {
   std::vector<std::string> out = {
-      "name=optimize",
       "data.name=" + arguments.data,
       "data.partition={scheme: iid, clients: 1}",
       "train={rounds: 10, local_epochs: 2, batch_size: 64}",
@@ -41,7 +40,7 @@ std::vector<std::string> overrides_for(const OptimizeArguments& arguments) {
 }  // namespace
 
 ExperimentConfig optimize_config(const OptimizeArguments& arguments) {
-  ExperimentConfig config = parse_config("", "optimize", overrides_for(arguments));
+  ExperimentConfig config = parse_config("name: optimize", "optimize", overrides_for(arguments));
   if (is_file_name(arguments.model)) {  // its network and its weights are where training starts
     const Checkpoint checkpoint =
         checkpoint_from_bytes(read_file(arguments.model), arguments.model);

@@ -3,7 +3,7 @@
 #include <ATen/ops/hardtanh.h>
 
 #include <algorithm>  // for all_of, clamp
-#include <cmath>      // for abs, isfinite
+#include <cmath>      // for abs, isfinite, nearbyint
 
 #include "core/error.h"
 #include "core/text.h"
@@ -82,6 +82,25 @@ FakeQuant::FakeQuant(const Graph& graph, const QuantPlan& plan)
     check(quant);
     activations_[static_cast<std::size_t>(index)] = &quant;
   }
+  add_biases(graph, plan);
+}
+
+void FakeQuant::add_biases(const Graph& graph, const QuantPlan& plan) {
+  for (const Node& node : graph.nodes()) {
+    const bool is_product = node.op == OpKind::conv2d || node.op == OpKind::linear;
+    if (!is_product || node.parameters.size() < 2) continue;
+    const auto parameter = [&](std::size_t i) -> const ParameterSpec& {
+      return graph.parameters()[static_cast<std::size_t>(node.parameters[i])];
+    };
+    const WeightQuant* weight = plan.weight(parameter(0).name);
+    const ActivationQuant* input = grid_of(graph, plan, node.inputs.front());
+    if (weight == nullptr || input == nullptr) continue;
+    Bias bias{.offset = parameter(1).offset, .scales = {}};
+    for (const float scale : weight->scales)
+      bias.scales.push_back(double{input->scale} * double{scale});
+    biases_.push_back(std::move(bias));
+    has_weight_[static_cast<std::size_t>(node.parameters[1])] = true;
+  }
 }
 
 void FakeQuant::quantize_weights(const float* weights, float* quantized) const {
@@ -93,6 +112,13 @@ void FakeQuant::quantize_weights(const float* weights, float* quantized) const {
               {.scale = scale, .lowest = -weight.limit, .highest = weight.limit});
       in += weight.channel_size;
       out += weight.channel_size;
+    }
+  }
+  for (const Bias& bias : biases_) {
+    for (std::size_t c = 0; c < bias.scales.size(); ++c) {
+      const auto at = bias.offset + static_cast<std::int64_t>(c);
+      quantized[at] =
+          static_cast<float>(std::nearbyint(double{weights[at]} / bias.scales[c]) * bias.scales[c]);
     }
   }
 }

@@ -1,7 +1,7 @@
 #pragma once
-// The grids of a QuantPlan in fp32: what a fake-quantized forward pass reads in place of weights
-// and node outputs, and where gradients pass straight through. Internal to models/. Immutable;
-// refers to the graph and the plan, which must outlive it.
+// The grids of a QuantPlan in fp32: what a fake-quantized forward pass reads in place of weights,
+// biases and node outputs, and where gradients pass straight through. Internal to models/.
+// Immutable; refers to the graph and the plan, which must outlive it.
 
 #include <ATen/core/Tensor.h>
 
@@ -22,10 +22,13 @@ class FakeQuant {
   // finite, a zero point outside [0, 255].
   FakeQuant(const Graph& graph, const QuantPlan& plan);
 
+  // Whether quantize_weights() writes it: a weight of the plan, or the bias beside one that is
+  // multiplied with codes.
   bool has_weight(std::size_t parameter) const { return has_weight_[parameter]; }
 
   // quantized = scale * clamp(round_half_even(weight / scale), -limit, limit) for the plan's
-  // parameters, the others are left alone; arenas of parameter_count floats. NaN stays NaN.
+  // parameters; for biases the same without limits, on the grid input scale x weight scale; the
+  // others are left alone. Arenas of parameter_count floats. NaN stays NaN.
   void quantize_weights(const float* weights, float* quantized) const;
 
   // Zeroes the gradient of the plan's parameters where the code of the weight saturates, that is
@@ -46,7 +49,16 @@ class FakeQuant {
     std::span<const float> scales;
   };
 
+  // Of a conv2d or linear on codes. At 4 bits its grid is coarse enough to move codes.
+  struct Bias {
+    std::int64_t offset;
+    std::vector<double> scales;  // one a channel
+  };
+
+  void add_biases(const Graph& graph, const QuantPlan& plan);
+
   std::vector<Weight> weights_;
+  std::vector<Bias> biases_;
   std::vector<bool> has_weight_;                     // by parameter
   std::vector<const ActivationQuant*> activations_;  // by node; null: fp32
 };

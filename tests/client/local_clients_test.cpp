@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
+#include "algorithms/quantize.h"
 #include "comm/codec.h"
 #include "core/parameter_arena.h"
 #include "tests/client/tiny_data.h"
@@ -196,6 +198,101 @@ TEST_F(LocalClientsTest, ExecutorIsRebuiltOnlyForAnotherGraph) {
       coupling.groups[static_cast<std::size_t>(coupling.prunable_groups()[0])].units[0])] = 0;
   clients_.set_graph(shrink(graph_, coupling, keep).graph);
   EXPECT_LT(clients_.executor().graph().parameter_count(), graph_.parameter_count());
+}
+
+ClientTask calibration_task(std::vector<std::int64_t> cohort) {
+  ClientTask task = task_for(std::move(cohort));
+  task.calibration = CalibrationRequest{.nodes = {"input", "relu"}, .samples = 4, .grid = {25, 0}};
+  task.max_weight = 5;
+  return task;
+}
+
+std::int64_t counted(const ExactSum& sum, std::size_t node) {
+  const auto units = sum.units().subspan(node * kHistogramBins, kHistogramBins);
+  return std::accumulate(units.begin(), units.end(), std::int64_t{0});
+}
+
+TEST_F(LocalClientsTest, CalibrationCountsEveryOutputOfTheNodesOfItsSamples) {
+  const RankReport report = train(calibration_task({0, 3}), {0, 3});
+  const NamedSums& sums = report.sums.begin()->second;
+  ASSERT_EQ(sums.size(), 1U);
+  const ExactSum& histograms = sums.at(kHistogramSum);
+  EXPECT_EQ(counted(histograms, 0), 2 * 4 * kTinyFeatures);
+  EXPECT_EQ(counted(histograms, 1), 2 * 4 * 8);
+  EXPECT_EQ(histograms.weight(), 2);
+  ASSERT_EQ(report.rows.size(), 2U);
+  EXPECT_EQ(report.rows[0].status, ClientStatus::kAccepted);
+  EXPECT_EQ(report.rows[0].samples, 0);
+  EXPECT_GT(report.rows[0].bytes_up, 0);
+  EXPECT_EQ(report.rows[0].bytes_down, 1000);
+}
+
+TEST_F(LocalClientsTest, CountsOfHalvesAddUpToTheWhole) {
+  const ClientTask task = calibration_task({0, 1, 2, 3});
+  RankReport halves = train(task, {2, 0});
+  halves.merge(train(task, {1, 3}));
+  const RankReport whole = train(task, {0, 1, 2, 3});
+  EXPECT_TRUE(std::ranges::equal(halves.sums.begin()->second.at(kHistogramSum).units(),
+                                 whole.sums.begin()->second.at(kHistogramSum).units()));
+}
+
+TEST_F(LocalClientsTest, ClientWhoseOutputsAreNotFiniteIsLeftOutOfTheCount) {
+  ClientTask task = calibration_task({0, 1});
+  task.calibration->samples = 10;  // all it has
+  poison(1);
+  const RankReport report = train(task, {0, 1});
+  EXPECT_EQ(report.rows[1].status, ClientStatus::kRefused);
+  EXPECT_EQ(report.rows[1].reason, RefusalReason::kNotFinite);
+  const RankReport alone = train(task, {0});
+  EXPECT_TRUE(std::ranges::equal(report.sums.begin()->second.at(kHistogramSum).units(),
+                                 alone.sums.begin()->second.at(kHistogramSum).units()));
+}
+
+TEST_F(LocalClientsTest, TeacherPullsTheModelTowardsItself) {
+  const Graph wide =
+      Graph::build(numbers({kTinyFeatures}), {{"linear", "hidden", {}, {.out = 16}},
+                                              {"relu", "relu", {}, {}},
+                                              {"linear", "out", {}, {.out = kTinyClasses}}});
+  const ParameterArena teacher = initial_parameters(wide, 9);
+  const std::vector<float> parameters(teacher.values().begin(), teacher.values().end());
+  ClientTask task = task_for({0});
+  task.plan.epochs = 30;
+  task.plan.loss_terms = {{.kind = LossKind::kDistillation, .weight = 1.0, .temperature = 2.0}};
+  EXPECT_TRUE(contains(thrown_text<Error>([&] { train(task, {0}); }), "before its teacher"));
+  clients_.set_teacher(wide, parameters);
+  const RankReport distilled = train(task, {0});
+  std::vector<float> student(global_.values().begin(), global_.values().end());
+  std::vector<float> step(student.size());
+  update_of(distilled).mean(step);
+  for (std::size_t i = 0; i < student.size(); ++i) student[i] += step[i];
+
+  const std::vector<std::int64_t>& owned = partition_.clients[0].train;
+  std::vector<float> samples(owned.size() * kTinyFeatures);
+  gather_samples(dataset_, dataset_.train, owned, samples);
+  const auto wanted = make_executor("libtorch", wide)->infer({parameters}, samples);
+  const auto distance = [&](std::span<const float> model) {
+    const auto logits = make_executor("libtorch", graph_)->infer({model}, samples);
+    double sum = 0.0;
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      sum += std::pow(double{logits[i]} - double{wanted[i]}, 2.0);
+    return sum;
+  };
+  EXPECT_LT(distance(student), 0.5 * distance(global_.values()));
+  // What it said before is remembered, and changes nothing.
+  expect_same_sums(distilled, train(task, {0}));
+  clients_.set_teacher(wide, parameters);
+  expect_same_sums(distilled, train(task, {0}));
+}
+
+TEST_F(LocalClientsTest, QuantizedTaskTrainsOnTheGrids) {
+  QuantPlan plan;
+  plan.weights = weight_grids(graph_, global_.values(), 4);
+  plan.activations = {{"input", 0.02F, 128}, {"relu", 0.02F, 0}};
+  const ClientTask task = task_for({0, 1});
+  const RankReport plain = train(task, {0, 1});
+  const RankReport quantized = clients_.run(task, {global_.values(), &plan}, {{0, 1}}, 1000);
+  EXPECT_FALSE(std::ranges::equal(update_of(plain).units(), update_of(quantized).units()));
+  expect_same_sums(quantized, clients_.run(task, {global_.values(), &plan}, {{0, 1}}, 1000));
 }
 
 }  // namespace

@@ -70,6 +70,10 @@ TEST(CompressionTest, RefusedClientsDoNotShiftTheGrids) {
     EXPECT_EQ(record.refused, 1);
     EXPECT_EQ(record.rows[5].reason, RefusalReason::kNotFinite);
   }
+  for (const ClientTask& task : driver.tasks()) {
+    const std::set<std::int64_t> cohort(task.cohort.begin(), task.cohort.end());
+    EXPECT_EQ(cohort.contains(5), !is_calibration(task));  // not even asked for its counts
+  }
 }
 
 TEST(CompressionTest, NoCountAtAllIsMadeUpForByTheNextQuantizedRound) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "algorithms/calibration.h"
@@ -189,6 +190,59 @@ TEST(LowerTest, IntegerModelsStayCloseToFakeQuantizedWeights) {
       const Values expected = executed(with_weights_on_grids(checkpoint), samples);
       const Values got = interpreted(checkpoint, samples);
       EXPECT_LT(largest_difference(got, expected), 0.02F * spread(expected)) << name << bits;
+    }
+  }
+}
+
+// The executor's outputs of a node as codes, for one batch.
+std::vector<int> executed_codes(const Checkpoint& checkpoint, const Values& samples,
+                                const ActivationQuant& quant) {
+  std::vector<int> codes;
+  make_executor("auto", checkpoint.graph)
+      ->observe({checkpoint.parameters, &checkpoint.plan}, samples, {&quant.node, 1},
+                [&](std::size_t, std::span<const float> values) {
+                  for (const float value : values) {
+                    codes.push_back(static_cast<int>(std::nearbyint(value / quant.scale)) +
+                                    quant.zero_point);
+                  }
+                });
+  return codes;
+}
+
+// fp32 sums of another order tip a code over now and then. Each later layer carries that on, so
+// that a deep network has a few codes that are two units away.
+TEST(LowerTest, IntegerOutputsAreWithinOneUnitOfTheFakeQuantizedExecutor) {
+  for (const char* model : {"lenet5", "resnet20", "mlp"}) {
+    const bool is_deep = std::string(model) == "resnet20";
+    for (const int bits : {8, 4}) {
+      Checkpoint checkpoint = checkpoint_of(zoo(model, {1, 28, 28}));
+      const Values samples = random_samples(checkpoint.graph, 8);
+      quantize(checkpoint, samples, bits);
+      runtime::Interpreter interpreter(lower(checkpoint), runtime::Keep::kAll);
+      const auto size = static_cast<std::size_t>(interpreter.sample_size());
+      std::vector<float> logits(static_cast<std::size_t>(interpreter.logit_count()));
+      std::map<std::string, std::vector<int>> got;
+      for (std::size_t i = 0; i * size < samples.size(); ++i) {
+        interpreter.run(std::span(samples).subspan(i * size, size), logits);
+        for (const ActivationQuant& quant : checkpoint.plan.activations) {
+          const auto codes = interpreter.codes(quant.node);
+          got[quant.node].insert(got[quant.node].end(), codes.begin(), codes.end());
+        }
+      }
+      for (const ActivationQuant& quant : checkpoint.plan.activations) {
+        const std::vector<int> expected = executed_codes(checkpoint, samples, quant);
+        ASSERT_EQ(got[quant.node].size(), expected.size());
+        std::size_t different = 0;
+        std::size_t by_more = 0;
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+          const int distance = std::abs(got[quant.node][i] - expected[i]);
+          ASSERT_LE(distance, is_deep ? 2 : 1) << model << ' ' << quant.node;
+          different += distance > 0 ? 1 : 0;
+          by_more += distance > 1 ? 1 : 0;
+        }
+        EXPECT_LE(by_more, expected.size() / 1000) << model << bits << ' ' << quant.node;
+        EXPECT_LE(different, expected.size() / 100) << model << bits << ' ' << quant.node;
+      }
     }
   }
 }

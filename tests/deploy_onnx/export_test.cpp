@@ -79,9 +79,9 @@ TEST_F(OnnxExportTest, PlanBecomesIntegersBetweenQuantizeAndDequantize) {
                                       "Flatten", q, dq,               // the same grid once more
                                       dq, dq, "Gemm"}));
   EXPECT_EQ(*initializer(summary, "conv.weight"),
-            (OnnxTensor{"conv.weight", "INT8", {2, 1, 1, 1}, 2}));
+            (OnnxTensor{"conv.weight", "UINT8", {2, 1, 1, 1}, 2}));
   EXPECT_EQ(*initializer(summary, "conv.bias"), (OnnxTensor{"conv.bias", "INT32", {2}, 8}));
-  EXPECT_EQ(*initializer(summary, "fc.weight"), (OnnxTensor{"fc.weight", "INT8", {3, 8}, 24}));
+  EXPECT_EQ(*initializer(summary, "fc.weight"), (OnnxTensor{"fc.weight", "UINT8", {3, 8}, 24}));
   EXPECT_EQ(*initializer(summary, "relu/zero_point"),
             (OnnxTensor{"relu/zero_point", "UINT8", {}, 1}));
 }
@@ -91,7 +91,7 @@ TEST_F(OnnxExportTest, BiasStaysFp32WhereTheInputHasNoGrid) {
   checkpoint.plan.activations.clear();
   const OnnxSummary summary = summary_of(checkpoint);
   EXPECT_EQ(initializer(summary, "conv.bias")->element_type, "FLOAT");
-  EXPECT_EQ(initializer(summary, "conv.weight")->element_type, "INT8");
+  EXPECT_EQ(initializer(summary, "conv.weight")->element_type, "UINT8");
 }
 
 TEST_F(OnnxExportTest, NamesThatWouldMeetAreKeptApart) {

@@ -103,8 +103,8 @@ TEST_F(PipelineTest, TargetThatIsMetEndsWithZero) {
 
 TEST_F(PipelineTest, ConstraintThatTheRuntimeCannotMeasureIsRefusedBeforeTheRun) {
   write("text.txt", std::string(4000, 'a') + std::string(4000, 'b'));
-  expect_refused({.more = {"model.name=char_transformer", "data.name=text", "data.root=text.txt",
-                           "data.context=8", "compress.prune.pruner=none",
+  expect_refused({.more = {"model={name: char_transformer, hidden: [128, 128]}", "data.name=text",
+                           "data.root=text.txt", "data.context=8", "compress.prune.pruner=none",
                            "compress.constraints.max_latency=1s"}},
                  "does not run");
 }

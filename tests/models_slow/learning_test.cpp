@@ -1,5 +1,5 @@
-// Each model of the zoo learns: images below the best test loss that logistic regression reaches on
-// the same digits, text below its unigram entropy.
+// Each model of the zoo learns: images below the best validation loss that logistic regression
+// reaches on the same digits, text below its unigram entropy.
 
 #include <gtest/gtest.h>
 
@@ -7,30 +7,21 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <string_view>
 
-#include "core/error.h"
 #include "core/parameter_arena.h"
-#include "data/dataset.h"
 #include "models/executor.h"
 #include "models/zoo.h"
 #include "tests/models/input_specs.h"
 #include "tests/models/sample_arrays.h"
+#include "tests/models_slow/digits.h"
 
 namespace coppice {
 namespace {
 
-double mean_loss(Executor& executor, std::span<const float> parameters, const SampleArrays& test) {
-  std::vector<std::int64_t> all(static_cast<std::size_t>(test.size()));
-  std::iota(all.begin(), all.end(), 0);
-  const EvalResult result = executor.evaluate({parameters}, test.source(), all);
-  return result.loss_sum / static_cast<double>(result.labels);
-}
-
-// Trains a fresh model of `graph`, one call a plan; the test loss after each.
-std::vector<double> test_losses(const Graph& graph, std::span<const LocalPlan> plans,
-                                const SampleArrays& train, const SampleArrays& test) {
+// Trains a fresh model of `graph`, one call a plan; the loss on `validation` after each.
+std::vector<double> losses_of(const Graph& graph, std::span<const LocalPlan> plans,
+                              const SampleArrays& train, const SampleArrays& validation) {
   configure_process_for_training();
   auto executor = make_executor("auto", graph);
   ParameterArena model = initial_parameters(graph, 1);
@@ -42,17 +33,9 @@ std::vector<double> test_losses(const Graph& graph, std::span<const LocalPlan> p
                      .global = model.values(),
                      .round = static_cast<std::int64_t>(losses.size()) + 1});
     model = ParameterArena(executor->parameters());
-    losses.push_back(mean_loss(*executor, model.values(), test));
+    losses.push_back(mean_loss(evaluate_all(*executor, {model.values()}, validation)));
   }
   return losses;
-}
-
-LocalPlan adamw(double lr, std::int64_t epochs, std::int64_t batch_size) {
-  LocalPlan plan;
-  plan.optimizer = {.kind = OptimizerKind::kAdamW, .lr = lr, .weight_decay = 0.05};
-  plan.epochs = epochs;
-  plan.batch_size = batch_size;
-  return plan;
 }
 
 // A long phase and a short one at a tenth of the learning rate.
@@ -60,43 +43,16 @@ std::vector<LocalPlan> two_phases(double lr, std::int64_t epochs) {
   return {adamw(lr, epochs, 32), adamw(lr / 10.0, 2, 32)};
 }
 
-// One split of the digits, every pixel drawn `scale` times in both directions and the image padded
-// to `size`.
-SampleArrays digits(const Dataset& dataset, const Split& split, std::int64_t scale,
-                    std::int64_t size) {
-  std::vector<std::int64_t> all(static_cast<std::size_t>(split.size));
-  std::iota(all.begin(), all.end(), 0);
-  std::vector<float> small(static_cast<std::size_t>(split.size * 64));
-  gather_samples(dataset, split, all, small);
-  std::vector<float> large(static_cast<std::size_t>(split.size * size * size));
-  const std::int64_t margin = (size - 8 * scale) / 2;
-  for (std::int64_t i = 0; i < split.size; ++i) {
-    for (std::int64_t y = 0; y < 8 * scale; ++y) {
-      for (std::int64_t x = 0; x < 8 * scale; ++x) {
-        large[static_cast<std::size_t>((i * size + y + margin) * size + x + margin)] =
-            small[static_cast<std::size_t>(i * 64 + y / scale * 8 + x / scale)];
-      }
-    }
-  }
-  return {std::move(large), split.labels, size * size};
-}
-
-class DigitsTest : public testing::Test {
+class DigitsTest : public DigitsFixture {
  protected:
   void SetUp() override {
-    DatasetRequest request;
-    request.name = "digits";
-    try {
-      dataset_ = load_dataset(request);
-    } catch (const DataError& error) {
-      GTEST_SKIP() << error.what();
-    }
-    ASSERT_EQ(dataset_->train.size + dataset_->test.size, 1797);
+    DigitsFixture::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
     const Graph regression =
         Graph::build(numbers({64}), {{"linear", "classifier", {}, {.out = 10}}});
-    const std::vector<double> losses = test_losses(
-        regression, std::vector<LocalPlan>(20, adamw(1e-2, 5, 32)),
-        digits(*dataset_, dataset_->train, 1, 8), digits(*dataset_, dataset_->test, 1, 8));
+    const DigitsSplit split = digits(*dataset_, 1, 8);
+    const std::vector<double> losses = losses_of(
+        regression, std::vector<LocalPlan>(20, adamw(1e-2, 5, 32)), split.train, split.validation);
     regression_loss_ = std::ranges::min(losses);
     RecordProperty("regression_loss", std::to_string(regression_loss_));
     ASSERT_LT(regression_loss_, 0.3);  // a baseline worth beating
@@ -107,14 +63,12 @@ class DigitsTest : public testing::Test {
     ModelConfig config;
     config.name = model;
     const Graph graph = make_model(config, {.input = numbers({1, size, size}), .classes = 10});
-    const double loss = test_losses(graph, plans, digits(*dataset_, dataset_->train, scale, size),
-                                    digits(*dataset_, dataset_->test, scale, size))
-                            .back();
+    const DigitsSplit split = digits(*dataset_, scale, size);
+    const double loss = losses_of(graph, plans, split.train, split.validation).back();
     RecordProperty("loss", std::to_string(loss));
     return loss;
   }
 
-  std::unique_ptr<const Dataset> dataset_;
   double regression_loss_ = std::numeric_limits<double>::quiet_NaN();
 };
 
@@ -182,8 +136,8 @@ TEST(TextTest, CharTransformerBeatsTheUnigramEntropy) {
   request.classes = request.vocabulary = kVocabulary;
   LocalPlan plan = adamw(3e-3, 4, 16);
   plan.clip_norm = 1.0;
-  const double loss = test_losses(make_model(config, request), std::span(&plan, 1),
-                                  windows(std::span(text).first(16'000)), windows(test_text))
+  const double loss = losses_of(make_model(config, request), std::span(&plan, 1),
+                                windows(std::span(text).first(16'000)), windows(test_text))
                           .back();
   RecordProperty("loss", std::to_string(loss));
   // Far below, in fact: the words are half learnt after four epochs.
