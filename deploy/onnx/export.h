@@ -6,7 +6,7 @@
 // The file's one input "input" is float32 [batch, sample...] (images NCHW in [0, 1]: the
 // normalization is part of the model) or int32 ids [batch, steps]; its one output "logits" is
 // float32 [batch, classes] or [batch, steps, classes]; `batch` is free. Tensors carry the names of
-// the graph's nodes and parameters. docs/formats_onnx.md describes the rest.
+// the graph's nodes and parameters. docs/formats.md describes the rest.
 
 #include <cstdint>  // for uint8_t
 #include <map>      // for map
