@@ -168,7 +168,7 @@ def draw(runs, out):
                 "axes.spines.right": False}
     with matplotlib.rc_context(settings):
         entries = legend_entries(runs, lines)
-        columns = min(len(entries), 4)
+        columns = min(len(runs) if len(runs) > 1 else len(entries), 4)
         rows = -(-len(entries) // columns)
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.6, 4.0 + 0.25 * rows), layout="constrained")
         draw_sizes(left, runs, ticker)
