@@ -64,14 +64,14 @@ void LocalTeacher::logits(std::int64_t client, const SampleSource& source,
   Blocks& blocks = known_[client];
   blocks.resize(static_cast<std::size_t>((source.size + kBlock - 1) / kBlock));
   for (std::size_t i = 0; i < indices.size(); ++i) {
-    std::vector<float>& known = blocks[static_cast<std::size_t>(indices[i] / kBlock)];
-    std::vector<float> fresh;
-    if (known.empty()) {
-      fresh = infer_block(source, indices[i] / kBlock);
-      if (known_floats_ + static_cast<std::int64_t>(fresh.size()) <= kMaxKnownFloats) {
-        known_floats_ += static_cast<std::int64_t>(fresh.size());
-        known = std::move(fresh);
-      }
+    const std::int64_t number = indices[i] / kBlock;
+    std::vector<float>& known = blocks[static_cast<std::size_t>(number)];
+    const std::vector<float> fresh =
+        known.empty() ? infer_block(source, number) : std::vector<float>();
+    const auto floats = static_cast<std::int64_t>(fresh.size());
+    if (floats > 0 && known_floats_ + floats <= kMaxKnownFloats) {
+      known_floats_ += floats;
+      known = fresh;
     }
     const std::vector<float>& block = known.empty() ? fresh : known;
     std::copy_n(block.begin() + (indices[i] % kBlock) * logits_per_sample_, logits_per_sample_,

@@ -25,6 +25,7 @@ std::string counted_operations(const OnnxSummary& summary) {
   for (const OnnxNode& node : summary.nodes)
     ++counts[node.domain.empty() ? node.op : node.domain + '.' + node.op];
   std::vector<std::string> parts;
+  parts.reserve(counts.size());
   for (const auto& [op, count] : counts) parts.push_back(text(count, ' ', op));
   return join(parts);
 }

@@ -3,8 +3,6 @@
 #include <chrono>  // for steady_clock
 #include <map>     // for map
 
-#include "client/evaluation.h"
-#include "client/local_clients.h"
 #include "comm/codec.h"
 #include "comm/messages.h"
 #include "coordinator/run_session.h"
@@ -12,13 +10,13 @@
 #include "core/digest.h"
 #include "core/failpoint.h"
 #include "core/text.h"
-#include "deploy/runtime/cpk.h"
 #include "deploy/validation.h"
 #include "launch/artefacts.h"
 #include "launch/assignment.h"
 #include "launch/command_frame.h"
 #include "launch/summary.h"
 #include "launch/version.h"
+#include "launch/worker.h"
 
 namespace coppice {
 namespace {
@@ -28,133 +26,6 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
-
-constexpr int kRoot = 0;
-
-// A model as it came from rank 0.
-struct ReceivedModel {
-  Graph graph;
-  QuantPlan plan;
-  std::vector<float> parameters;
-
-  ModelView view() const { return {parameters, &plan}; }
-};
-
-ReceivedModel receive_model(std::span<const std::uint8_t> frame) {
-  ModelMessage message = decode_model(frame);
-  ReceivedModel model;
-  model.graph = Graph::from_json(message.graph_json);
-  if (!message.plan_json.empty()) model.plan = quant_plan_from_json(message.plan_json, model.graph);
-  model.parameters = std::move(message.parameters);
-  return model;
-}
-
-// The part of a run that every rank does: train its clients, evaluate its share, and meet in one
-// reduce.
-class Worker {
- public:
-  Worker(Communicator& communicator, const ExperimentConfig& config, const World& world)
-      : communicator_(communicator),
-        config_(config),
-        world_(world),
-        clients_(*world.dataset, world.partition, config.train.executor, config.seed),
-        test_(all_indices(world.dataset->test)),
-        validation_(validation_indices(world.partition)) {
-    clients_.set_graph(world.graph);
-  }
-
-  Executor& executor() { return clients_.executor(); }
-
-  // The whole group's report at rank 0; elsewhere empty.
-  RankReport train(const StepCommand& command) {
-    const ClientTask task = decode_task(command.task_frame);
-    const ReceivedModel model = receive_model(command.model_frame);
-    clients_.set_graph(model.graph);
-    if (!command.teacher_frame.empty()) {
-      ModelMessage teacher = decode_model(command.teacher_frame);
-      clients_.set_teacher(Graph::from_json(teacher.graph_json), std::move(teacher.parameters));
-    }
-    const auto bytes_down =
-        static_cast<std::int64_t>(command.task_frame.size() + command.model_frame.size());
-    const auto& mine = command.assignments.at(static_cast<std::size_t>(communicator_.rank()));
-    RankReport report = clients_.run(task, model.view(), mine, bytes_down);
-    failpoint("after_train");
-    return combine(task, std::move(report));
-  }
-
-  struct Evaluation {
-    EvalSums test;
-    EvalSums validation;
-  };
-  Evaluation evaluate(const StepCommand& command) {
-    const ReceivedModel model = receive_model(command.model_frame);
-    clients_.set_graph(model.graph);
-    const EvalShare share{config_.eval.batch_size, communicator_.rank(), communicator_.size()};
-    const Dataset& dataset = *world_.dataset;
-    const auto on = [&](const Split& split, const std::vector<std::int64_t>& indices) {
-      return evaluate_share(executor(), model.view(), dataset, split, indices, share).units();
-    };
-    const EvalSums::Units test = on(dataset.test, test_);
-    const EvalSums::Units validation = on(dataset.train, validation_);
-    std::vector<std::int64_t> units(test.begin(), test.end());
-    units.insert(units.end(), validation.begin(), validation.end());
-    communicator_.reduce_sum(units, kRoot);
-    return {EvalSums::of_units({units[0], units[1], units[2], units[3]}),
-            EvalSums::of_units({units[4], units[5], units[6], units[7]})};
-  }
-
-  // The whole group's counts of the shipped model against the fp32 one, on the test split, at rank
-  // 0; elsewhere nothing of use.
-  PairedCounts score_model(const StepCommand& command) {
-    const ReceivedModel model = receive_model(command.model_frame);
-    clients_.set_graph(model.graph);
-    const Reference reference{&executor(), model.parameters};
-    const PairedCounts counts =
-        score(runtime::read_cpk(command.cpk, "model.cpk"), *world_.dataset, world_.dataset->test,
-              &reference, {communicator_.rank(), communicator_.size()});
-    std::vector<std::int64_t> units{counts.labels, counts.correct, counts.reference_correct,
-                                    counts.equal};
-    communicator_.reduce_sum(units, kRoot);
-    return {.labels = units[0],
-            .correct = units[1],
-            .reference_correct = units[2],
-            .equal = units[3],
-            .has_reference = true};
-  }
-
- private:
-  // One reduce of all named sums and their weights, one gather of rows.
-  RankReport combine(const ClientTask& task, RankReport report) {
-    NamedSums& sums = report.sums[sum_key(task)];
-    std::vector<std::int64_t> units;
-    for (const auto& [name, sum] : sums) {
-      units.insert(units.end(), sum.units().begin(), sum.units().end());
-      units.push_back(sum.weight());
-    }
-    communicator_.reduce_sum(units, kRoot);
-    const auto frames = communicator_.gather(encode_rows(report.rows), kRoot);
-    if (communicator_.rank() != kRoot) return {};
-    std::span<const std::int64_t> rest(units);
-    for (auto& [name, sum] : sums) {
-      const auto size = static_cast<std::size_t>(sum.size());
-      sum.assign(rest.first(size), rest[size]);
-      rest = rest.subspan(size + 1);
-    }
-    report.rows.clear();
-    for (const auto& frame : frames) {
-      const std::vector<ClientRow> rows = decode_rows(frame);
-      report.rows.insert(report.rows.end(), rows.begin(), rows.end());
-    }
-    return report;
-  }
-
-  Communicator& communicator_;
-  const ExperimentConfig& config_;
-  const World& world_;
-  LocalClients clients_;
-  std::vector<std::int64_t> test_;
-  std::vector<std::int64_t> validation_;
-};
 
 StepCommand receive(Communicator& communicator) {
   std::vector<std::uint8_t> bytes;

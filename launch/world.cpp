@@ -88,6 +88,21 @@ World::Network read_teacher(const std::string& path, const Dataset& dataset) {
   return {std::move(checkpoint.graph), std::move(checkpoint.parameters)};
 }
 
+// Known now, not when the teacher is first listened to.
+void check_feature(const std::string& feature, const World& world) {
+  const Graph& learner = world.student ? world.student->graph : world.graph;
+  const Graph& teacher = world.teacher ? world.teacher->graph : world.graph;
+  for (const Graph* graph : {&learner, &teacher}) {
+    if (graph->node_named(feature) >= 0) continue;
+    std::vector<std::string_view> known;
+    for (const Node& node : graph->nodes()) known.push_back(node.name);
+    throw ConfigError("compress.distill.feature: " + unknown_name(graph == &learner
+                                                                      ? "layer of the model"
+                                                                      : "layer of the teacher",
+                                                                  feature, known));
+  }
+}
+
 World::Network make_student(const ExperimentConfig& config, const Dataset& dataset) {
   World::Network student;
   student.graph = graph_for(config.compress.distill.student, dataset);
@@ -114,6 +129,7 @@ World make_world(const ExperimentConfig& config) {
   const bool is_file =
       distill.teacher != "none" && distill.teacher != "control" && distill.teacher != "warmup";
   if (is_file) world.teacher = read_teacher(distill.teacher, *world.dataset);
+  if (!distill.feature.empty()) check_feature(distill.feature, world);
   return world;
 }
 

@@ -69,7 +69,7 @@ class Exporter {
       inputs.push_back(tensors_[static_cast<std::size_t>(input)]);
       shapes.push_back(graph_.nodes()[static_cast<std::size_t>(input)].shape);
     }
-    if (node.op == OpKind::input) inputs.push_back("input");
+    if (node.op == OpKind::input) inputs.emplace_back("input");
     std::vector<std::string> parameters;
     for (const int parameter : node.parameters)
       parameters.push_back(write_parameter_of(node, parameter));

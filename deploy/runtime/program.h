@@ -23,7 +23,7 @@ std::int64_t element_count(std::span<const std::int64_t> shape);
 std::string shape_text(std::span<const std::int64_t> shape);  // "6x24x24"
 
 enum class Op : std::uint8_t {
-#define COPPICE_RUNTIME_OP(name, code, runs) name = code,
+#define COPPICE_RUNTIME_OP(name, code, runs) name = (code),
 #include "deploy/runtime/ops.def"
 #undef COPPICE_RUNTIME_OP
 };

@@ -35,7 +35,7 @@ Constraints parse_constraints(const std::string& list) {
 
 // What is measured: a run folder stands for the model in it.
 Path artefact_of(const std::string& subject) {
-  const Path path = subject;
+  Path path = subject;
   if (!std::filesystem::is_directory(path)) return path;
   for (const Path& candidate : {path / "model" / "model.cpk", path / "model.cpk"}) {
     if (std::filesystem::exists(candidate)) return candidate;

@@ -88,6 +88,7 @@ TEST(CalibrationTest, ZeroIsACodeOfTwoSidedValues) {
 TEST(CalibrationTest, RareLargeValuesAreClippedWhenThatIsBetter) {
   RandomStream stream({.seed = 2});
   std::vector<float> values;
+  values.reserve(200001);
   for (int i = 0; i < 200000; ++i)
     values.push_back(static_cast<float>(std::abs(stream.next_normal())));
   values.push_back(40.0F);

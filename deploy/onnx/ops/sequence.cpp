@@ -21,7 +21,7 @@ std::string project(const OpCall& call, const std::string& stem, std::size_t par
   const std::string columns =
       call.writer.node("Transpose", call.part(stem + "_columns"), {call.parameters[first]},
                        {{"perm", Integers{1, 0}}});
-  const std::string product =
+  std::string product =
       call.writer.node("MatMul", has_bias ? call.part(stem + "_product") : name, {x, columns});
   if (!has_bias) return product;
   return call.writer.node("Add", name, {product, call.parameters[first + 1]});

@@ -20,8 +20,8 @@ std::string write_linear(const OpCall& call) {
   const std::string columns = writer.node("Transpose", call.part("columns"), {call.parameters[0]},
                                           {{"perm", std::vector<std::int64_t>{1, 0}}});
   const bool has_bias = call.parameters.size() > 1;
-  const std::string product = writer.node(
-      "MatMul", has_bias ? call.part("product") : call.node.name, {call.inputs[0], columns});
+  std::string product = writer.node("MatMul", has_bias ? call.part("product") : call.node.name,
+                                    {call.inputs[0], columns});
   if (!has_bias) return product;
   return writer.node("Add", call.node.name, {product, call.parameters[1]});
 }

@@ -19,9 +19,8 @@ void expect_values(const std::vector<double>& got, const std::vector<double>& ex
 }
 
 std::vector<double> run_one(Shape input, const char* op, const Attributes& attributes,
-                            std::vector<double> sample) {
-  return DoubleGraph(numbers(std::move(input)), {{op, "node", {}, attributes}})
-      .run_one(std::move(sample));
+                            const std::vector<double>& sample) {
+  return DoubleGraph(numbers(std::move(input)), {{op, "node", {}, attributes}}).run_one(sample);
 }
 
 double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }

@@ -1,0 +1,116 @@
+#include "launch/worker.h"
+
+#include "client/evaluation.h"
+#include "comm/messages.h"
+#include "core/failpoint.h"
+#include "deploy/runtime/cpk.h"
+
+namespace coppice {
+namespace {
+
+// A model as it came from rank 0.
+struct ReceivedModel {
+  Graph graph;
+  QuantPlan plan;
+  std::vector<float> parameters;
+
+  ModelView view() const { return {parameters, &plan}; }
+};
+
+ReceivedModel receive_model(std::span<const std::uint8_t> frame) {
+  ModelMessage message = decode_model(frame);
+  ReceivedModel model;
+  model.graph = Graph::from_json(message.graph_json);
+  if (!message.plan_json.empty()) model.plan = quant_plan_from_json(message.plan_json, model.graph);
+  model.parameters = std::move(message.parameters);
+  return model;
+}
+
+}  // namespace
+
+Worker::Worker(Communicator& communicator, const ExperimentConfig& config, const World& world)
+    : communicator_(communicator),
+      config_(config),
+      world_(world),
+      clients_(*world.dataset, world.partition, config.train.executor, config.seed),
+      test_(all_indices(world.dataset->test)),
+      validation_(validation_indices(world.partition)) {
+  clients_.set_graph(world.graph);
+}
+
+RankReport Worker::train(const StepCommand& command) {
+  const ClientTask task = decode_task(command.task_frame);
+  const ReceivedModel model = receive_model(command.model_frame);
+  clients_.set_graph(model.graph);
+  if (!command.teacher_frame.empty()) {
+    ModelMessage teacher = decode_model(command.teacher_frame);
+    clients_.set_teacher(Graph::from_json(teacher.graph_json), std::move(teacher.parameters));
+  }
+  const auto bytes_down =
+      static_cast<std::int64_t>(command.task_frame.size() + command.model_frame.size());
+  const auto& mine = command.assignments.at(static_cast<std::size_t>(communicator_.rank()));
+  RankReport report = clients_.run(task, model.view(), mine, bytes_down);
+  failpoint("after_train");
+  return combine(task, std::move(report));
+}
+
+Worker::Evaluation Worker::evaluate(const StepCommand& command) {
+  const ReceivedModel model = receive_model(command.model_frame);
+  clients_.set_graph(model.graph);
+  const EvalShare share{config_.eval.batch_size, communicator_.rank(), communicator_.size()};
+  const Dataset& dataset = *world_.dataset;
+  const auto on = [&](const Split& split, const std::vector<std::int64_t>& indices) {
+    return evaluate_share(executor(), model.view(), dataset, split, indices, share).units();
+  };
+  const EvalSums::Units test = on(dataset.test, test_);
+  const EvalSums::Units validation = on(dataset.train, validation_);
+  std::vector<std::int64_t> units(test.begin(), test.end());
+  units.insert(units.end(), validation.begin(), validation.end());
+  communicator_.reduce_sum(units, kRoot);
+  return {EvalSums::of_units({units[0], units[1], units[2], units[3]}),
+          EvalSums::of_units({units[4], units[5], units[6], units[7]})};
+}
+
+PairedCounts Worker::score_model(const StepCommand& command) {
+  const ReceivedModel model = receive_model(command.model_frame);
+  clients_.set_graph(model.graph);
+  const Reference reference{&executor(), model.parameters};
+  const PairedCounts counts =
+      score(runtime::read_cpk(command.cpk, "model.cpk"), *world_.dataset, world_.dataset->test,
+            &reference, {communicator_.rank(), communicator_.size()});
+  std::vector<std::int64_t> units{counts.labels, counts.correct, counts.reference_correct,
+                                  counts.equal};
+  communicator_.reduce_sum(units, kRoot);
+  return {.labels = units[0],
+          .correct = units[1],
+          .reference_correct = units[2],
+          .equal = units[3],
+          .has_reference = true};
+}
+
+// One reduce of all named sums and their weights, one gather of rows.
+RankReport Worker::combine(const ClientTask& task, RankReport report) {
+  NamedSums& sums = report.sums[sum_key(task)];
+  std::vector<std::int64_t> units;
+  for (const auto& [name, sum] : sums) {
+    units.insert(units.end(), sum.units().begin(), sum.units().end());
+    units.push_back(sum.weight());
+  }
+  communicator_.reduce_sum(units, kRoot);
+  const auto frames = communicator_.gather(encode_rows(report.rows), kRoot);
+  if (communicator_.rank() != kRoot) return {};
+  std::span<const std::int64_t> rest(units);
+  for (auto& [name, sum] : sums) {
+    const auto size = static_cast<std::size_t>(sum.size());
+    sum.assign(rest.first(size), rest[size]);
+    rest = rest.subspan(size + 1);
+  }
+  report.rows.clear();
+  for (const auto& frame : frames) {
+    const std::vector<ClientRow> rows = decode_rows(frame);
+    report.rows.insert(report.rows.end(), rows.begin(), rows.end());
+  }
+  return report;
+}
+
+}  // namespace coppice

@@ -1,0 +1,52 @@
+#pragma once
+// The part of a run that every rank does: train its clients, evaluate its share, and meet in one
+// reduce. Owned and called by one thread.
+
+#include <vector>  // for vector
+
+#include "client/local_clients.h"
+#include "comm/communicator.h"
+#include "core/eval_sums.h"
+#include "core/experiment.h"
+#include "core/task.h"
+#include "deploy/validation.h"
+#include "launch/command_frame.h"
+#include "launch/world.h"
+
+namespace coppice {
+
+inline constexpr int kRoot = 0;
+
+// Every function is a collective: all ranks call it with the same command.
+class Worker {
+ public:
+  // All three must outlive this.
+  Worker(Communicator& communicator, const ExperimentConfig& config, const World& world);
+
+  Executor& executor() { return clients_.executor(); }
+
+  // The whole group's report at rank 0; elsewhere empty.
+  RankReport train(const StepCommand& command);
+
+  // The whole group's sums at rank 0; elsewhere nothing of use.
+  struct Evaluation {
+    EvalSums test;
+    EvalSums validation;
+  };
+  Evaluation evaluate(const StepCommand& command);
+
+  // The same of the shipped model against the fp32 one, on the test split.
+  PairedCounts score_model(const StepCommand& command);
+
+ private:
+  RankReport combine(const ClientTask& task, RankReport report);
+
+  Communicator& communicator_;
+  const ExperimentConfig& config_;
+  const World& world_;
+  LocalClients clients_;
+  std::vector<std::int64_t> test_;
+  std::vector<std::int64_t> validation_;
+};
+
+}  // namespace coppice
