@@ -4,9 +4,9 @@
 #include <map>        // for map
 #include <numeric>    // for accumulate
 
-#include "algorithms/calibration.h"
 #include "algorithms/quantize.h"
 #include "comm/messages.h"
+#include "coordinator/quantization.h"
 #include "core/coupling.h"
 #include "core/error.h"
 #include "core/random.h"
@@ -253,16 +253,17 @@ Action RoundMachine::close_training() {
   fill_rows();
   count_teacher_bytes();
   apply_sums(reports_.sums.at(sum_key(task_)));
-  if (!state_.plan.is_empty()) set_weight_grids();
+  if (!state_.plan.is_empty()) set_weight_grids(state_, bits());
   keep_teacher();
-  if (calibrates()) return send_task(calibration_task(), Step::kCalibrating);
-  return close_round();
+  if (!calibrates()) return close_round();
+  fold_norms(state_);
+  return send_task(calibration_task(), Step::kCalibrating);
 }
 
 Action RoundMachine::close_calibration() {
   merge_calibration_rows();
-  set_weight_grids();
-  set_activation_grids(reports_.sums.at(sum_key(task_)));
+  set_weight_grids(state_, bits());
+  set_activation_grids(state_, task_.calibration->nodes, reports_.sums.at(sum_key(task_)));
   return close_round();
 }
 
@@ -369,23 +370,6 @@ void RoundMachine::keep_teacher() {
   } else if (teacher == "warmup" && is_warm) {
     state_.teacher = state_.parameters;
     state_.teacher_round = plan().round;
-  }
-}
-
-void RoundMachine::set_weight_grids() {
-  const auto bits = static_cast<int>(config_.compress.quantize.bits);
-  state_.plan.weights = weight_grids(state_.graph, state_.parameters, bits);
-}
-
-// Without a count there are no grids; the next round counts again.
-void RoundMachine::set_activation_grids(const NamedSums& sums) {
-  const ExactSum& histograms = sums.at(kHistogramSum);
-  if (histograms.weight() == 0) return;
-  state_.plan.activations.clear();
-  const auto& nodes = task_.calibration->nodes;
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    const auto counts = histograms.units().subspan(i * kHistogramBins, kHistogramBins);
-    state_.plan.activations.push_back(activation_quant(nodes[i], counts));
   }
 }
 

@@ -131,8 +131,7 @@ class RoundMachine {
   void apply_sums(const NamedSums& sums);
   void shrink_model(const NamedSums& sums);
   void keep_teacher();
-  void set_weight_grids();
-  void set_activation_grids(const NamedSums& sums);
+  int bits() const { return static_cast<int>(config_.compress.quantize.bits); }
   void require(Step step, const char* event) const;
 
   ExperimentConfig config_;

@@ -172,6 +172,40 @@ TEST(CompressionTest, RestoredMachineContinuesToTheSameBits) {
   }
 }
 
+TEST(CompressionTest, BatchNormsAreFoldedBeforeTheFirstCount) {
+  ExperimentConfig config = full_config(3);
+  config.compress.prune.pruner = "none";
+  config.compress.control = false;
+  config.compress.distill.teacher = "none";
+  ServerState dense;
+  dense.graph = Graph::build(numbers({1, 4, 4}),
+                             {{"conv2d", "conv", {}, {.out = 2, .kernel = {3, 3}, .bias = false}},
+                              {"batch_norm", "norm", {}, {}},
+                              {"relu", "relu", {}, {}},
+                              {"flatten", "flat", {}, {}},
+                              {"linear", "out", {}, {.out = 2}}});
+  const ParameterArena arena = initial_parameters(dense.graph, 1);
+  dense.parameters.assign(arena.values().begin(), arena.values().end());
+  const FakePopulation population;
+  RoundMachine machine(config, population.weights, dense);
+  Action action = machine.begin({0});
+  while (!std::holds_alternative<Finish>(action)) {
+    if (const auto* send = std::get_if<SendTask>(&action)) {
+      const bool is_float = send->task.round <= 2 && !is_calibration(send->task);
+      EXPECT_EQ(machine.state().graph.node_named("norm") >= 0, is_float) << send->task.round;
+      action = *machine.handle(
+          ReportArrived{0, population.train(send->task, machine.state(), send->task.cohort)});
+    } else if (std::holds_alternative<Evaluate>(action)) {
+      action = *machine.handle(Evaluated{});
+    } else {
+      action = *machine.handle(Committed{});
+    }
+  }
+  EXPECT_NE(machine.state().plan.activation("relu"), nullptr);
+  EXPECT_GE(machine.state().graph.parameter_named("conv.bias"), 0);
+  EXPECT_TRUE(machine.state().strategy_state.contains("server_momentum"));
+}
+
 TEST(CompressionTest, StudentIsTrainedInsteadOfTheDenseModel) {
   ExperimentConfig config = full_config(2);
   config.compress.prune.pruner = "none";

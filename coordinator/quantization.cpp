@@ -1,0 +1,35 @@
+#include "coordinator/quantization.h"
+
+#include "algorithms/calibration.h"
+#include "algorithms/fold.h"
+#include "algorithms/quantize.h"
+
+namespace coppice {
+
+void fold_norms(ServerState& state) {
+  if (!state.plan.is_empty()) return;
+  FoldedModel folded = fold_batch_norm(state.graph, state.parameters);
+  if (folded.graph == state.graph) return;
+  std::erase_if(state.strategy_state, [&](const auto& buffer) {
+    return buffer.second.size() == state.parameters.size();
+  });
+  state.graph = std::move(folded.graph);
+  state.parameters = std::move(folded.parameters);
+}
+
+void set_weight_grids(ServerState& state, int bits) {
+  state.plan.weights = weight_grids(state.graph, state.parameters, bits);
+}
+
+void set_activation_grids(ServerState& state, std::span<const std::string> nodes,
+                          const NamedSums& sums) {
+  const ExactSum& histograms = sums.at(kHistogramSum);
+  if (histograms.weight() == 0) return;
+  state.plan.activations.clear();
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const auto counts = histograms.units().subspan(i * kHistogramBins, kHistogramBins);
+    state.plan.activations.push_back(activation_quant(nodes[i], counts));
+  }
+}
+
+}  // namespace coppice
