@@ -70,6 +70,9 @@ struct InferArguments {
 };
 int infer_command(const InferArguments& arguments);
 
+// "max_bytes=22KiB,max_latency=1ms" as overrides of a config: the keys, units and messages are its.
+std::vector<std::string> constraint_overrides(const std::string& list);
+
 // A finished model measured on this machine and judged: exit code 0, or 3 if a constraint is not
 // met.
 struct ValidateArguments {

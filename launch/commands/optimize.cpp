@@ -26,12 +26,8 @@ std::vector<std::string> overrides_for(const OptimizeArguments& arguments) {
       "compress.quantize={bits: 8, start: 0.7}",
       "compress.distill={teacher: control}"};
   if (!arguments.root.empty()) out.push_back("data.root=" + arguments.root);
-  for (std::size_t begin = 0; begin < arguments.constraints.size();) {
-    const std::size_t end =
-        std::min(arguments.constraints.find(',', begin), arguments.constraints.size());
-    out.push_back("compress.constraints." + arguments.constraints.substr(begin, end - begin));
-    begin = end + 1;
-  }
+  const std::vector<std::string> limits = constraint_overrides(arguments.constraints);
+  out.insert(out.end(), limits.begin(), limits.end());
   if (!is_file_name(arguments.model)) out.push_back("model.name=" + arguments.model);
   out.insert(out.end(), arguments.overrides.begin(), arguments.overrides.end());
   return out;

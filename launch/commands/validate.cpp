@@ -22,14 +22,9 @@ namespace {
 
 using Path = std::filesystem::path;
 
-// "max_bytes=22KiB,max_latency=1ms", with the keys, units and messages of a config.
 Constraints parse_constraints(const std::string& list) {
-  std::vector<std::string> overrides = {"compress.control=true"};
-  for (std::size_t begin = 0; begin < list.size();) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    overrides.push_back("compress.constraints." + list.substr(begin, end - begin));
-    begin = end + 1;
-  }
+  std::vector<std::string> overrides = constraint_overrides(list);
+  overrides.insert(overrides.begin(), "compress.control=true");  // there is something to retain
   return parse_config("name: validate", "--constraints", overrides).compress.constraints;
 }
 
@@ -140,6 +135,16 @@ Validation validate(const ValidateArguments& arguments, const Path& artefact,
 }
 
 }  // namespace
+
+std::vector<std::string> constraint_overrides(const std::string& list) {
+  std::vector<std::string> overrides;
+  for (std::size_t begin = 0; begin < list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    overrides.push_back("compress.constraints." + list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return overrides;
+}
 
 int validate_command(const ValidateArguments& arguments) {
   const Constraints limits = parse_constraints(arguments.constraints);
