@@ -16,7 +16,10 @@ namespace {
 void print_result(const RunArguments& arguments, const RunOptions& options,
                   const RunOutcome& outcome) {
   fmt::print("\n{}", closing_table(outcome.summary, read_metrics(options.out)));
-  fmt::print("model    {}\nsummary  {}\n", (options.out / "model" / "model.safetensors").string(),
+  const std::filesystem::path folder = options.out / "model";
+  const bool is_shipped = std::filesystem::exists(folder / "model.cpk");
+  fmt::print("model    {}\nsummary  {}\n",
+             (folder / (is_shipped ? "model.cpk" : "model.safetensors")).string(),
              (options.out / "summary.json").string());
   if (arguments.is_json) fmt::print("{}\n", outcome.summary.dump());
 }
