@@ -20,6 +20,23 @@ bool is_calibration(const ClientTask& task) { return task.calibration.has_value(
 
 bool has_teacher(const ClientTask& task) { return is_distilled(task.plan); }
 
+// Runs a machine of any model to its end; `check` sees every task before it is done.
+template <typename Check>
+void drive(RoundMachine& machine, const FakePopulation& population, Check&& check) {
+  Action action = machine.begin({0});
+  while (!std::holds_alternative<Finish>(action)) {
+    if (const auto* send = std::get_if<SendTask>(&action)) {
+      check(send->task);
+      action = *machine.handle(
+          ReportArrived{0, population.train(send->task, machine.state(), send->task.cohort)});
+    } else if (std::holds_alternative<Evaluate>(action)) {
+      action = *machine.handle(Evaluated{});
+    } else {
+      action = *machine.handle(Committed{});
+    }
+  }
+}
+
 TEST(CompressionTest, ModelEndsOnTheGridsOfWhatWasCounted) {
   for (const std::int64_t rounds : {1, 2, 3, 6}) {
     FakeDriver driver(full_config(rounds), {});
@@ -188,19 +205,10 @@ TEST(CompressionTest, BatchNormsAreFoldedBeforeTheFirstCount) {
   dense.parameters.assign(arena.values().begin(), arena.values().end());
   const FakePopulation population;
   RoundMachine machine(config, population.weights, dense);
-  Action action = machine.begin({0});
-  while (!std::holds_alternative<Finish>(action)) {
-    if (const auto* send = std::get_if<SendTask>(&action)) {
-      const bool is_float = send->task.round <= 2 && !is_calibration(send->task);
-      EXPECT_EQ(machine.state().graph.node_named("norm") >= 0, is_float) << send->task.round;
-      action = *machine.handle(
-          ReportArrived{0, population.train(send->task, machine.state(), send->task.cohort)});
-    } else if (std::holds_alternative<Evaluate>(action)) {
-      action = *machine.handle(Evaluated{});
-    } else {
-      action = *machine.handle(Committed{});
-    }
-  }
+  drive(machine, population, [&](const ClientTask& task) {
+    const bool is_float = task.round <= 2 && !is_calibration(task);
+    EXPECT_EQ(machine.state().graph.node_named("norm") >= 0, is_float) << task.round;
+  });
   EXPECT_NE(machine.state().plan.activation("relu"), nullptr);
   EXPECT_GE(machine.state().graph.parameter_named("conv.bias"), 0);
   EXPECT_TRUE(machine.state().strategy_state.contains("server_momentum"));
@@ -213,19 +221,10 @@ TEST(CompressionTest, StudentIsTrainedInsteadOfTheDenseModel) {
   OtherModels others;
   others.student = small_model(2);
   RoundMachine machine(config, population.weights, small_model(), others);
-  Action action = machine.begin({0});
-  while (!std::holds_alternative<Finish>(action)) {
-    if (const auto* send = std::get_if<SendTask>(&action)) {
-      const bool is_main = send->task.track == kMainTrack;
-      EXPECT_EQ(machine.state().graph, is_main ? small_model(2).graph : small_model().graph);
-      action = *machine.handle(
-          ReportArrived{0, population.train(send->task, machine.state(), send->task.cohort)});
-    } else if (std::holds_alternative<Evaluate>(action)) {
-      action = *machine.handle(Evaluated{});
-    } else {
-      action = *machine.handle(Committed{});
-    }
-  }
+  drive(machine, population, [&](const ClientTask& task) {
+    const bool is_main = task.track == kMainTrack;
+    EXPECT_EQ(machine.state().graph, is_main ? small_model(2).graph : small_model().graph);
+  });
   EXPECT_EQ(machine.teacher().parameters->size(), small_model().parameters.size());
   EXPECT_EQ(machine.state().parameters.size(), small_model(2).parameters.size());
 }
