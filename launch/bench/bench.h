@@ -8,6 +8,7 @@
 #include <vector>       // for vector
 
 #include "core/experiment.h"
+#include "core/graph.h"
 #include "core/json.h"
 
 namespace coppice {
@@ -44,5 +45,11 @@ BenchReport bench_ceilings();
 // bench's. Without a data set of its own (an empty data.name) 6,400 synthetic 28 x 28 images are
 // made.
 BenchReport bench_round(ExperimentConfig config);
+
+// One training step of `graph` on generated samples, on one thread, with each executor in turn:
+// milliseconds of both, their ratio pair by pair, and the resident one's arithmetic (forward and
+// backward counted as three times the forward pass). Throws KernelError for a graph that only
+// LibTorch runs.
+BenchReport bench_step(const Graph& graph, const TrainConfig& config);
 
 }  // namespace coppice

@@ -11,7 +11,9 @@
 #include "launch/machine.h"
 #include "launch/tables.h"
 #include "launch/version.h"
+#include "launch/world.h"
 #include "models/executor.h"
+#include "models/zoo.h"
 
 namespace coppice {
 namespace {
@@ -29,18 +31,49 @@ BenchReport ceilings(const BenchArguments& arguments) {
   return bench_ceilings();
 }
 
-BenchReport round_of(const BenchArguments& arguments) {
-  // Without a file the first positional argument may be an override already.
+struct BenchConfig {
+  ExperimentConfig config;
+  std::string origin;
+};
+
+// Without a file the first positional argument may be an override already.
+BenchConfig config_of(const BenchArguments& arguments) {
   const bool has_file =
       !arguments.config.empty() && arguments.config.find('=') == std::string::npos;
   std::vector<std::string> overrides = arguments.overrides;
   if (!has_file && !arguments.config.empty()) overrides.insert(overrides.begin(), arguments.config);
-  const ExperimentConfig config =
-      has_file ? load_config(arguments.config, overrides)
-               : parse_config(kRoundConfig, "the bench's own config", overrides);
-  BenchReport report = bench_round(config);
-  report.facts.set("config", has_file ? arguments.config : "built in");
-  report.facts.set("config_sha256", config_sha256(config));
+  if (has_file) return {load_config(arguments.config, overrides), arguments.config};
+  return {parse_config(kRoundConfig, "the bench's own config", overrides), "built in"};
+}
+
+void name_config(BenchReport& report, const BenchConfig& config) {
+  report.facts.set("config", config.origin);
+  report.facts.set("config_sha256", config_sha256(config.config));
+}
+
+BenchReport round_of(const BenchArguments& arguments) {
+  const BenchConfig config = config_of(arguments);
+  BenchReport report = bench_round(config.config);
+  name_config(report, config);
+  return report;
+}
+
+InputSpec grey_images() {
+  InputSpec input;
+  input.shape = {1, 28, 28};
+  return input;
+}
+
+// The config's network for its data, or for grey images.
+BenchReport step_of(const BenchArguments& arguments) {
+  const BenchConfig config = config_of(arguments);
+  const ModelConfig& model = config.config.model;
+  const DataConfig& data = config.config.data;
+  const Graph graph = data.name.empty() ? make_model(model, {.input = grey_images()})
+                                        : graph_for(model, *load_dataset(dataset_request(data)));
+  configure_process_for_training();
+  BenchReport report = bench_step(graph, config.config.train);
+  name_config(report, config);
   return report;
 }
 
@@ -48,7 +81,7 @@ struct Bench {
   std::string_view name;
   BenchReport (*run)(const BenchArguments&);
 };
-constexpr Bench kBenches[] = {{"ceilings", ceilings}, {"round", round_of}};
+constexpr Bench kBenches[] = {{"ceilings", ceilings}, {"round", round_of}, {"step", step_of}};
 
 const Bench& bench_named(const std::string& name) {
   for (const Bench& bench : kBenches) {

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>  // for copy, fill, min
@@ -11,21 +12,20 @@
 
 #include "core/aligned_buffer.h"
 #include "core/error.h"
-#include "core/random.h"
 #include "core/text.h"
+#include "models/batch.h"
+#include "models/checks.h"
+#include "models/fake_quant.h"
 #include "models/libtorch/arena_tensors.h"
-#include "models/libtorch/batch.h"
 #include "models/libtorch/cross_entropy.h"
-#include "models/libtorch/fake_quant.h"
 #include "models/libtorch/forward.h"
 #include "models/libtorch/local_loss.h"
-#include "models/libtorch/local_optimizer.h"
+#include "models/local_optimizer.h"
 
 namespace coppice::libtorch {
 namespace {
 
 constexpr std::int64_t kInferenceBatch = 256;  // bounds the memory of activations
-constexpr std::uint64_t kWordsAnEpoch = std::uint64_t{1} << 40U;  // of the batch-order stream
 
 // Runs `work`, turning LibTorch's exceptions into ours.
 template <typename Work>
@@ -37,57 +37,6 @@ auto guarded(const char* where, Work&& work) {
     throw KernelError(text("executor libtorch, ", where, ": ", error.what_without_backtrace()));
   }
 }
-
-void expect_size(const char* what, std::size_t got, std::int64_t expected) {
-  if (static_cast<std::int64_t>(got) != expected) {
-    throw ConfigError(text(what, ": expected ", expected, " floats, got ", got));
-  }
-}
-
-// Logits are {classes}, or {steps, classes} with a label a step.
-void check_output(const Graph& graph) {
-  if (graph.nodes().empty()) throw ConfigError("executor libtorch: the graph has no nodes");
-  const Shape& shape = graph.output().shape;
-  if (shape.size() > 2 || element_count(shape) / shape.back() != graph.input().labels_per_sample) {
-    throw ConfigError(
-        text("executor libtorch: expected logits of {classes} or {steps, classes} for ",
-             graph.input().labels_per_sample, " label(s) a sample, layer '", graph.output().name,
-             "' gives ", shape_text(shape)));
-  }
-}
-
-// The order in which a client's samples are visited: a permutation an epoch, each a function of
-// (seed, client, round, epoch), cut into batches; the last one of an epoch may be smaller.
-class BatchOrder {
- public:
-  BatchOrder(const TrainRequest& request)
-      : stream_({.seed = request.seed,
-                 .purpose = Purpose::kBatchOrder,
-                 .client = request.client,
-                 .task = request.round}),
-        samples_(request.source->size),
-        batch_size_(request.plan->batch_size) {}
-
-  std::int64_t batches_an_epoch() const { return (samples_ + batch_size_ - 1) / batch_size_; }
-
-  // Batch `step`, counted over all epochs; to be asked in order.
-  std::span<const std::int64_t> batch(std::int64_t step) {
-    const std::int64_t epoch = step / batches_an_epoch();
-    if (step % batches_an_epoch() == 0) {
-      stream_.seek(static_cast<std::uint64_t>(epoch) * kWordsAnEpoch);
-      order_ = random_permutation(samples_, stream_);
-    }
-    const std::int64_t first = step % batches_an_epoch() * batch_size_;
-    const std::int64_t n = std::min(batch_size_, samples_ - first);
-    return std::span(order_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
-  }
-
- private:
-  RandomStream stream_;
-  std::int64_t samples_;
-  std::int64_t batch_size_;
-  std::vector<std::int64_t> order_;
-};
 
 // The tensors that a forward pass reads, and the grids of its node outputs.
 struct Operands {
@@ -121,12 +70,10 @@ class LibtorchExecutor final : public Executor {
                std::span<const std::string> nodes, const NodeVisitor& visit) override;
 
  private:
-  void check(const TrainRequest& request) const;
-  void check_samples(std::span<const float> samples) const;
   TrainResult run_steps(const TrainRequest& request);
   CrossEntropy step(const Operands& operands, LocalLoss& loss, const DropoutKey& dropout,
                     std::span<const std::int64_t> indices);
-  at::Tensor logits(const Operands& operands, ForwardOptions options) const;
+  at::Tensor logits(const Operands& operands, ForwardOptions options);
   Operands training_operands(const QuantPlan* plan);
   Operands evaluation_operands(const ModelView& model);
 
@@ -151,40 +98,20 @@ std::string LibtorchExecutor::refusal(const LocalPlan& plan) const {
   return {};
 }
 
-void LibtorchExecutor::check(const TrainRequest& request) const {
-  if (request.plan == nullptr || request.source == nullptr)
-    throw ConfigError("train: no plan or no samples given");
-  const LocalPlan& plan = *request.plan;
-  if (const std::string reason = refusal(plan); !reason.empty()) throw ConfigError(reason);
-  if (request.source->size < 1)
-    throw ConfigError(text("client ", request.client, " has no training samples"));
-  if (plan.batch_size < 1)
-    throw ConfigError(text("batch_size: expected >= 1, got ", plan.batch_size));
-  if (plan.epochs < 0 || plan.steps < 0 || (plan.epochs == 0) == (plan.steps == 0)) {
-    throw ConfigError(text("a plan has either epochs or steps: got epochs ", plan.epochs,
-                           " and steps ", plan.steps));
-  }
-  expect_size("global model", request.global.size(), graph_.parameter_count());
-  const bool has_correction = !plan.linear_correction.empty();
-  expect_size("linear_correction", request.linear_correction.size(),
-              has_correction ? graph_.parameter_count() : 0);
-  if (plan.mask_rule == MaskRule::kKeepZero) {
-    const std::int64_t bits = request.mask == nullptr ? -1 : request.mask->size();
-    if (bits != graph_.parameter_count()) {
-      throw ConfigError(text("mask: expected ", graph_.parameter_count(), " bits, got ",
-                             bits < 0 ? "none" : std::to_string(bits)));
-    }
-  }
-}
-
-at::Tensor LibtorchExecutor::logits(const Operands& operands, ForwardOptions options) const {
+at::Tensor LibtorchExecutor::logits(const Operands& operands, ForwardOptions options) {
+  Shape shape = graph_.input().shape;
+  shape.insert(shape.begin(), batch_.size());
   options.quant = operands.grids();
-  return forward_.run(operands.parameters, batch_.samples(), options)
+  return forward_
+      .run(operands.parameters, at::from_blob(batch_.samples().data(), shape, at::kFloat), options)
       .reshape({-1, batch_.classes()});
 }
 
 TrainResult LibtorchExecutor::train(const TrainRequest& request) {
-  check(request);
+  if (request.plan == nullptr || request.source == nullptr)
+    throw ConfigError("train: no plan or no samples given");
+  if (const std::string reason = refusal(*request.plan); !reason.empty()) throw ConfigError(reason);
+  check_request(graph_, request);
   return guarded("train", [&] { return run_steps(request); });
 }
 
@@ -210,8 +137,7 @@ TrainResult LibtorchExecutor::run_steps(const TrainRequest& request) {
   const Operands operands = training_operands(request.quant);
   LocalLoss loss(graph_, request);
   BatchOrder order(request);
-  const LocalPlan& plan = *request.plan;
-  const std::int64_t steps = plan.steps > 0 ? plan.steps : plan.epochs * order.batches_an_epoch();
+  const std::int64_t steps = order.steps();
   TrainResult result;
   double loss_sum = 0.0;
   for (std::int64_t i = 0; i < steps; ++i) {
@@ -255,7 +181,7 @@ CrossEntropy LibtorchExecutor::step(const Operands& operands, LocalLoss& loss,
 // Matrix products may give other bits at another alignment, so parameters are always read at the
 // arena's.
 Operands LibtorchExecutor::evaluation_operands(const ModelView& model) {
-  expect_size("parameters", model.parameters.size(), graph_.parameter_count());
+  check_size("parameters", model.parameters.size(), graph_.parameter_count());
   const float* values = model.parameters.data();
   if (reinterpret_cast<std::uintptr_t>(values) % 64 != 0) {
     if (evaluated_.size() == 0) evaluated_ = AlignedBuffer(model.parameters.size());
@@ -288,16 +214,8 @@ EvalResult LibtorchExecutor::evaluate(const ModelView& model, const SampleSource
   });
 }
 
-void LibtorchExecutor::check_samples(std::span<const float> samples) const {
-  const auto sample_size = static_cast<std::size_t>(batch_.sample_size());
-  if (samples.size() % sample_size != 0) {
-    throw ConfigError(text("samples: expected a multiple of ", sample_size, " floats (",
-                           shape_text(graph_.input().shape), " a sample), got ", samples.size()));
-  }
-}
-
 std::vector<float> LibtorchExecutor::infer(const ModelView& model, std::span<const float> samples) {
-  check_samples(samples);
+  check_samples(graph_, samples);
   return guarded("infer", [&] {
     const at::NoGradGuard no_grad;
     const Operands operands = evaluation_operands(model);
@@ -315,7 +233,7 @@ std::vector<float> LibtorchExecutor::infer(const ModelView& model, std::span<con
 
 void LibtorchExecutor::observe(const ModelView& model, std::span<const float> samples,
                                std::span<const std::string> nodes, const NodeVisitor& visit) {
-  check_samples(samples);
+  check_samples(graph_, samples);
   std::vector<int> watched;
   for (const std::string& name : nodes) {
     watched.push_back(graph_.node_named(name));
@@ -340,7 +258,7 @@ void LibtorchExecutor::observe(const ModelView& model, std::span<const float> sa
 }  // namespace
 
 std::unique_ptr<Executor> make_libtorch_executor(Graph graph) {
-  check_output(graph);
+  check_logits("libtorch", graph);
   return guarded("make", [&] { return std::make_unique<LibtorchExecutor>(std::move(graph)); });
 }
 

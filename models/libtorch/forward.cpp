@@ -2,6 +2,8 @@
 
 #include <cstddef>  // for size_t
 
+#include "models/libtorch/on_grid.h"
+
 namespace coppice::libtorch {
 namespace {
 
@@ -53,7 +55,9 @@ at::Tensor Forward::run(std::span<const at::Tensor> parameters, const at::Tensor
                                 .dropout = options.dropout,
                                 .dropout_ordinal = steps_[i].dropout_ordinal,
                                 .dropout_count = dropout_count_});
-    if (options.quant != nullptr) outputs[i] = options.quant->output(i, outputs[i]);
+    if (options.quant != nullptr) {
+      if (const auto grid = options.quant->grid(i)) outputs[i] = on_grid(*grid, outputs[i]);
+    }
     if (options.visit) options.visit(i, outputs[i]);
     for (const int done : steps_[i].releases) outputs[static_cast<std::size_t>(done)].reset();
   }

@@ -12,7 +12,7 @@
 #include <vector>      // for vector
 
 #include "core/graph.h"
-#include "models/libtorch/fake_quant.h"
+#include "models/fake_quant.h"
 #include "models/libtorch/op_call.h"
 
 namespace coppice::libtorch {

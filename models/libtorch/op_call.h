@@ -10,17 +10,9 @@
 #include <span>     // for span
 
 #include "core/graph.h"
+#include "models/dropout_key.h"
 
 namespace coppice::libtorch {
-
-// Which dropout masks to draw. A mask is a function of these values, the dropout's ordinal in the
-// graph and the element's position in the batch; nothing else.
-struct DropoutKey {
-  std::uint64_t seed = 1;
-  std::int64_t client = 0;
-  std::int64_t round = 1;
-  std::int64_t step = 0;  // of this client in this round, from 0
-};
 
 struct OpCall {
   const Node& node;

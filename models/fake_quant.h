@@ -3,17 +3,27 @@
 // biases and node outputs, and where gradients pass straight through. Internal to models/.
 // Immutable; refers to the graph and the plan, which must outlive it.
 
-#include <ATen/core/Tensor.h>
-
 #include <cstddef>  // for size_t
 #include <cstdint>  // for int64_t
+#include <optional> // for optional
 #include <span>     // for span
 #include <vector>   // for vector
 
 #include "core/graph.h"
 #include "core/quant_plan.h"
 
-namespace coppice::libtorch {
+namespace coppice {
+
+// Values that an 8-bit output can have: scale times the integers from lowest to highest. Gradients
+// pass where x / scale is less than 1/2 outside that range, and nowhere else.
+struct NodeGrid {
+  float scale;
+  float lowest;
+  float highest;
+};
+
+// out = scale * clamp(round_half_even(in / scale), lowest, highest), n values; NaN stays NaN.
+void to_grid(const float* in, float* out, std::int64_t n, const NodeGrid& grid);
 
 class FakeQuant {
  public:
@@ -35,11 +45,8 @@ class FakeQuant {
   // |weight / scale| >= limit + 1/2. Arenas of parameter_count floats.
   void stop_saturated(const float* weights, float* gradient) const;
 
-  // `values` (fp32), or, where the plan names the node (an index of the graph's nodes), its nearest
-  // values on the 8-bit grid: scale * (clamp(round_half_even(x / scale), -zero_point,
-  // 255 - zero_point)). Gradients pass where x / scale is less than 1/2 outside that range, and
-  // nowhere else. NaN stays NaN.
-  at::Tensor output(std::size_t node, const at::Tensor& values) const;
+  // The grid of nodes[node]'s output: of the codes 0 to 255 less the zero point; none: fp32.
+  std::optional<NodeGrid> grid(std::size_t node) const;
 
  private:
   struct Weight {
@@ -63,4 +70,4 @@ class FakeQuant {
   std::vector<const ActivationQuant*> activations_;  // by node; null: fp32
 };
 
-}  // namespace coppice::libtorch
+}  // namespace coppice

@@ -1,6 +1,4 @@
-#include "models/libtorch/fake_quant.h"
-
-#include <ATen/ops/hardtanh.h>
+#include "models/fake_quant.h"
 
 #include <algorithm>  // for all_of, clamp
 #include <cmath>      // for abs, isfinite, nearbyint
@@ -8,7 +6,7 @@
 #include "core/error.h"
 #include "core/text.h"
 
-namespace coppice::libtorch {
+namespace coppice {
 namespace {
 
 constexpr int kLargestCode = 255;  // of an activation
@@ -45,21 +43,15 @@ float round_half_even(float x) {
   return (x + kShift) - kShift;
 }
 
-struct Grid {
-  float scale;
-  float lowest;  // code times scale is the value: zero points are taken off
-  float highest;
-};
+}  // namespace
 
 // The limits are integers, so clamping first gives the same code, and numbers that can be rounded.
-void to_grid(const float* in, float* out, std::int64_t n, const Grid& grid) {
+void to_grid(const float* in, float* out, std::int64_t n, const NodeGrid& grid) {
   for (std::int64_t i = 0; i < n; ++i) {
     out[i] =
         round_half_even(std::clamp(in[i] / grid.scale, grid.lowest, grid.highest)) * grid.scale;
   }
 }
-
-}  // namespace
 
 FakeQuant::FakeQuant(const Graph& graph, const QuantPlan& plan)
     : has_weight_(graph.parameters().size()), activations_(graph.nodes().size()) {
@@ -138,19 +130,12 @@ void FakeQuant::stop_saturated(const float* weights, float* gradient) const {
   }
 }
 
-at::Tensor FakeQuant::output(std::size_t node, const at::Tensor& values) const {
+std::optional<NodeGrid> FakeQuant::grid(std::size_t node) const {
   const ActivationQuant* quant = activations_[node];
-  if (quant == nullptr) return values;
-  const Grid grid{.scale = quant->scale,
+  if (quant == nullptr) return {};
+  return NodeGrid{.scale = quant->scale,
                   .lowest = static_cast<float>(-quant->zero_point),
                   .highest = static_cast<float>(kLargestCode - quant->zero_point)};
-  // hardtanh has the gradient that is wanted and keeps its input for it, not its output, which can
-  // be overwritten. ATen's fake_quantize makes more passes, and multiplies by 1 / scale.
-  at::Tensor out =
-      at::hardtanh(values, grid.scale * (grid.lowest - 0.5F), grid.scale * (grid.highest + 0.5F));
-  auto* data = out.mutable_data_ptr<float>();
-  to_grid(data, data, out.numel(), grid);
-  return out;
 }
 
-}  // namespace coppice::libtorch
+}  // namespace coppice

@@ -10,7 +10,7 @@
 #include "core/graph.h"
 #include "models/executor.h"
 
-namespace coppice::libtorch {
+namespace coppice {
 
 class LocalOptimizer {
  public:
@@ -39,4 +39,4 @@ class LocalOptimizer {
   std::int64_t steps_done_ = 0;
 };
 
-}  // namespace coppice::libtorch
+}  // namespace coppice

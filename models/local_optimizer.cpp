@@ -1,4 +1,4 @@
-#include "models/libtorch/local_optimizer.h"
+#include "models/local_optimizer.h"
 
 #include <algorithm>  // for fill
 #include <cmath>      // for sqrt
@@ -7,7 +7,7 @@
 #include "kernels/local_gradient.h"
 #include "kernels/sgd.h"
 
-namespace coppice::libtorch {
+namespace coppice {
 namespace {
 
 void zero(AlignedBuffer& buffer, std::int64_t size) {
@@ -98,4 +98,4 @@ void LocalOptimizer::step(float* weights, const float* gradient) {
   }
 }
 
-}  // namespace coppice::libtorch
+}  // namespace coppice

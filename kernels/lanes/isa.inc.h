@@ -1,0 +1,38 @@
+// All loops of one instruction set, as the table COPPICE_LANE_TABLE.
+
+#include "kernels/lanes/registers.inc.h"
+// The order matters: later ones use what earlier ones define.
+#include "kernels/lanes/product.inc.h"
+#include "kernels/lanes/weight_gradient.inc.h"
+#include "kernels/lanes/elementwise.inc.h"
+#include "kernels/lanes/pool.inc.h"
+#include "kernels/lanes/group_norm.inc.h"
+
+namespace coppice::kernels {
+
+extern const LaneKernels COPPICE_LANE_TABLE;
+const LaneKernels COPPICE_LANE_TABLE = {.isa = COPPICE_LANE_ISA,
+                                        .lanes = kLanes,
+                                        .product = product,
+                                        .weight_gradient = weight_gradient,
+                                        .rows_weight_gradient = rows_weight_gradient,
+                                        .channel_sums = channel_sums,
+                                        .pad_columns = pad_columns,
+                                        .to_rows = to_rows,
+                                        .from_rows = from_rows,
+                                        .normalize = normalize,
+                                        .rectify = rectify,
+                                        .rectify_gradient = rectify_gradient,
+                                        .add = add,
+                                        .multiply = multiply,
+                                        .copy = copy_lanes,
+                                        .to_grid = to_grid,
+                                        .to_grid_gradient = to_grid_gradient,
+                                        .max_pool = max_pool,
+                                        .max_pool_gradient = max_pool_gradient,
+                                        .average_pool = average_pool,
+                                        .average_pool_gradient = average_pool_gradient,
+                                        .group_norm = group_norm,
+                                        .group_norm_gradient = group_norm_gradient};
+
+}  // namespace coppice::kernels

@@ -1,0 +1,113 @@
+// Maximum and average over windows, channel by channel.
+
+namespace coppice::kernels {
+namespace {
+
+COPPICE_INLINE std::int64_t in_area(const LanePool& pool) { return pool.y.inputs * pool.x.inputs; }
+COPPICE_INLINE std::int64_t out_area(const LanePool& pool) {
+  return pool.y.outputs * pool.x.outputs;
+}
+
+// Calls visit(position of the output, first row, end row, first column, end column) for every
+// window of a channel, clipped to the image.
+template <typename Visit>
+COPPICE_INLINE void each_window(const LanePool& pool, const Visit& visit) {
+  for (std::int64_t y = 0; y < pool.y.outputs; ++y) {
+    const std::int64_t top = y * pool.y.step + pool.y.origin;
+    for (std::int64_t x = 0; x < pool.x.outputs; ++x) {
+      const std::int64_t left = x * pool.x.step + pool.x.origin;
+      visit(y * pool.x.outputs + x, larger(0, top), smaller(pool.y.inputs, top + pool.y.taps),
+            larger(0, left), smaller(pool.x.inputs, left + pool.x.taps));
+    }
+  }
+}
+
+void max_pool(const LanePool& pool, const float* in, float* out) {
+  const std::int64_t width = pool.x.inputs;
+  for (std::int64_t c = 0; c < pool.channels; ++c) {
+    const float* image = in + c * in_area(pool) * kLanes;
+    float* to = out + c * out_area(pool) * kLanes;
+    each_window(pool, [&](std::int64_t at, std::int64_t top, std::int64_t bottom, std::int64_t left,
+                          std::int64_t right) {
+      V largest = load(image + (top * width + left) * kLanes);
+      for (std::int64_t y = top; y < bottom; ++y) {
+        for (std::int64_t x = left; x < right; ++x) {
+          const V v = load(image + (y * width + x) * kLanes);
+          largest = v <= largest ? largest : v;  // NaN wins
+        }
+      }
+      store(to + at * kLanes, largest);
+    });
+  }
+}
+
+COPPICE_INLINE void clear(float* to, std::int64_t n) {
+  for (std::int64_t i = 0; i < n * kLanes; i += kLanes) store(to + i, V{});
+}
+
+void max_pool_gradient(const LanePool& pool, const float* in, const float* out,
+                       const float* out_gradient, bool accumulates, float* in_gradient) {
+  const std::int64_t width = pool.x.inputs;
+  if (!accumulates) clear(in_gradient, pool.channels * in_area(pool));
+  for (std::int64_t c = 0; c < pool.channels; ++c) {
+    const float* image = in + c * in_area(pool) * kLanes;
+    float* to = in_gradient + c * in_area(pool) * kLanes;
+    const std::int64_t base = c * out_area(pool);
+    each_window(pool, [&](std::int64_t at, std::int64_t top, std::int64_t bottom, std::int64_t left,
+                          std::int64_t right) {
+      const V largest = load(out + (base + at) * kLanes);
+      V rest = load(out_gradient + (base + at) * kLanes);
+      for (std::int64_t y = top; y < bottom; ++y) {
+        for (std::int64_t x = left; x < right; ++x) {
+          const std::int64_t i = (y * width + x) * kLanes;
+          const auto is_it = load(image + i) == largest;
+          store(to + i, load(to + i) + (is_it ? rest : V{}));
+          rest = is_it ? V{} : rest;
+        }
+      }
+    });
+  }
+}
+
+void average_pool(const LanePool& pool, const float* in, float* out) {
+  const std::int64_t width = pool.x.inputs;
+  const float share = 1.0F / static_cast<float>(pool.y.taps * pool.x.taps);
+  for (std::int64_t c = 0; c < pool.channels; ++c) {
+    const float* image = in + c * in_area(pool) * kLanes;
+    float* to = out + c * out_area(pool) * kLanes;
+    each_window(pool, [&](std::int64_t at, std::int64_t top, std::int64_t bottom, std::int64_t left,
+                          std::int64_t right) {
+      V sum{};
+      for (std::int64_t y = top; y < bottom; ++y) {
+        V row{};
+        for (std::int64_t x = left; x < right; ++x) row += load(image + (y * width + x) * kLanes);
+        sum += row;
+      }
+      store(to + at * kLanes, sum * share);
+    });
+  }
+}
+
+void average_pool_gradient(const LanePool& pool, const float* out_gradient, bool accumulates,
+                           float* in_gradient) {
+  const std::int64_t width = pool.x.inputs;
+  const float share = 1.0F / static_cast<float>(pool.y.taps * pool.x.taps);
+  if (!accumulates) clear(in_gradient, pool.channels * in_area(pool));
+  for (std::int64_t c = 0; c < pool.channels; ++c) {
+    float* to = in_gradient + c * in_area(pool) * kLanes;
+    const std::int64_t base = c * out_area(pool);
+    each_window(pool, [&](std::int64_t at, std::int64_t top, std::int64_t bottom, std::int64_t left,
+                          std::int64_t right) {
+      const V gradient = load(out_gradient + (base + at) * kLanes) * share;
+      for (std::int64_t y = top; y < bottom; ++y) {
+        for (std::int64_t x = left; x < right; ++x) {
+          const std::int64_t i = (y * width + x) * kLanes;
+          store(to + i, load(to + i) + gradient);
+        }
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace coppice::kernels

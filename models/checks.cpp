@@ -1,0 +1,58 @@
+#include "models/checks.h"
+
+#include <string>  // for to_string
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace coppice {
+
+void check_logits(std::string_view executor, const Graph& graph) {
+  if (graph.nodes().empty()) throw ConfigError(text("executor ", executor, ": the graph has no nodes"));
+  const Shape& shape = graph.output().shape;
+  if (shape.size() > 2 || element_count(shape) / shape.back() != graph.input().labels_per_sample) {
+    throw ConfigError(
+        text("executor ", executor, ": expected logits of {classes} or {steps, classes} for ",
+             graph.input().labels_per_sample, " label(s) a sample, layer '", graph.output().name,
+             "' gives ", shape_text(shape)));
+  }
+}
+
+void check_size(std::string_view what, std::size_t got, std::int64_t expected) {
+  if (static_cast<std::int64_t>(got) != expected) {
+    throw ConfigError(text(what, ": expected ", expected, " floats, got ", got));
+  }
+}
+
+void check_request(const Graph& graph, const TrainRequest& request) {
+  const LocalPlan& plan = *request.plan;
+  if (request.source->size < 1)
+    throw ConfigError(text("client ", request.client, " has no training samples"));
+  if (plan.batch_size < 1)
+    throw ConfigError(text("batch_size: expected >= 1, got ", plan.batch_size));
+  if (plan.epochs < 0 || plan.steps < 0 || (plan.epochs == 0) == (plan.steps == 0)) {
+    throw ConfigError(text("a plan has either epochs or steps: got epochs ", plan.epochs,
+                           " and steps ", plan.steps));
+  }
+  check_size("global model", request.global.size(), graph.parameter_count());
+  const bool has_correction = !plan.linear_correction.empty();
+  check_size("linear_correction", request.linear_correction.size(),
+             has_correction ? graph.parameter_count() : 0);
+  if (plan.mask_rule == MaskRule::kKeepZero) {
+    const std::int64_t bits = request.mask == nullptr ? -1 : request.mask->size();
+    if (bits != graph.parameter_count()) {
+      throw ConfigError(text("mask: expected ", graph.parameter_count(), " bits, got ",
+                             bits < 0 ? "none" : std::to_string(bits)));
+    }
+  }
+}
+
+void check_samples(const Graph& graph, std::span<const float> samples) {
+  const auto sample_size = static_cast<std::size_t>(element_count(graph.input().shape));
+  if (samples.size() % sample_size != 0) {
+    throw ConfigError(text("samples: expected a multiple of ", sample_size, " floats (",
+                           shape_text(graph.input().shape), " a sample), got ", samples.size()));
+  }
+}
+
+}  // namespace coppice

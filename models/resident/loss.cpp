@@ -1,0 +1,108 @@
+#include "models/resident/loss.h"
+
+#include <algorithm>  // for max_element
+#include <cmath>      // for exp, log
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace coppice::resident {
+namespace {
+
+// out = softmax(logits / temperature); returns log of the sum of exp(x - max), in units of x.
+float softmax(std::span<const float> logits, float temperature, std::span<float> out) {
+  const float largest = *std::ranges::max_element(logits);
+  float sum = 0.0F;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    out[i] = std::exp((logits[i] - largest) / temperature);
+    sum += out[i];
+  }
+  for (float& p : out) p /= sum;
+  return std::log(sum);
+}
+
+bool is_right(std::span<const float> row, std::int32_t label) {
+  return std::ranges::max_element(row) - row.begin() == label;
+}
+
+}  // namespace
+
+std::string refused_term(const LocalPlan& plan) {
+  if (plan.loss_terms.empty()) return "loss_terms is empty: there is nothing to train on";
+  for (const LossTerm& term : plan.loss_terms) {
+    if (term.kind == LossKind::kDistillation &&
+        (!std::isfinite(term.temperature) || term.temperature <= 0.0)) {
+      return text("loss term distillation: expected a temperature > 0, got ", term.temperature);
+    }
+    if (term.kind == LossKind::kFeatureMatching || term.kind == LossKind::kContrastive) {
+      return text("loss term ",
+                  term.kind == LossKind::kContrastive ? "contrastive" : "feature matching",
+                  ": executor resident trains on cross-entropy and distillation");
+    }
+  }
+  return {};
+}
+
+Scores score(std::span<const float> logits, std::span<const std::int32_t> labels) {
+  Scores scores;
+  const std::size_t classes = logits.size() / std::max<std::size_t>(labels.size(), 1);
+  std::vector<float> probabilities(classes);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const std::span<const float> row = logits.subspan(i * classes, classes);
+    const float log_sum = softmax(row, 1.0F, probabilities);
+    const float largest = *std::ranges::max_element(row);
+    scores.loss_sum += double{log_sum - (row[static_cast<std::size_t>(labels[i])] - largest)};
+    if (is_right(row, labels[i])) ++scores.correct;
+  }
+  return scores;
+}
+
+LocalLoss::LocalLoss(const TrainRequest& request) : teacher_(request.teacher) {
+  for (const LossTerm& term : request.plan->loss_terms) {
+    if (term.kind == LossKind::kCrossEntropy) {
+      cross_entropy_weight_ += term.weight;
+      continue;
+    }
+    if (teacher_ == nullptr || teacher_->logits == nullptr)
+      throw ConfigError("loss term distillation: the request has no teacher's logits");
+    distillation_.push_back(term);
+  }
+}
+
+void LocalLoss::begin_batch(std::span<const std::int64_t> indices, std::int64_t classes) {
+  batch_size_ = static_cast<double>(indices.size());
+  classes_ = classes;
+  const auto width = static_cast<std::size_t>(classes);
+  student_.resize(width);
+  target_.resize(width);
+  gradient_.resize(width);
+  if (distillation_.empty()) return;
+  teacher_logits_.resize(indices.size() * width);
+  teacher_->logits(indices, teacher_logits_);
+}
+
+// d CE = (p - 1 at the label) / n; d T^2 KL = T (softmax(z / T) - softmax(teacher / T)) / n.
+Scores LocalLoss::to_gradient(std::span<float> logits, std::span<const std::int32_t> labels,
+                              std::int64_t first) {
+  const Scores scores = score(logits, labels);
+  const auto width = static_cast<std::size_t>(classes_);
+  const auto share = static_cast<float>(cross_entropy_weight_ / batch_size_);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const std::span<float> row = logits.subspan(i * width, width);
+    softmax(row, 1.0F, gradient_);
+    gradient_[static_cast<std::size_t>(labels[i])] -= 1.0F;
+    for (float& g : gradient_) g *= share;
+    for (const LossTerm& term : distillation_) {
+      const auto temperature = static_cast<float>(term.temperature);
+      const auto weight = static_cast<float>(term.weight * term.temperature / batch_size_);
+      const std::size_t at = (static_cast<std::size_t>(first) + i) * width;
+      softmax(row, temperature, student_);
+      softmax(std::span(teacher_logits_).subspan(at, width), temperature, target_);
+      for (std::size_t c = 0; c < width; ++c) gradient_[c] += weight * (student_[c] - target_[c]);
+    }
+    std::ranges::copy(gradient_, row.begin());
+  }
+  return scores;
+}
+
+}  // namespace coppice::resident

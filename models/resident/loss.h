@@ -1,0 +1,52 @@
+#pragma once
+// The data terms of a LocalPlan on rows of logits: scores and the gradient of their weighted sum.
+// Lives for one train() call. Internal to models/resident. Not thread-safe.
+
+#include <cstdint>  // for int64_t
+#include <span>     // for span
+#include <string>   // for string
+#include <vector>   // for vector
+
+#include "core/local_plan.h"
+#include "models/executor.h"
+
+namespace coppice::resident {
+
+// Empty if every loss term can be computed, else which one cannot.
+std::string refused_term(const LocalPlan& plan);
+
+struct Scores {
+  double loss_sum = 0.0;  // cross-entropy
+  std::int64_t correct = 0;
+};
+
+// Cross-entropy and top-1 of logits [labels][classes]; of equal logits the first counts.
+Scores score(std::span<const float> logits, std::span<const std::int32_t> labels);
+
+class LocalLoss {
+ public:
+  // `request` and what it points to must live as long. Throws ConfigError for a term whose teacher
+  // is missing.
+  explicit LocalLoss(const TrainRequest& request);
+
+  // The teacher is asked once a batch, by the source's indices.
+  void begin_batch(std::span<const std::int64_t> indices, std::int64_t classes);
+
+  // Scores samples [first, first + labels) of the batch, and overwrites their logits with the
+  // gradient of the batch's loss.
+  Scores to_gradient(std::span<float> logits, std::span<const std::int32_t> labels,
+                     std::int64_t first);
+
+ private:
+  const Teacher* teacher_;
+  double cross_entropy_weight_ = 0.0;
+  std::vector<LossTerm> distillation_;
+  double batch_size_ = 1.0;
+  std::int64_t classes_ = 1;
+  std::vector<float> teacher_logits_;  // of the batch
+  std::vector<float> student_;         // one row's probabilities
+  std::vector<float> target_;
+  std::vector<float> gradient_;
+};
+
+}  // namespace coppice::resident

@@ -1,0 +1,74 @@
+#pragma once
+// A graph as a fixed sequence of steps over one arena, for blocks of a few chunks of samples: what
+// is computed, where it lies and who adds to whose gradient is settled when the plan is made.
+// Internal to models/resident. Refers to the graph, which must outlive it. Not thread-safe.
+
+#include <cstddef>     // for size_t
+#include <cstdint>     // for int64_t
+#include <functional>  // for function
+#include <memory>      // for unique_ptr
+#include <span>        // for span
+#include <string>      // for string
+#include <vector>      // for vector
+
+#include "core/aligned_buffer.h"
+#include "core/graph.h"
+#include "models/resident/step.h"
+
+namespace coppice::resident {
+
+struct PlanOptions {
+  const FakeQuant* quant = nullptr;  // the grids of node outputs; read while the plan is made
+  bool keeps_every_node = false;     // no step does the ReLU behind it: every node can be read
+};
+
+// Empty if the graph can be planned, else the first node that cannot.
+std::string unsupported(const Graph& graph);
+
+class Plan {
+ public:
+  // Throws KernelError for a graph that is unsupported().
+  Plan(const Graph& graph, const kernels::LaneKernels& kernels, const PlanOptions& options);
+
+  std::int64_t block_samples() const { return block_chunks_ * kernels_.lanes; }
+
+  // `block` as from block(). Outputs stand until the next call.
+  void forward(const Block& block);
+  // After forward() and with the gradient of the output in place; adds to block.gradient.
+  void backward(const Block& block);
+
+  // The first block_samples() or fewer of `samples` rows.
+  Block block(std::span<const float> rows, std::int64_t first, std::int64_t samples) const;
+
+  // Row by row, [samples][elements of the node]: what forward() left of nodes[node], as its readers
+  // see it; with keeps_every_node, of any node.
+  void read(std::size_t node, const Block& block, float* rows) const;
+  // The gradient of the last node's output.
+  void set_output_gradient(const Block& block, const float* rows);
+
+ private:
+  struct Slot {
+    std::int64_t elements = 0;
+    bool has_gradient = false;
+    std::size_t first_step = 0;  // writes the values, reads the gradient
+    std::size_t last_step = 0;   // of those that read the values
+    std::int64_t gradient_offset = 0;
+  };
+  struct Draft;
+
+  void draft(const PlanOptions& options, Draft& draft) const;
+  void lay_out(Draft& draft);
+  void make_steps(const Draft& draft);
+
+  const Graph& graph_;
+  const kernels::LaneKernels& kernels_;
+  std::int64_t block_chunks_ = 1;
+  std::vector<Tensor> tensors_;
+  std::vector<std::size_t> tensor_of_node_;
+  std::vector<std::unique_ptr<Step>> steps_;
+  std::vector<bool> trains_;  // by step: there is a gradient of its output
+  std::unique_ptr<Scratch> scratch_;
+  AlignedBuffer arena_;
+};
+
+}  // namespace coppice::resident

@@ -1,0 +1,62 @@
+#include "models/resident/step.h"
+
+#include "core/text.h"
+
+namespace coppice::resident {
+namespace {
+
+struct Maker {
+  OpKind op;
+  std::unique_ptr<Step> (*make)(const StepInputs&);  // null: passes its input on as it is
+  bool can_have_relu;
+};
+
+constexpr Maker kMakers[] = {{OpKind::input, make_input_step, false},
+                             {OpKind::normalize, make_normalize_step, false},
+                             {OpKind::conv2d, make_convolution_step, true},
+                             {OpKind::linear, make_linear_step, true},
+                             {OpKind::relu, make_rectifier_step, false},
+                             {OpKind::relu6, make_rectifier_step, false},
+                             {OpKind::leaky_relu, make_rectifier_step, false},
+                             {OpKind::max_pool2d, make_pool_step, false},
+                             {OpKind::avg_pool2d, make_pool_step, false},
+                             {OpKind::global_avg_pool, make_pool_step, false},
+                             {OpKind::group_norm, make_group_norm_step, true},
+                             {OpKind::add, make_add_step, true},
+                             {OpKind::concat, make_concat_step, false},
+                             {OpKind::dropout, make_dropout_step, false},
+                             {OpKind::flatten, nullptr, false}};
+
+const Maker* maker_of(OpKind op) {
+  for (const Maker& maker : kMakers) {
+    if (maker.op == op) return &maker;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool can_have_relu(OpKind op) {
+  const Maker* maker = maker_of(op);
+  return maker != nullptr && maker->can_have_relu;
+}
+
+std::string unsupported(const Graph& graph, const Node& node) {
+  const auto named = [&](const auto&... what) {
+    return text("layer '", node.name, "' (", op_info(node.op).name, ")", what...);
+  };
+  if (maker_of(node.op) == nullptr) return named();
+  if (node.shape.size() != 1 && node.shape.size() != 3)
+    return named(" works on sequences (", shape_text(node.shape), ")");
+  if (node.op == OpKind::input && graph.input().type != ElementType::kFloat32)
+    return named(" takes ids");
+  if (node.op == OpKind::leaky_relu && node.attributes.slope <= 0.0)
+    return named(" has a slope that is not positive");
+  return {};
+}
+
+std::unique_ptr<Step> make_step(const StepInputs& inputs) {
+  return maker_of(inputs.node.op)->make(inputs);
+}
+
+}  // namespace coppice::resident

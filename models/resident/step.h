@@ -1,0 +1,109 @@
+#pragma once
+// One operation of a resident plan: forward and backward of a block, a few chunks of samples, over
+// memory that the plan laid out (kernels/lanes/lanes.h says how). Internal to models/resident.
+
+#include <cstddef>  // for size_t
+#include <cstdint>  // for int64_t
+#include <memory>   // for unique_ptr
+#include <string>   // for string
+#include <vector>   // for vector
+
+#include "core/aligned_buffer.h"
+#include "core/graph.h"
+#include "kernels/lanes/lanes.h"
+#include "models/dropout_key.h"
+#include "models/fake_quant.h"
+
+namespace coppice::resident {
+
+// What flows between steps: [chunk][elements][lanes]. The plan owns the memory.
+struct Tensor {
+  float* values = nullptr;
+  float* gradient = nullptr;  // null: nothing above it is trained
+  std::int64_t elements = 0;  // of one sample
+};
+
+struct Input {
+  Tensor tensor;
+  bool accumulates = false;  // another step has written its gradient before this one
+};
+
+// One block on its way through the plan.
+struct Block {
+  const kernels::LaneKernels& kernels;
+  const float* rows = nullptr;     // [samples][elements of the input]
+  const float* weights = nullptr;  // parameter_count floats, on their grids if they have some
+  float* gradient = nullptr;       // parameter_count floats, added to; null: no backward
+  std::int64_t samples = 0;
+  std::int64_t chunks = 0;              // of samples, the last may be partial
+  std::int64_t first_sample = 0;        // of the batch
+  const DropoutKey* dropout = nullptr;  // null: evaluation
+};
+
+// Memory that a step needs while it runs, and no longer.
+class Scratch {
+ public:
+  // At least `floats`, with whatever the last user left, all finite if that was.
+  float* get(std::int64_t floats) {
+    if (buffer_.size() < static_cast<std::size_t>(floats))
+      buffer_ = AlignedBuffer(static_cast<std::size_t>(floats));
+    return buffer_.data();
+  }
+
+ private:
+  AlignedBuffer buffer_;
+};
+
+class Step {
+ public:
+  virtual ~Step() = default;
+  virtual void forward(const Block& block) = 0;
+  // Reads the gradient of the output, which it may overwrite; adds to the parameters' gradients;
+  // writes those of the inputs that have one, or adds to them.
+  virtual void backward(const Block& block) = 0;
+};
+
+// What a step is made of. Tensors stay where they are for the plan's life.
+struct StepInputs {
+  const Graph& graph;
+  const Node& node;
+  std::vector<Input> inputs;
+  Tensor output;
+  bool has_relu = false;  // the node's only reader is a ReLU that this step does as well
+  std::int64_t lanes = 0;
+  Scratch* scratch = nullptr;
+  std::int64_t dropout_ordinal = 0;
+  std::int64_t dropout_count = 0;
+
+  std::int64_t parameter_offset(std::size_t i) const {
+    const auto index = static_cast<std::size_t>(node.parameters[i]);
+    return graph.parameters()[index].offset;
+  }
+  const Shape& input_shape(std::size_t i = 0) const {
+    return graph.nodes()[static_cast<std::size_t>(node.inputs[i])].shape;
+  }
+};
+
+// Whether a step can do a ReLU behind the operation.
+bool can_have_relu(OpKind op);
+
+// Empty if make_step() can, else what of the node it cannot do.
+std::string unsupported(const Graph& graph, const Node& node);
+
+std::unique_ptr<Step> make_step(const StepInputs& inputs);
+
+// The grid of a node's output; `inputs.inputs` is that output before, `inputs.output` after.
+std::unique_ptr<Step> make_grid_step(const StepInputs& inputs, const NodeGrid& grid);
+
+std::unique_ptr<Step> make_input_step(const StepInputs& inputs);
+std::unique_ptr<Step> make_normalize_step(const StepInputs& inputs);
+std::unique_ptr<Step> make_convolution_step(const StepInputs& inputs);
+std::unique_ptr<Step> make_linear_step(const StepInputs& inputs);
+std::unique_ptr<Step> make_rectifier_step(const StepInputs& inputs);
+std::unique_ptr<Step> make_pool_step(const StepInputs& inputs);
+std::unique_ptr<Step> make_group_norm_step(const StepInputs& inputs);
+std::unique_ptr<Step> make_add_step(const StepInputs& inputs);
+std::unique_ptr<Step> make_concat_step(const StepInputs& inputs);
+std::unique_ptr<Step> make_dropout_step(const StepInputs& inputs);
+
+}  // namespace coppice::resident

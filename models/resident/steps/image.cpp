@@ -1,0 +1,178 @@
+// Pools, group_norm and concat.
+
+#include <algorithm>  // for max
+#include <limits>     // for numeric_limits
+
+#include "models/resident/step.h"
+
+namespace coppice::resident {
+namespace {
+
+kernels::LanePool pool_of(const StepInputs& in) {
+  const Shape& shape = in.input_shape();
+  const Attributes& a = in.node.attributes;
+  if (in.node.op == OpKind::global_avg_pool) {
+    return {.channels = shape[0],
+            .y = {.inputs = shape[1], .taps = shape[1]},
+            .x = {.inputs = shape[2], .taps = shape[2]}};
+  }
+  const auto axis = [&](std::size_t i) -> kernels::WindowAxis {
+    return {.outputs = in.node.shape[i + 1],
+            .inputs = shape[i + 1],
+            .step = a.stride[i] == 0 ? a.kernel[i] : a.stride[i],
+            .tap_step = 1,
+            .origin = -a.padding[i],
+            .taps = a.kernel[i]};
+  };
+  return {.channels = shape[0], .y = axis(0), .x = axis(1)};
+}
+
+// Channels of all chunks are pooled alike: [chunk][channel] is one axis.
+class Pool final : public Step {
+ public:
+  explicit Pool(const StepInputs& in)
+      : input_(in.inputs[0]),
+        output_(in.output),
+        pool_(pool_of(in)),
+        is_maximum_(in.node.op == OpKind::max_pool2d) {}
+
+  void forward(const Block& block) override {
+    const auto run = is_maximum_ ? block.kernels.max_pool : block.kernels.average_pool;
+    run(pool_of_all(block), input_.tensor.values, output_.values);
+  }
+  void backward(const Block& block) override {
+    const Tensor& in = input_.tensor;
+    if (in.gradient == nullptr) return;
+    const kernels::LanePool pool = pool_of_all(block);
+    if (is_maximum_) {
+      block.kernels.max_pool_gradient(pool, in.values, output_.values, output_.gradient,
+                                      input_.accumulates, in.gradient);
+    } else {
+      block.kernels.average_pool_gradient(pool, output_.gradient, input_.accumulates, in.gradient);
+    }
+  }
+
+ private:
+  kernels::LanePool pool_of_all(const Block& block) const {
+    kernels::LanePool pool = pool_;
+    pool.channels *= block.chunks;
+    return pool;
+  }
+
+  Input input_;
+  Tensor output_;
+  kernels::LanePool pool_;
+  bool is_maximum_;
+};
+
+class GroupNorm final : public Step {
+ public:
+  explicit GroupNorm(const StepInputs& in)
+      : input_(in.inputs[0]),
+        output_(in.output),
+        has_relu_(in.has_relu),
+        lanes_(in.lanes),
+        weight_(in.parameter_offset(0)),
+        bias_(in.parameter_offset(1)) {
+    const Attributes& a = in.node.attributes;
+    norm_ = {.groups = in.node.shape[0] / a.group_size,
+             .group_size = a.group_size,
+             .area = output_.elements / in.node.shape[0],
+             .epsilon = static_cast<float>(a.epsilon)};
+  }
+
+  void forward(const Block& block) override {
+    const auto needed = static_cast<std::size_t>(block.chunks * statistics_size());
+    if (statistics_.size() < needed) statistics_ = AlignedBuffer(needed);
+    for (std::int64_t chunk = 0; chunk < block.chunks; ++chunk) {
+      const std::int64_t at = chunk * output_.elements * lanes_;
+      block.kernels.group_norm(norm_, input_.tensor.values + at, block.weights + weight_,
+                               block.weights + bias_, has_relu_,
+                               statistics_.data() + chunk * statistics_size(),
+                               output_.values + at);
+    }
+  }
+  void backward(const Block& block) override {
+    if (has_relu_) {
+      block.kernels.rectify_gradient(output_.values, output_.gradient,
+                                     block.chunks * output_.elements, 0.0F,
+                                     std::numeric_limits<float>::infinity(), false,
+                                     output_.gradient);
+    }
+    // Without a gradient to write, as above a network's first layer, it goes where it is not read.
+    float* in_gradient =
+        input_.tensor.gradient == nullptr ? output_.gradient : input_.tensor.gradient;
+    for (std::int64_t chunk = 0; chunk < block.chunks; ++chunk) {
+      const std::int64_t at = chunk * output_.elements * lanes_;
+      block.kernels.group_norm_gradient(norm_, input_.tensor.values + at, block.weights + weight_,
+                                        statistics_.data() + chunk * statistics_size(),
+                                        output_.gradient + at, input_.accumulates,
+                                        in_gradient + at, block.gradient + weight_,
+                                        block.gradient + bias_);
+    }
+  }
+
+ private:
+  std::int64_t statistics_size() const { return 2 * norm_.groups * lanes_; }
+
+  Input input_;
+  Tensor output_;
+  bool has_relu_;
+  std::int64_t lanes_;
+  std::int64_t weight_;
+  std::int64_t bias_;
+  kernels::LaneGroupNorm norm_;
+  AlignedBuffer statistics_;  // of the last forward
+};
+
+// Along channels or features, which are outermost in a sample.
+class Concat final : public Step {
+ public:
+  explicit Concat(const StepInputs& in)
+      : inputs_(in.inputs), output_(in.output), lanes_(in.lanes) {}
+
+  void forward(const Block& block) override {
+    each_part(block, [&](const Input& input, std::int64_t in, std::int64_t out) {
+      block.kernels.copy(input.tensor.values + in, input.tensor.elements, false,
+                         output_.values + out);
+    });
+  }
+  void backward(const Block& block) override {
+    each_part(block, [&](const Input& input, std::int64_t in, std::int64_t out) {
+      if (input.tensor.gradient == nullptr) return;
+      block.kernels.copy(output_.gradient + out, input.tensor.elements, input.accumulates,
+                         input.tensor.gradient + in);
+    });
+  }
+
+ private:
+  template <typename Visit>
+  void each_part(const Block& block, const Visit& visit) const {
+    std::int64_t out = 0;
+    for (std::int64_t chunk = 0; chunk < block.chunks; ++chunk) {
+      for (const Input& input : inputs_) {
+        const std::int64_t size = input.tensor.elements * lanes_;
+        visit(input, chunk * size, out);
+        out += size;
+      }
+    }
+  }
+
+  std::vector<Input> inputs_;
+  Tensor output_;
+  std::int64_t lanes_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_pool_step(const StepInputs& inputs) {
+  return std::make_unique<Pool>(inputs);
+}
+std::unique_ptr<Step> make_group_norm_step(const StepInputs& inputs) {
+  return std::make_unique<GroupNorm>(inputs);
+}
+std::unique_ptr<Step> make_concat_step(const StepInputs& inputs) {
+  return std::make_unique<Concat>(inputs);
+}
+
+}  // namespace coppice::resident
