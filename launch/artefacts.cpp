@@ -77,7 +77,7 @@ Measurement measure_here(const std::filesystem::path& cpk, std::int64_t runs) {
 Json full_report(const Validation& validation) {
   Json report = report_json(validation);
   report.set("machine", this_machine().to_json());
-  report.set("isa", executor_isa());
+  report.set("isa", executor_isa("resident"));
   Json versions;
   versions.set("coppice", kCoppiceVersion);
   versions.set("executor", executor_library_version());

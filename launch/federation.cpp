@@ -58,7 +58,7 @@ class Leader {
         world_(world),
         worker_(worker),
         observer_(observer),
-        identity_(identity(config, world, worker)),
+        identity_(identity(config, world)),
         machine_(config, world.client_weights(), start_of(world.graph, world.parameters),
                  other_models(world)),
         session_({options.out, options.is_resumed, resolved_yaml(config), identity_}, machine_) {}
@@ -101,12 +101,12 @@ class Leader {
     return others;
   }
 
-  static RunIdentity identity(const ExperimentConfig& config, const World& world, Worker& worker) {
+  static RunIdentity identity(const ExperimentConfig& config, const World& world) {
     return {.version = std::string(kCoppiceVersion),
             .config_sha256 = config_sha256(config),
             .data_sha256 = data_sha256(world),
-            .executor = std::string(worker.executor().name()),
-            .isa = executor_isa(),
+            .executor = world.executor.name,
+            .isa = executor_isa(world.executor.name),
             .libraries = executor_library_version()};
   }
 

@@ -51,6 +51,10 @@ void TerminalObserver::started(const World& world, const ExperimentConfig& confi
              world.dataset->name, world.partition.clients.size(),
              with_commas(world.partition.train_samples()),
              with_commas(world.partition.validation_samples()), ranks, ranks == 1 ? "" : "s");
+  if (!world.executor.reason.empty()) {
+    fmt::print("note: LibTorch trains, the resident executor cannot run {}\n",
+               world.executor.reason);
+  }
   for (const std::string& note : world.dataset->notes) fmt::print("note: {}\n", note);
   fmt::print("{}", counts_line(world));
   if (resumed_rounds > 0) fmt::print("resumed after {} committed rounds\n", resumed_rounds);

@@ -32,7 +32,7 @@ Worker::Worker(Communicator& communicator, const ExperimentConfig& config, const
     : communicator_(communicator),
       config_(config),
       world_(world),
-      clients_(*world.dataset, world.partition, config.train.executor, config.seed),
+      clients_(*world.dataset, world.partition, world.executor.name, config.seed),
       test_(all_indices(world.dataset->test)),
       validation_(validation_indices(world.partition)) {
   clients_.set_graph(world.graph);

@@ -103,6 +103,15 @@ void check_feature(const std::string& feature, const World& world) {
   }
 }
 
+ExecutorChoice executor_for(const ExperimentConfig& config, const World& world) {
+  std::vector<const Graph*> graphs = {&world.graph};
+  if (world.student) graphs.push_back(&world.student->graph);
+  if (world.teacher) graphs.push_back(&world.teacher->graph);
+  std::vector<LossKind> terms = {LossKind::kCrossEntropy};
+  if (!config.compress.distill.feature.empty()) terms.push_back(LossKind::kFeatureMatching);
+  return choose_executor(config.train.executor, graphs, terms);
+}
+
 World::Network make_student(const ExperimentConfig& config, const Dataset& dataset) {
   World::Network student;
   student.graph = graph_for(config.compress.distill.student, dataset);
@@ -130,6 +139,7 @@ World make_world(const ExperimentConfig& config) {
       distill.teacher != "none" && distill.teacher != "control" && distill.teacher != "warmup";
   if (is_file) world.teacher = read_teacher(distill.teacher, *world.dataset);
   if (!distill.feature.empty()) check_feature(distill.feature, world);
+  world.executor = executor_for(config, world);
   return world;
 }
 

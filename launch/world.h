@@ -11,6 +11,7 @@
 #include "core/graph.h"
 #include "data/dataset.h"
 #include "data/partition.h"
+#include "models/executor.h"
 
 namespace coppice {
 
@@ -26,6 +27,8 @@ struct World {
   };
   std::optional<Network> student;  // compress.distill.student, with its initial weights
   std::optional<Network> teacher;  // compress.distill.teacher, if it is a file
+
+  ExecutorChoice executor;  // for all of these networks
 
   std::vector<std::int64_t> client_weights() const;  // training samples of each client
 };

@@ -8,13 +8,14 @@
 namespace coppice {
 
 void check_logits(std::string_view executor, const Graph& graph) {
-  if (graph.nodes().empty()) throw ConfigError(text("executor ", executor, ": the graph has no nodes"));
+  if (graph.nodes().empty())
+    throw ConfigError(text("executor ", executor, ": the graph has no nodes"));
   const Shape& shape = graph.output().shape;
   if (shape.size() > 2 || element_count(shape) / shape.back() != graph.input().labels_per_sample) {
-    throw ConfigError(
-        text("executor ", executor, ": expected logits of {classes} or {steps, classes} for ",
-             graph.input().labels_per_sample, " label(s) a sample, layer '", graph.output().name,
-             "' gives ", shape_text(shape)));
+    throw ConfigError(text("executor ", executor,
+                           ": expected logits of {classes} or {steps, classes} for ",
+                           graph.input().labels_per_sample, " label(s) a sample, layer '",
+                           graph.output().name, "' gives ", shape_text(shape)));
   }
 }
 

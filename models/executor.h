@@ -10,7 +10,8 @@
 //
 // Deterministic: for one implementation, ISA and library version, train() and evaluate() are
 // functions of their arguments. Not thread-safe: one executor belongs to one thread.
-// Implementations: libtorch (complete, the reference).
+// Implementations: libtorch (complete, the reference) and resident (hand-planned CPU loops for
+// small convolutional and fully connected networks, several times faster).
 
 #include <cstddef>      // for size_t
 #include <cstdint>      // for int64_t
@@ -122,16 +123,29 @@ class Executor {
                        std::span<const std::string> nodes, const NodeVisitor& visit) = 0;
 };
 
-// The executor `name` ("auto" or "libtorch") for `graph`. Throws ConfigError for another name,
-// KernelError for an op that the executor lacks, naming the node.
+// Which executor a run takes; settled once, before its first round, and the same on every rank.
+struct ExecutorChoice {
+  std::string name;    // "resident" or "libtorch"
+  std::string reason;  // why "auto" took LibTorch's; else empty
+};
+
+// `asked` is "auto", "resident" or "libtorch". "auto" takes the resident executor if it can run all
+// of `graphs` and loss `terms`, else LibTorch's. Throws ConfigError for another name, and for
+// "resident" where it cannot, naming the layer or the term.
+ExecutorChoice choose_executor(std::string_view asked, std::span<const Graph* const> graphs,
+                               std::span<const LossKind> terms = {});
+
+// The executor `name` for `graph`, "auto" by the graph alone. Throws ConfigError for an unknown
+// name, KernelError for an op that the executor lacks, naming the node.
 std::unique_ptr<Executor> make_executor(std::string_view name, Graph graph);
 
 // Once at the start of a process that trains: one intra-op thread, and glibc's malloc keeps freed
 // blocks.
 void configure_process_for_training();
 
-// "libtorch 2.11.0" and the instruction set LibTorch dispatches to ("AVX512").
+// "libtorch 2.11.0"
 std::string executor_library_version();
-std::string executor_isa();
+// The instruction set that `executor` dispatches to: "AVX512", "AVX2" or another.
+std::string executor_isa(std::string_view executor);
 
 }  // namespace coppice

@@ -3,11 +3,11 @@
 // biases and node outputs, and where gradients pass straight through. Internal to models/.
 // Immutable; refers to the graph and the plan, which must outlive it.
 
-#include <cstddef>  // for size_t
-#include <cstdint>  // for int64_t
-#include <optional> // for optional
-#include <span>     // for span
-#include <vector>   // for vector
+#include <cstddef>   // for size_t
+#include <cstdint>   // for int64_t
+#include <optional>  // for optional
+#include <span>      // for span
+#include <vector>    // for vector
 
 #include "core/graph.h"
 #include "core/quant_plan.h"

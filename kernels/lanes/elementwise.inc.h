@@ -1,4 +1,7 @@
+#pragma once
 // Register by register: rows and lanes, activations, sums, grids.
+
+#include "kernels/lanes/registers.inc.h"
 
 namespace coppice::kernels {
 namespace {

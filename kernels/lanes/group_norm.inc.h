@@ -1,5 +1,9 @@
+#pragma once
 // Group normalization, sample by sample, that is lane by lane. Sums are taken in pieces: a lane of
 // several thousand values added one after another would lose digits.
+
+#include "kernels/lanes/elementwise.inc.h"
+#include "kernels/lanes/registers.inc.h"
 
 namespace coppice::kernels {
 namespace {
@@ -40,10 +44,12 @@ void group_norm(const LaneGroupNorm& norm, const float* in, const float* weight,
     const float* x = in + group * n * kLanes;
     float* y = out + group * n * kLanes;
     const V mean = sum_in_pieces(n, [&](std::int64_t i) { return load(x + i * kLanes); }) * share;
-    const V variance = sum_in_pieces(n, [&](std::int64_t i) {
-                         const V d = load(x + i * kLanes) - mean;
-                         return d * d;
-                       }) * share;
+    const V variance = sum_in_pieces(n,
+                                     [&](std::int64_t i) {
+                                       const V d = load(x + i * kLanes) - mean;
+                                       return d * d;
+                                     }) *
+                       share;
     const V inverse = inverse_square_root(variance + norm.epsilon);
     store(statistics + 2 * group * kLanes, mean);
     store(statistics + (2 * group + 1) * kLanes, inverse);
@@ -79,9 +85,11 @@ void group_norm_gradient(const LaneGroupNorm& norm, const float* in, const float
       const float* gc = g + c * norm.area * kLanes;
       const V total =
           sum_in_pieces(norm.area, [&](std::int64_t i) { return load(gc + i * kLanes); });
-      const V along = sum_in_pieces(norm.area, [&](std::int64_t i) {
-                        return load(gc + i * kLanes) * (load(xc + i * kLanes) - mean);
-                      }) * inverse;
+      const V along = sum_in_pieces(norm.area,
+                                    [&](std::int64_t i) {
+                                      return load(gc + i * kLanes) * (load(xc + i * kLanes) - mean);
+                                    }) *
+                      inverse;
       bias_gradient[channel] += sum_of_lanes(total);
       weight_gradient[channel] += sum_of_lanes(along);
       sum += total * weight[channel];

@@ -1,12 +1,12 @@
+#pragma once
 // All loops of one instruction set, as the table COPPICE_LANE_TABLE.
 
-#include "kernels/lanes/registers.inc.h"
-// The order matters: later ones use what earlier ones define.
-#include "kernels/lanes/product.inc.h"
-#include "kernels/lanes/weight_gradient.inc.h"
 #include "kernels/lanes/elementwise.inc.h"
-#include "kernels/lanes/pool.inc.h"
 #include "kernels/lanes/group_norm.inc.h"
+#include "kernels/lanes/pool.inc.h"
+#include "kernels/lanes/product.inc.h"
+#include "kernels/lanes/registers.inc.h"
+#include "kernels/lanes/weight_gradient.inc.h"
 
 namespace coppice::kernels {
 

@@ -10,8 +10,8 @@ extern const LaneKernels baseline_lane_kernels;
 
 std::span<const LaneKernels* const> all_lane_kernels() {
 #if defined(__x86_64__)
-  static const std::array<const LaneKernels*, 3> kAll = {
-      &avx512_lane_kernels, &avx2_lane_kernels, &baseline_lane_kernels};
+  static const std::array<const LaneKernels*, 3> kAll = {&avx512_lane_kernels, &avx2_lane_kernels,
+                                                         &baseline_lane_kernels};
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f");
   const std::span<const LaneKernels* const> all = kAll;

@@ -1,4 +1,8 @@
+#pragma once
 // Maximum and average over windows, channel by channel.
+
+#include "kernels/lanes/elementwise.inc.h"
+#include "kernels/lanes/registers.inc.h"
 
 namespace coppice::kernels {
 namespace {

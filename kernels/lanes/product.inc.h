@@ -1,63 +1,117 @@
+#pragma once
 // LaneProduct: tiles of O output channels x T positions whose sums stay in registers. A step of a
 // tile loads T registers of input and broadcasts O weights for O x T multiply-adds.
+
+#include "kernels/lanes/registers.inc.h"
 
 namespace coppice::kernels {
 namespace {
 
+// The lines of taps that a tile goes through, input channels times rows of the window: two loops,
+// the inner one the longer where a window has but one row.
+struct Lines {
+  std::int64_t outer;
+  std::int64_t in_outer;  // floats from one to the next
+  std::int64_t weight_outer;
+  std::int64_t inner;
+  std::int64_t in_inner;
+  std::int64_t weight_inner;
+};
+
+Lines lines_of(const LaneProduct& p, std::int64_t rows) {
+  if (rows == 1) {
+    return {.outer = 1,
+            .in_outer = 0,
+            .weight_outer = 0,
+            .inner = p.in_channels,
+            .in_inner = p.in_strides.channel,
+            .weight_inner = p.weight_in};
+  }
+  return {.outer = p.in_channels,
+          .in_outer = p.in_strides.channel,
+          .weight_outer = p.weight_in,
+          .inner = rows,
+          .in_inner = p.y.tap_step * p.in_strides.row,
+          .weight_inner = p.weight_y};
+}
+
 struct TileTask {
   const LaneProduct* product;
-  const float* in;       // at the tile's first position, channel 0, tap (0, 0)
-  const float* weights;  // of the tile's first output channel
+  const float* in;       // at the tile's first position and first tap, channel 0
+  const float* weights;  // of the tile's first output channel at that tap
   const float* bias;
   float* out;
-  TapRange y;
+  Lines lines;
   TapRange x;
 };
 
 template <int O, int T>
+struct Sums {
+  V at[O][T];
+};
+
+// One tap of a tile.
+template <int O, int T>
+COPPICE_INLINE void add_tap(Sums<O, T>& sums, const float* in, std::int64_t in_step, const float* w,
+                            std::int64_t weight_out) {
+  V values[T];
+  COPPICE_UNROLL
+  for (int t = 0; t < T; ++t) values[t] = load(in + t * in_step);
+  COPPICE_UNROLL
+  for (int o = 0; o < O; ++o) {
+    const V weight = all(w[o * weight_out]);
+    COPPICE_UNROLL
+    for (int t = 0; t < T; ++t) sums.at[o][t] += values[t] * weight;
+  }
+}
+
+// `taps` is the length of a line of taps, if that is known here; 0: task.x says.
+template <int O, int T, int taps>
 void product_tile(const TileTask& task) {
   const LaneProduct& p = *task.product;
   const std::int64_t in_step = p.x.step * p.in_strides.column;
-  V sums[O][T];
+  Sums<O, T> sums;
   COPPICE_UNROLL
   for (int o = 0; o < O; ++o) {
     COPPICE_UNROLL
     for (int t = 0; t < T; ++t) {
       if (p.accumulates) {
-        sums[o][t] = load(task.out + o * p.out_strides.channel + t * p.out_strides.column);
+        sums.at[o][t] = load(task.out + o * p.out_strides.channel + t * p.out_strides.column);
       } else {
-        sums[o][t] = all(task.bias == nullptr ? 0.0F : task.bias[o]);
+        sums.at[o][t] = all(task.bias == nullptr ? 0.0F : task.bias[o]);
       }
     }
   }
-  const std::int64_t in_row = p.y.tap_step * p.in_strides.row;
-  const std::int64_t in_column = p.x.tap_step * p.in_strides.column;
+  const std::int64_t in_tap = p.x.tap_step * p.in_strides.column;
+  const std::int64_t weight_tap = p.weight_x;
   const std::int64_t weight_out = p.weight_out;
-  for (std::int64_t c = 0; c < p.in_channels; ++c) {
-    for (std::int64_t y = task.y.first; y < task.y.end; ++y) {
-      const float* in = task.in + c * p.in_strides.channel + y * in_row + task.x.first * in_column;
-      const float* w =
-          task.weights + c * p.weight_in + y * p.weight_y + task.x.first * p.weight_x;
-      for (std::int64_t x = task.x.first; x < task.x.end; ++x) {
-        V values[T];
+  const std::int64_t count = task.x.end - task.x.first;
+  const Lines& lines = task.lines;
+  for (std::int64_t i = 0; i < lines.outer; ++i) {
+    const float* in_line = task.in + i * lines.in_outer;
+    const float* weight_line = task.weights + i * lines.weight_outer;
+    for (std::int64_t j = 0; j < lines.inner; ++j) {
+      const float* in = in_line;
+      const float* w = weight_line;
+      if constexpr (taps > 0) {
         COPPICE_UNROLL
-        for (int t = 0; t < T; ++t) values[t] = load(in + t * in_step);
-        COPPICE_UNROLL
-        for (int o = 0; o < O; ++o) {
-          const V weight = all(w[o * weight_out]);
-          COPPICE_UNROLL
-          for (int t = 0; t < T; ++t) sums[o][t] += values[t] * weight;
+        for (int x = 0; x < taps; ++x, in += in_tap, w += weight_tap) {
+          add_tap(sums, in, in_step, w, weight_out);
         }
-        in += in_column;
-        w += p.weight_x;
+      } else {
+        for (std::int64_t x = 0; x < count; ++x, in += in_tap, w += weight_tap) {
+          add_tap(sums, in, in_step, w, weight_out);
+        }
       }
+      in_line += lines.in_inner;
+      weight_line += lines.weight_inner;
     }
   }
   COPPICE_UNROLL
   for (int o = 0; o < O; ++o) {
     COPPICE_UNROLL
     for (int t = 0; t < T; ++t) {
-      const V v = p.has_relu ? relu(sums[o][t]) : sums[o][t];
+      const V v = p.has_relu ? relu(sums.at[o][t]) : sums.at[o][t];
       store(task.out + o * p.out_strides.channel + t * p.out_strides.column, v);
     }
   }
@@ -68,21 +122,38 @@ using Tile = void (*)(const TileTask&);
 constexpr int kMostPositions = 4;
 constexpr int kMostChannels = 6;
 
-template <int O, int T>
+// Lines that are written out: of 1x1, 3x3 and 5x5 windows, away from an image's edges.
+constexpr int kLineLengths[] = {0, 1, 3, 5};
+constexpr int kLineKinds = 4;
+
+template <int O, int T, int taps>
 constexpr Tile tile_if_it_fits() {
   if constexpr (O * T <= kAccumulators) {
-    return product_tile<O, T>;
+    return product_tile<O, T, taps>;
   } else {
     return nullptr;
   }
 }
 
+#define COPPICE_TILE(O, T)                                                              \
+  {                                                                                     \
+    tile_if_it_fits<O, T, 0>(), tile_if_it_fits<O, T, 1>(), tile_if_it_fits<O, T, 3>(), \
+        tile_if_it_fits<O, T, 5>()                                                      \
+  }
 #define COPPICE_TILES(O) \
-  {tile_if_it_fits<O, 1>(), tile_if_it_fits<O, 2>(), tile_if_it_fits<O, 3>(), tile_if_it_fits<O, 4>()}
-constexpr Tile kTiles[kMostChannels][kMostPositions] = {COPPICE_TILES(1), COPPICE_TILES(2),
-                                                        COPPICE_TILES(3), COPPICE_TILES(4),
-                                                        COPPICE_TILES(5), COPPICE_TILES(6)};
+  { COPPICE_TILE(O, 1), COPPICE_TILE(O, 2), COPPICE_TILE(O, 3), COPPICE_TILE(O, 4) }
+constexpr Tile kTiles[kMostChannels][kMostPositions][kLineKinds] = {
+    COPPICE_TILES(1), COPPICE_TILES(2), COPPICE_TILES(3),
+    COPPICE_TILES(4), COPPICE_TILES(5), COPPICE_TILES(6)};
 #undef COPPICE_TILES
+#undef COPPICE_TILE
+
+COPPICE_INLINE int line_kind(std::int64_t length) {
+  for (int kind = 1; kind < kLineKinds; ++kind) {
+    if (length == kLineLengths[kind]) return kind;
+  }
+  return 0;
+}
 
 COPPICE_INLINE std::int64_t most_channels(std::int64_t positions) {
   return smaller(kMostChannels, kAccumulators / positions);
@@ -123,30 +194,37 @@ std::int64_t best_positions(std::int64_t channels, std::int64_t columns) {
   return best;
 }
 
+// All output channels at `count` positions from (y, x) on.
+void product_at(const LaneProduct& p, std::int64_t y, std::int64_t x, std::int64_t count,
+                std::int64_t tiles) {
+  const TapRange rows = taps_of(p.y, y, 1);
+  const TapRange columns = taps_of(p.x, x, count);
+  TileTask task{
+      .product = &p,
+      .in = p.in + (y * p.y.step + p.y.origin + rows.first * p.y.tap_step) * p.in_strides.row +
+            (x * p.x.step + p.x.origin + columns.first * p.x.tap_step) * p.in_strides.column,
+      .weights = p.weights + rows.first * p.weight_y + columns.first * p.weight_x,
+      .bias = p.bias,
+      .out = p.out + y * p.out_strides.row + x * p.out_strides.column,
+      .lines = lines_of(p, larger(0, rows.end - rows.first)),
+      .x = columns};
+  const int kind = line_kind(columns.end - columns.first);
+  for (std::int64_t i = 0; i < tiles; ++i) {
+    const std::int64_t first = i * p.out_channels / tiles;
+    const std::int64_t size = (i + 1) * p.out_channels / tiles - first;
+    kTiles[size - 1][count - 1][kind](task);
+    task.weights += size * p.weight_out;
+    if (task.bias != nullptr) task.bias += size;
+    task.out += size * p.out_strides.channel;
+  }
+}
+
 void product(const LaneProduct& p) {
   const std::int64_t positions = best_positions(p.out_channels, p.x.outputs);
   const std::int64_t tiles = tile_count(p.out_channels, most_channels(positions));
   for (std::int64_t y = 0; y < p.y.outputs; ++y) {
-    const float* in_row = p.in + (y * p.y.step + p.y.origin) * p.in_strides.row;
-    float* out_row = p.out + y * p.out_strides.row;
-    const TapRange rows = taps_of(p.y, y, 1);
     for (std::int64_t x = 0; x < p.x.outputs; x += positions) {
-      const std::int64_t count = smaller(positions, p.x.outputs - x);
-      TileTask task{.product = &p,
-                    .in = in_row + (x * p.x.step + p.x.origin) * p.in_strides.column,
-                    .weights = p.weights,
-                    .bias = p.bias,
-                    .out = out_row + x * p.out_strides.column,
-                    .y = rows,
-                    .x = taps_of(p.x, x, count)};
-      for (std::int64_t i = 0; i < tiles; ++i) {
-        const std::int64_t first = i * p.out_channels / tiles;
-        const std::int64_t size = (i + 1) * p.out_channels / tiles - first;
-        kTiles[size - 1][count - 1](task);
-        task.weights += size * p.weight_out;
-        if (task.bias != nullptr) task.bias += size;
-        task.out += size * p.out_strides.channel;
-      }
+      product_at(p, y, x, smaller(positions, p.x.outputs - x), tiles);
     }
   }
 }

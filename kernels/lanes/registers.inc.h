@@ -1,3 +1,4 @@
+#pragma once
 // One register of lanes, for the instruction set that COPPICE_LANES and the compiler's flags say.
 // Included, like all *.inc.h here, into one translation unit an instruction set. Everything has
 // internal linkage and nothing comes from the standard library's templates: an inline function that

@@ -1,6 +1,10 @@
+#pragma once
 // Gradients of weights. Of a convolution: tiles of O output channels x K taps, summed lane by lane
 // over all positions and chunks, then over lanes. Of a matrix: lanes are weights, samples are
 // summed one after another.
+
+#include "kernels/lanes/product.inc.h"
+#include "kernels/lanes/registers.inc.h"
 
 namespace coppice::kernels {
 namespace {
@@ -65,10 +69,12 @@ constexpr GradientTile gradient_tile_if_it_fits() {
   }
 }
 
-#define COPPICE_TILES(O)                                                            \
-  {gradient_tile_if_it_fits<O, 1>(), gradient_tile_if_it_fits<O, 2>(),              \
-   gradient_tile_if_it_fits<O, 3>(), gradient_tile_if_it_fits<O, 4>(),              \
-   gradient_tile_if_it_fits<O, 5>()}
+#define COPPICE_TILES(O)                                                    \
+  {                                                                         \
+    gradient_tile_if_it_fits<O, 1>(), gradient_tile_if_it_fits<O, 2>(),     \
+        gradient_tile_if_it_fits<O, 3>(), gradient_tile_if_it_fits<O, 4>(), \
+        gradient_tile_if_it_fits<O, 5>()                                    \
+  }
 constexpr GradientTile kGradientTiles[kMostGradientChannels][kMostTaps] = {
     COPPICE_TILES(1), COPPICE_TILES(2), COPPICE_TILES(3),
     COPPICE_TILES(4), COPPICE_TILES(5), COPPICE_TILES(6)};
@@ -135,8 +141,7 @@ template <int O, int I>
 void rows_tile(const RowsWeightGradient& g, std::int64_t o, std::int64_t i, std::int64_t width) {
   V sums[O][I] = {};
   for (std::int64_t n = 0; n < g.samples; ++n) {
-    const float* out =
-        g.out_gradient + (n / kLanes * g.out_channels + o) * kLanes + n % kLanes;
+    const float* out = g.out_gradient + (n / kLanes * g.out_channels + o) * kLanes + n % kLanes;
     const float* in = g.in_rows + n * g.row_pitch + i;
     V values[I];
     COPPICE_UNROLL

@@ -33,7 +33,8 @@ class StepTimer {
     for (float& x : samples_) x = random.next_uniform();
     const auto classes = static_cast<std::uint64_t>(graph.output().shape.back());
     labels_.resize(static_cast<std::size_t>(kSamples * graph.input().labels_per_sample));
-    for (std::int32_t& label : labels_) label = static_cast<std::int32_t>(random.next_below(classes));
+    for (std::int32_t& label : labels_)
+      label = static_cast<std::int32_t>(random.next_below(classes));
     source_.size = kSamples;
     source_.samples = [this, size](std::span<const std::int64_t> indices, std::span<float> out) {
       copy_rows(samples_, size, indices, out);

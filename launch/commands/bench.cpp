@@ -103,7 +103,7 @@ Json report_json(std::string_view name, const BenchReport& report) {
   }
   out.set("figures", std::move(figures));
   out.set("machine", this_machine().to_json());
-  out.set("executor_isa", executor_isa());
+  out.set("executor_isa", executor_isa("resident"));
   out.set("libraries", executor_library_version());
   out.set("version", kCoppiceVersion);
   return out;
@@ -125,7 +125,7 @@ std::string report_text(const BenchReport& report) {
                        report.facts.at("config_sha256").as_text().substr(0, 16));
   }
   out += fmt::format("{}, {} cores; {}, {}\n\n{}", machine.cpu, machine.cores,
-                     executor_library_version(), executor_isa(), table.text());
+                     executor_library_version(), executor_isa("resident"), table.text());
   return out;
 }
 

@@ -35,7 +35,8 @@ struct Findings {
 
 void look_at_software(Findings& findings) {
   findings.fact("in", program_folder());
-  findings.fact("executor", executor_library_version() + ", " + executor_isa());
+  findings.fact("executors", text("resident, ", executor_isa("resident"), "; ",
+                                  executor_library_version(), ", ", executor_isa("libtorch")));
   findings.fact("MPI", mpi_library_version());
   const std::string mpirun = find_on_path("mpirun");
   findings.fact("mpirun", mpirun.empty() ? "not on PATH" : mpirun);

@@ -5,6 +5,7 @@
 #include <malloc.h>
 
 #include "models/executor.h"
+#include "models/libtorch/executor.h"
 
 namespace coppice {
 
@@ -19,6 +20,10 @@ void configure_process_for_training() {
 
 std::string executor_library_version() { return "libtorch " COPPICE_LIBTORCH_VERSION; }
 
-std::string executor_isa() { return at::get_cpu_capability(); }
-
 }  // namespace coppice
+
+namespace coppice::libtorch {
+
+std::string isa() { return at::get_cpu_capability(); }
+
+}  // namespace coppice::libtorch

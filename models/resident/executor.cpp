@@ -177,9 +177,9 @@ EvalResult ResidentExecutor::evaluate(const ModelView& model, const SampleSource
   batch_.read(source, indices);
   EvalResult result{.labels = batch_.size()};
   run_blocks(model, [&](const Block& block) {
-    const Scores scores = score(
-        logits_, batch_.labels().subspan(static_cast<std::size_t>(block.first_sample),
-                                         static_cast<std::size_t>(block.samples)));
+    const Scores scores =
+        score(logits_, batch_.labels().subspan(static_cast<std::size_t>(block.first_sample),
+                                               static_cast<std::size_t>(block.samples)));
     result.loss_sum += scores.loss_sum;
     result.correct += scores.correct;
   });
@@ -191,8 +191,7 @@ std::vector<float> ResidentExecutor::infer(const ModelView& model, std::span<con
   batch_.assign(samples);
   std::vector<float> out;
   out.reserve(static_cast<std::size_t>(batch_.size() * batch_.classes()));
-  run_blocks(model,
-             [&](const Block&) { out.insert(out.end(), logits_.begin(), logits_.end()); });
+  run_blocks(model, [&](const Block&) { out.insert(out.end(), logits_.begin(), logits_.end()); });
   return out;
 }
 
@@ -209,11 +208,9 @@ void ResidentExecutor::observe(const ModelView& model, std::span<const float> sa
   if (samples.empty()) return;
   std::optional<FakeQuant> grids;
   if (!is_fp32(model.quant)) grids.emplace(graph_, *model.quant);
-  Plan plan(graph_, kernels_,
-            {.quant = grids ? &*grids : nullptr, .keeps_every_node = true});
+  Plan plan(graph_, kernels_, {.quant = grids ? &*grids : nullptr, .keeps_every_node = true});
   batch_.assign(samples);
-  const float* weights =
-      grids ? on_grids(*grids, model.parameters) : model.parameters.data();
+  const float* weights = grids ? on_grids(*grids, model.parameters) : model.parameters.data();
   std::vector<std::vector<float>> outputs(nodes.size());
   for (std::int64_t first = 0; first < batch_.size(); first += plan.block_samples()) {
     Block block = plan.block(batch_.samples(), first, batch_.size());
@@ -236,8 +233,7 @@ void ResidentExecutor::observe(const ModelView& model, std::span<const float> sa
 
 std::string unsupported_graph(const Graph& graph) { return unsupported(graph); }
 
-std::unique_ptr<Executor> make_resident_executor(Graph graph,
-                                                 const kernels::LaneKernels& kernels) {
+std::unique_ptr<Executor> make_resident_executor(Graph graph, const kernels::LaneKernels& kernels) {
   check_logits("resident", graph);
   return std::make_unique<ResidentExecutor>(std::move(graph), kernels);
 }

@@ -6,6 +6,7 @@
 #include <string>  // for string
 
 #include "core/graph.h"
+#include "core/local_plan.h"
 #include "kernels/lanes/lanes.h"
 #include "models/executor.h"
 
@@ -13,6 +14,9 @@ namespace coppice::resident {
 
 // Empty if the executor can run `graph`, else the layer that it has no loops for.
 std::string unsupported_graph(const Graph& graph);
+
+// Empty if every loss term of `plan` can be computed, else which one cannot and why.
+std::string refused_term(const LocalPlan& plan);
 
 // Throws KernelError for an unsupported graph.
 std::unique_ptr<Executor> make_resident_executor(

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "models/resident/executor.h"
 
 namespace coppice::resident {
 namespace {

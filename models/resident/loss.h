@@ -4,16 +4,12 @@
 
 #include <cstdint>  // for int64_t
 #include <span>     // for span
-#include <string>   // for string
 #include <vector>   // for vector
 
 #include "core/local_plan.h"
 #include "models/executor.h"
 
 namespace coppice::resident {
-
-// Empty if every loss term can be computed, else which one cannot.
-std::string refused_term(const LocalPlan& plan);
 
 struct Scores {
   double loss_sum = 0.0;  // cross-entropy

@@ -10,8 +10,8 @@ namespace coppice::resident {
 namespace {
 
 // A block's values should stay in a core's second cache; several chunks share each weight.
-constexpr std::int64_t kBlockBytes = std::int64_t{384} << 10U;
-constexpr std::int64_t kMostChunks = 8;
+constexpr std::int64_t kBlockBytes = std::int64_t{1600} << 10U;
+constexpr std::int64_t kMostChunks = 4;
 
 std::vector<int> reader_counts(const Graph& graph) {
   std::vector<int> readers(graph.nodes().size());
@@ -151,7 +151,8 @@ void Plan::lay_out(Draft& draft) {
   }
   std::int64_t floats = 0;
   for (const Slot& slot : draft.slots) floats += slot.elements * kernels_.lanes;
-  const auto chunk_bytes = std::max<std::int64_t>(floats * static_cast<std::int64_t>(sizeof(float)), 1);
+  const auto chunk_bytes =
+      std::max<std::int64_t>(floats * static_cast<std::int64_t>(sizeof(float)), 1);
   block_chunks_ = std::clamp<std::int64_t>(kBlockBytes / chunk_bytes, 1, kMostChunks);
   const std::int64_t values = floats * block_chunks_;
   std::int64_t end = values;
@@ -228,8 +229,8 @@ void Plan::read(std::size_t node, const Block& block, float* rows) const {
   const Tensor& tensor = tensors_[tensor_of_node_[node]];
   for (std::int64_t first = 0; first < block.samples; first += kernels_.lanes) {
     kernels_.to_rows(tensor.values + first * tensor.elements, tensor.elements,
-                     std::min(kernels_.lanes, block.samples - first), rows + first * tensor.elements,
-                     tensor.elements);
+                     std::min(kernels_.lanes, block.samples - first),
+                     rows + first * tensor.elements, tensor.elements);
   }
 }
 

@@ -7,11 +7,15 @@
 
 #include "core/error.h"
 #include "core/parameter_arena.h"
+#include "tests/models/executors.h"
 #include "tests/models/input_specs.h"
 #include "tests/models/sample_arrays.h"
 
 namespace coppice {
 namespace {
+
+class ExecutorTest : public EveryExecutor {};
+COPPICE_EVERY_EXECUTOR(ExecutorTest);
 
 const std::string kCorrection = "variates";  // a buffer's name
 
@@ -19,8 +23,8 @@ double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
 // One weight a class and nothing else: logits w * x.
 std::unique_ptr<Executor> two_weights() {
-  return make_executor(
-      "auto", Graph::build(numbers({1}), {{"linear", "w", {}, {.out = 2, .bias = false}}}));
+  return ExecutorTest::make(
+      Graph::build(numbers({1}), {{"linear", "w", {}, {.out = 2, .bias = false}}}));
 }
 
 // One sample x = 1 of class 0: the gradient at w is (p_0 - 1, p_1) with p the softmax.
@@ -61,7 +65,7 @@ struct TwoWeights {
   }
 };
 
-TEST(ExecutorTest, StepIsTheSoftmaxGradient) {
+TEST_P(ExecutorTest, StepIsTheSoftmaxGradient) {
   TwoWeights model;
   const TrainResult result = model.train(steps_of(1, 1.0));
   model.expect_weights(0.5, -0.5);
@@ -71,7 +75,7 @@ TEST(ExecutorTest, StepIsTheSoftmaxGradient) {
   EXPECT_EQ(result.labels_seen, 1);
 }
 
-TEST(ExecutorTest, LossTermsWeighTheGradient) {
+TEST_P(ExecutorTest, LossTermsWeighTheGradient) {
   TwoWeights model;
   LocalPlan plan = steps_of(1, 1.0);
   plan.loss_terms = {term(LossKind::kCrossEntropy, 0.5), term(LossKind::kCrossEntropy, 2.5)};
@@ -79,7 +83,7 @@ TEST(ExecutorTest, LossTermsWeighTheGradient) {
   model.expect_weights(1.5, -1.5);
 }
 
-TEST(ExecutorTest, ProximalTermPullsToTheGlobalModel) {
+TEST_P(ExecutorTest, ProximalTermPullsToTheGlobalModel) {
   TwoWeights model;
   LocalPlan plan = steps_of(2, 1.0);
   plan.prox_mu = 0.25;
@@ -88,7 +92,7 @@ TEST(ExecutorTest, ProximalTermPullsToTheGlobalModel) {
   model.expect_weights(0.5 + p - 0.25 * 0.5, -0.5 - p + 0.25 * 0.5);
 }
 
-TEST(ExecutorTest, LinearCorrectionIsAddedToEveryGradient) {
+TEST_P(ExecutorTest, LinearCorrectionIsAddedToEveryGradient) {
   TwoWeights model;
   LocalPlan plan = steps_of(1, 1.0);
   plan.linear_correction = kCorrection;
@@ -96,7 +100,7 @@ TEST(ExecutorTest, LinearCorrectionIsAddedToEveryGradient) {
   model.expect_weights(0.25, -0.625);
 }
 
-TEST(ExecutorTest, ClippingBoundsTheWholeGradientCorrectionIncluded) {
+TEST_P(ExecutorTest, ClippingBoundsTheWholeGradientCorrectionIncluded) {
   TwoWeights model;
   LocalPlan plan = steps_of(1, 1.0);
   plan.linear_correction = kCorrection;
@@ -108,7 +112,7 @@ TEST(ExecutorTest, ClippingBoundsTheWholeGradientCorrectionIncluded) {
   model.expect_weights(-3.0, -4.0);
 }
 
-TEST(ExecutorTest, MaskedWeightsAreZeroAfterTraining) {
+TEST_P(ExecutorTest, MaskedWeightsAreZeroAfterTraining) {
   TwoWeights model;
   model.global = {0.75F, 0.75F};
   Mask mask(2);
@@ -121,7 +125,7 @@ TEST(ExecutorTest, MaskedWeightsAreZeroAfterTraining) {
   EXPECT_LT(model.executor->parameters()[1], 0.75F);
 }
 
-TEST(ExecutorTest, AdamWStepsByItsLearningRate) {
+TEST_P(ExecutorTest, AdamWStepsByItsLearningRate) {
   TwoWeights model;
   LocalPlan plan = steps_of(1, 0.125);
   plan.optimizer.kind = OptimizerKind::kAdamW;
@@ -129,7 +133,7 @@ TEST(ExecutorTest, AdamWStepsByItsLearningRate) {
   model.expect_weights(0.125, -0.125);
 }
 
-TEST(ExecutorTest, OptimizerStateIsFreshForEveryClient) {
+TEST_P(ExecutorTest, OptimizerStateIsFreshForEveryClient) {
   for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdamW}) {
     TwoWeights model;
     LocalPlan plan = steps_of(2, 0.5);
@@ -144,7 +148,7 @@ TEST(ExecutorTest, OptimizerStateIsFreshForEveryClient) {
   }
 }
 
-TEST(ExecutorTest, EpochsVisitEverySampleAndTheLastBatchMayBeSmaller) {
+TEST_P(ExecutorTest, EpochsVisitEverySampleAndTheLastBatchMayBeSmaller) {
   auto executor = two_weights();
   const SampleArrays data = SampleArrays::random(10, 1, 2, 1);
   std::vector<std::int64_t> visits(10);
@@ -166,7 +170,7 @@ TEST(ExecutorTest, EpochsVisitEverySampleAndTheLastBatchMayBeSmaller) {
   EXPECT_EQ(result.steps, 9);
 }
 
-TEST(ExecutorTest, StepsWrapAroundEpochsWithANewOrder) {
+TEST_P(ExecutorTest, StepsWrapAroundEpochsWithANewOrder) {
   auto executor = two_weights();
   const SampleArrays data = SampleArrays::random(64, 1, 2, 1);
   std::vector<std::int64_t> order;
@@ -220,7 +224,7 @@ struct StatefulRun {
   }
 };
 
-TEST(ExecutorTest, TrainingDoesNotDependOnWhoTrainedBefore) {
+TEST_P(ExecutorTest, TrainingDoesNotDependOnWhoTrainedBefore) {
   StatefulRun run;
   auto executor = make_executor("libtorch", stateful_graph());
   const std::vector<float> alone = run.train(*executor, 7);
@@ -230,7 +234,7 @@ TEST(ExecutorTest, TrainingDoesNotDependOnWhoTrainedBefore) {
   EXPECT_EQ(run.train(*busy, 7), alone);
 }
 
-TEST(ExecutorTest, SeedClientAndRoundEachChangeTheResult) {
+TEST_P(ExecutorTest, SeedClientAndRoundEachChangeTheResult) {
   StatefulRun run;
   auto executor = make_executor("libtorch", stateful_graph());
   const std::vector<float> base = run.train(*executor, 7, 1, 1);
@@ -239,7 +243,7 @@ TEST(ExecutorTest, SeedClientAndRoundEachChangeTheResult) {
   EXPECT_NE(run.train(*executor, 7, 1, 2), base);
 }
 
-TEST(ExecutorTest, TrainingLeavesFrozenStatisticsAlone) {
+TEST_P(ExecutorTest, TrainingLeavesFrozenStatisticsAlone) {
   StatefulRun run;
   run.plan.optimizer.weight_decay = 0.1;
   run.plan.prox_mu = 0.1;
@@ -253,7 +257,7 @@ TEST(ExecutorTest, TrainingLeavesFrozenStatisticsAlone) {
   }
 }
 
-TEST(ExecutorTest, EvaluateEqualsInferWithASoftmaxOfOurOwn) {
+TEST_P(ExecutorTest, EvaluateEqualsInferWithASoftmaxOfOurOwn) {
   StatefulRun run;
   auto executor = make_executor("libtorch", stateful_graph());
   std::vector<std::int64_t> indices(40);
@@ -277,7 +281,7 @@ TEST(ExecutorTest, EvaluateEqualsInferWithASoftmaxOfOurOwn) {
   EXPECT_EQ(result.labels, 40);
 }
 
-TEST(ExecutorTest, ParametersAtAnyAddressGiveTheSameBits) {
+TEST_P(ExecutorTest, ParametersAtAnyAddressGiveTheSameBits) {
   StatefulRun run;
   auto executor = make_executor("libtorch", stateful_graph());
   std::vector<float> shifted(run.global.values().size() + 1);
@@ -286,7 +290,7 @@ TEST(ExecutorTest, ParametersAtAnyAddressGiveTheSameBits) {
             executor->infer({run.global.values()}, run.data.samples()));
 }
 
-TEST(ExecutorTest, InferenceOfManySamplesComesInTheirOrder) {
+TEST_P(ExecutorTest, InferenceOfManySamplesComesInTheirOrder) {
   auto executor = two_weights();
   std::vector<float> samples(600);
   for (std::size_t i = 0; i < 600; ++i) samples[i] = static_cast<float>(i);
@@ -299,9 +303,9 @@ TEST(ExecutorTest, InferenceOfManySamplesComesInTheirOrder) {
   EXPECT_TRUE(executor->infer({std::vector{1.0F, -2.0F}}, {}).empty());
 }
 
-TEST(ExecutorTest, EveryPositionOfASequenceIsALabel) {
-  auto executor = make_executor(
-      "auto", Graph::build(ids(3, 3), {{"embedding", "table", {}, {.out = 2, .vocabulary = 2}}}));
+TEST_P(ExecutorTest, EveryPositionOfASequenceIsALabel) {
+  auto executor = ExecutorTest::make(
+      Graph::build(ids(3, 3), {{"embedding", "table", {}, {.out = 2, .vocabulary = 2}}}));
   // Row 0 predicts class 1 with certainty, row 1 is undecided.
   const std::vector<float> parameters = {-50.0F, 50.0F, 0.0F, 0.0F};
   const SampleArrays data({0.0F, 1.0F, 0.0F}, {1, 0, 1}, 3, 3);
@@ -312,14 +316,14 @@ TEST(ExecutorTest, EveryPositionOfASequenceIsALabel) {
   EXPECT_NEAR(result.loss_sum, std::log(2.0), 1e-6);
 }
 
-TEST(ExecutorTest, DivergenceIsReportedNotThrown) {
+TEST_P(ExecutorTest, DivergenceIsReportedNotThrown) {
   TwoWeights model;
   model.global = {std::numeric_limits<float>::quiet_NaN(), 0.0F};
   EXPECT_TRUE(std::isnan(model.train(steps_of(2, 1.0)).mean_loss));
   EXPECT_TRUE(std::isnan(model.executor->parameters()[0]));
 }
 
-TEST(ExecutorTest, TermsItCannotRunAreRefusedByName) {
+TEST_P(ExecutorTest, TermsItCannotRunAreRefusedByName) {
   const auto executor = two_weights();
   EXPECT_EQ(executor->refusal({}), "");
   LocalPlan plan;
@@ -334,7 +338,7 @@ TEST(ExecutorTest, TermsItCannotRunAreRefusedByName) {
   EXPECT_THROW(model.train(plan), ConfigError);
 }
 
-TEST(ExecutorTest, WrongSizesAndLabelsAreConfigErrors) {
+TEST_P(ExecutorTest, WrongSizesAndLabelsAreConfigErrors) {
   TwoWeights model;
   const LocalPlan plan = steps_of(1, 1.0);
   EXPECT_THROW(model.train(plan, std::vector{1.0F, 1.0F}),
@@ -363,15 +367,15 @@ TEST(ExecutorTest, WrongSizesAndLabelsAreConfigErrors) {
       ConfigError);
 }
 
-TEST(ExecutorTest, GraphWithoutLogitsIsRefused) {
-  EXPECT_THROW(make_executor("auto", Graph()), ConfigError);
-  EXPECT_THROW(make_executor("auto", Graph::build(numbers({1, 2, 2}), {{"relu", "relu", {}, {}}})),
+TEST_P(ExecutorTest, GraphWithoutLogitsIsRefused) {
+  EXPECT_THROW(ExecutorTest::make(Graph()), ConfigError);
+  EXPECT_THROW(ExecutorTest::make(Graph::build(numbers({1, 2, 2}), {{"relu", "relu", {}, {}}})),
                ConfigError);
-  EXPECT_THROW(make_executor("auto", Graph::build(numbers({3, 4}), {{"relu", "relu", {}, {}}})),
+  EXPECT_THROW(ExecutorTest::make(Graph::build(numbers({3, 4}), {{"relu", "relu", {}, {}}})),
                ConfigError);
 }
 
-TEST(ExecutorTest, UnknownExecutorNamesTheKnownOnes) {
+TEST_P(ExecutorTest, UnknownExecutorNamesTheKnownOnes) {
   try {
     make_executor("libtroch", stateful_graph());
     FAIL();
@@ -380,9 +384,10 @@ TEST(ExecutorTest, UnknownExecutorNamesTheKnownOnes) {
   }
 }
 
-TEST(ExecutorTest, VersionAndInstructionSetAreNamed) {
+TEST_P(ExecutorTest, VersionAndInstructionSetAreNamed) {
   EXPECT_EQ(executor_library_version().substr(0, 9), "libtorch ");
-  EXPECT_FALSE(executor_isa().empty());
+  EXPECT_FALSE(executor_isa("libtorch").empty());
+  EXPECT_FALSE(executor_isa("resident").empty());
 }
 
 }  // namespace

@@ -6,10 +6,14 @@
 
 #include "core/error.h"
 #include "models/executor.h"
+#include "tests/models/executors.h"
 #include "tests/models/input_specs.h"
 
 namespace coppice {
 namespace {
+
+class ObserveTest : public EveryExecutor {};
+COPPICE_EVERY_EXECUTOR(ObserveTest);
 
 // Doubles and negates its input, cuts off the negative half, and sums.
 Graph observed_graph() {
@@ -19,8 +23,8 @@ Graph observed_graph() {
                                      {"linear", "out", {}, {.out = 2, .bias = false}}});
 }
 
-TEST(ObserveTest, ShowsTheOutputsOfTheNamedNodes) {
-  auto executor = make_executor("auto", observed_graph());
+TEST_P(ObserveTest, ShowsTheOutputsOfTheNamedNodes) {
+  auto executor = ObserveTest::make(observed_graph());
   const std::vector<float> parameters = {2.0F, -1.0F, 1.0F, 1.0F, 1.0F, -1.0F};
   const std::vector<std::string> nodes = {"out", "relu", "input", "relu"};
   std::vector<std::pair<std::size_t, std::vector<float>>> seen;
@@ -36,8 +40,8 @@ TEST(ObserveTest, ShowsTheOutputsOfTheNamedNodes) {
   EXPECT_EQ(seen[3], std::pair(std::size_t{0}, std::vector{6.0F, 6.0F, 4.0F, -4.0F}));
 }
 
-TEST(ObserveTest, RefusesUnknownNodesAndHalfASample) {
-  auto executor = make_executor("auto", observed_graph());
+TEST_P(ObserveTest, RefusesUnknownNodesAndHalfASample) {
+  auto executor = ObserveTest::make(observed_graph());
   const std::vector<float> parameters(6);
   const auto observe = [&](const std::string& node, std::span<const float> samples) {
     std::int64_t visits = 0;
@@ -47,7 +51,7 @@ TEST(ObserveTest, RefusesUnknownNodesAndHalfASample) {
   };
   EXPECT_THROW(observe("rlu", std::vector{1.0F}), ConfigError);
   EXPECT_EQ(observe("relu", {}), 0);
-  auto pairs = make_executor("auto", Graph::build(numbers({2}), {{"relu", "relu", {}, {}}}));
+  auto pairs = ObserveTest::make(Graph::build(numbers({2}), {{"relu", "relu", {}, {}}}));
   EXPECT_THROW(pairs->observe({}, std::vector{1.0F}, std::vector<std::string>{"relu"}, {}),
                ConfigError);
 }

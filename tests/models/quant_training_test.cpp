@@ -12,12 +12,16 @@
 #include "core/parameter_arena.h"
 #include "models/executor.h"
 #include "models/zoo.h"
+#include "tests/models/executors.h"
 #include "tests/models/grids.h"
 #include "tests/models/input_specs.h"
 #include "tests/models/sample_arrays.h"
 
 namespace coppice {
 namespace {
+
+class QuantTrainingTest : public EveryExecutor {};
+COPPICE_EVERY_EXECUTOR(QuantTrainingTest);
 
 // 1 -> hidden 2 -> out 2 without biases: parameters h0, h1, then out row by row.
 Graph tiny_graph() {
@@ -69,8 +73,8 @@ std::array<double, 2> logits(const Weights& w, const Reading& read) {
 
 double loss_of_class_0(const std::array<double, 2>& z) { return std::log1p(std::exp(z[1] - z[0])); }
 
-TEST(QuantTrainingTest, ForwardOfALinearNetIsItsClosedForm) {
-  const auto executor = make_executor("auto", tiny_graph());
+TEST_P(QuantTrainingTest, ForwardOfALinearNetIsItsClosedForm) {
+  const auto executor = QuantTrainingTest::make(tiny_graph());
   const std::vector<float> weights = floats(kWeights);
   const auto expected = logits(kWeights, quantized_reading());
   const auto got = executor->infer({weights, &tiny_plan()}, std::vector{1.0F});
@@ -104,8 +108,8 @@ Reading surrogate_at(const Weights& point) {
               }};
 }
 
-TEST(QuantTrainingTest, GradientIsThatOfTheStraightThroughSurrogate) {
-  const auto executor = make_executor("auto", tiny_graph());
+TEST_P(QuantTrainingTest, GradientIsThatOfTheStraightThroughSurrogate) {
+  const auto executor = QuantTrainingTest::make(tiny_graph());
   const SampleArrays data({1.0F}, {0}, 1);
   const SampleSource source = data.source();
   LocalPlan plan;
@@ -135,8 +139,8 @@ TEST(QuantTrainingTest, GradientIsThatOfTheStraightThroughSurrogate) {
   }
 }
 
-TEST(QuantTrainingTest, MasterWeightsMoveAlthoughCodesDoNot) {
-  const auto executor = make_executor("auto", tiny_graph());
+TEST_P(QuantTrainingTest, MasterWeightsMoveAlthoughCodesDoNot) {
+  const auto executor = QuantTrainingTest::make(tiny_graph());
   const SampleArrays data({1.0F}, {0}, 1);
   const SampleSource source = data.source();
   LocalPlan plan;
@@ -175,9 +179,9 @@ ParameterArena dequantized(const Graph& graph, const ParameterArena& arena,
   return out;
 }
 
-TEST(QuantTrainingTest, Lenet5OnItsGridsIsTheNetOfTheDequantizedWeights) {
+TEST_P(QuantTrainingTest, Lenet5OnItsGridsIsTheNetOfTheDequantizedWeights) {
   const Graph graph = lenet5();
-  const auto executor = make_executor("auto", graph);
+  const auto executor = QuantTrainingTest::make(graph);
   const ParameterArena weights = initial_parameters(graph, 3);
   const SampleArrays data = SampleArrays::random(5, 784, 10, 4);
   for (const int bits : {8, 4}) {
@@ -192,9 +196,9 @@ TEST(QuantTrainingTest, Lenet5OnItsGridsIsTheNetOfTheDequantizedWeights) {
   }
 }
 
-TEST(QuantTrainingTest, NodeOutputsLieOnTheirGrids) {
+TEST_P(QuantTrainingTest, NodeOutputsLieOnTheirGrids) {
   const Graph graph = lenet5();
-  const auto executor = make_executor("auto", graph);
+  const auto executor = QuantTrainingTest::make(graph);
   const ParameterArena weights = initial_parameters(graph, 3);
   const SampleArrays data = SampleArrays::random(5, 784, 10, 4);
   const QuantPlan plan{
@@ -218,9 +222,9 @@ TEST(QuantTrainingTest, NodeOutputsLieOnTheirGrids) {
   EXPECT_LT(saturated, static_cast<std::int64_t>(raw.size()) / 2);
 }
 
-TEST(QuantTrainingTest, EmbeddingTablesAreReadOnTheirGrid) {
-  const auto executor = make_executor(
-      "auto", Graph::build(ids(2, 2), {{"embedding", "table", {}, {.out = 2, .vocabulary = 2}}}));
+TEST_P(QuantTrainingTest, EmbeddingTablesAreReadOnTheirGrid) {
+  const auto executor = QuantTrainingTest::make(
+      Graph::build(ids(2, 2), {{"embedding", "table", {}, {.out = 2, .vocabulary = 2}}}));
   const QuantPlan plan{
       .weights = {{.parameter = "table.weight", .bits = 4, .scales = {0.5F, 0.125F}}},
       .activations = {}};
@@ -246,29 +250,29 @@ struct Lenet5Run {
   }
 };
 
-TEST(QuantTrainingTest, AnEmptyPlanIsNoPlan) {
+TEST_P(QuantTrainingTest, AnEmptyPlanIsNoPlan) {
   Lenet5Run run;
-  const auto executor = make_executor("auto", run.graph);
+  const auto executor = QuantTrainingTest::make(run.graph);
   const QuantPlan empty;
   EXPECT_EQ(run.train(*executor, &empty), run.train(*executor, nullptr));
 }
 
-TEST(QuantTrainingTest, TheSameRequestGivesTheSameBits) {
+TEST_P(QuantTrainingTest, TheSameRequestGivesTheSameBits) {
   Lenet5Run run;
   const QuantPlan plan{.weights = weight_grids(run.graph, run.global.values(), 4),
                        .activations = {{.node = "relu1", .scale = 0.01F, .zero_point = 0},
                                        {.node = "relu3", .scale = 0.01F, .zero_point = 0}}};
-  const auto executor = make_executor("auto", run.graph);
+  const auto executor = QuantTrainingTest::make(run.graph);
   const std::vector<float> first = run.train(*executor, &plan);
   const std::vector<float> plain = run.train(*executor, nullptr);
   EXPECT_NE(first, plain);
   executor->infer({plain, &plan}, run.data.samples());
   EXPECT_EQ(run.train(*executor, &plan), first);
-  EXPECT_EQ(run.train(*make_executor("auto", run.graph), &plan), first);
+  EXPECT_EQ(run.train(*QuantTrainingTest::make(run.graph), &plan), first);
 }
 
-TEST(QuantTrainingTest, APlanThatDoesNotFitIsAConfigError) {
-  const auto executor = make_executor("auto", tiny_graph());
+TEST_P(QuantTrainingTest, APlanThatDoesNotFitIsAConfigError) {
+  const auto executor = QuantTrainingTest::make(tiny_graph());
   const std::vector<float> weights = floats(kWeights);
   const auto expect_refused = [&](const QuantPlan& plan, const std::string& named) {
     try {

@@ -8,12 +8,16 @@
 #include "core/error.h"
 #include "core/parameter_arena.h"
 #include "models/executor.h"
+#include "tests/models/executors.h"
 #include "tests/models/grids.h"
 #include "tests/models/input_specs.h"
 #include "tests/models/sample_arrays.h"
 
 namespace coppice {
 namespace {
+
+class TeacherTest : public EveryExecutor {};
+COPPICE_EVERY_EXECUTOR(TeacherTest);
 
 LossTerm distillation(double weight, double temperature) {
   return {.kind = LossKind::kDistillation, .weight = weight, .temperature = temperature};
@@ -42,9 +46,9 @@ auto rows_of(const std::vector<Row>& table) {
   };
 }
 
-TEST(TeacherTest, StepIsTheWeightedSumOfBothGradients) {
-  const auto executor = make_executor(
-      "auto", Graph::build(numbers({1}), {{"linear", "w", {}, {.out = 2, .bias = false}}}));
+TEST_P(TeacherTest, StepIsTheWeightedSumOfBothGradients) {
+  const auto executor = TeacherTest::make(
+      Graph::build(numbers({1}), {{"linear", "w", {}, {.out = 2, .bias = false}}}));
   const SampleArrays data({1.0F}, {0}, 1);
   const SampleSource source = data.source();
   const double temperature = 2.0;
@@ -95,7 +99,7 @@ double similarity_loss(const std::vector<std::vector<double>>& a,
 }
 
 struct FeatureRun {
-  std::unique_ptr<Executor> executor = make_executor("auto", hidden_graph());
+  std::unique_ptr<Executor> executor = make_executor("libtorch", hidden_graph());
   SampleArrays data = SampleArrays::random(kSamples, 2, 2, 7);
   SampleSource source = data.source();
   ParameterArena global = initial_parameters(hidden_graph(), 2);
@@ -123,7 +127,7 @@ struct FeatureRun {
   }
 };
 
-TEST(TeacherTest, FeatureMatchingStepIsTheDifferenceQuotient) {
+TEST(FeatureTeacherTest, FeatureMatchingStepIsTheDifferenceQuotient) {
   FeatureRun run;
   const LocalPlan plan = one_step({{.weight = 0.0}, feature_matching(2.0, "hidden")});
   run.executor->train({.plan = &plan,
@@ -146,7 +150,7 @@ TEST(TeacherTest, FeatureMatchingStepIsTheDifferenceQuotient) {
   for (std::size_t i = 6; i < before.size(); ++i) EXPECT_EQ(after[i], before[i]) << i;
 }
 
-TEST(TeacherTest, IsAskedForExactlyTheSamplesOfTheBatch) {
+TEST(FeatureTeacherTest, IsAskedForExactlyTheSamplesOfTheBatch) {
   FeatureRun run;
   const SampleArrays data = SampleArrays::random(10, 2, 2, 7);
   SampleSource source = data.source();
@@ -182,7 +186,7 @@ TEST(TeacherTest, IsAskedForExactlyTheSamplesOfTheBatch) {
   EXPECT_EQ(for_features, seen);
 }
 
-TEST(TeacherTest, QuantizedStudentOfATeacherGivesTheSameBitsTwice) {
+TEST(FeatureTeacherTest, QuantizedStudentOfATeacherGivesTheSameBitsTwice) {
   FeatureRun run;
   const QuantPlan quant{.weights = weight_grids(hidden_graph(), run.global.values(), 4),
                         .activations = {{.node = "hidden", .scale = 0.01F, .zero_point = 99}}};
@@ -202,10 +206,10 @@ TEST(TeacherTest, QuantizedStudentOfATeacherGivesTheSameBitsTwice) {
   };
   const std::vector<float> first = train(*run.executor);
   EXPECT_EQ(train(*run.executor), first);
-  EXPECT_EQ(train(*make_executor("auto", hidden_graph())), first);
+  EXPECT_EQ(train(*make_executor("libtorch", hidden_graph())), first);
 }
 
-TEST(TeacherTest, ATermWithoutItsTeacherIsAConfigError) {
+TEST(FeatureTeacherTest, ATermWithoutItsTeacherIsAConfigError) {
   FeatureRun run;
   const auto train = [&](const LocalPlan& plan, const Teacher* teacher) {
     run.executor->train(
@@ -220,7 +224,7 @@ TEST(TeacherTest, ATermWithoutItsTeacherIsAConfigError) {
   EXPECT_THROW(train(matched, &run.teacher), ConfigError);
 }
 
-TEST(TeacherTest, TermsThatMakeNoSenseAreRefusedByName) {
+TEST(FeatureTeacherTest, TermsThatMakeNoSenseAreRefusedByName) {
   FeatureRun run;
   const auto refusal = [&](std::vector<LossTerm> terms) {
     return run.executor->refusal(one_step(std::move(terms)));

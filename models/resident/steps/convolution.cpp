@@ -138,8 +138,7 @@ Convolution::Convolution(const StepInputs& in)
       scratch_(in.scratch) {
   if (in.node.attributes.bias) bias_ = in.parameter_offset(1);
   forward_halo_.cover(x_.forward());
-  for (std::int64_t phase = 0; phase < x_.stride; ++phase)
-    backward_halo_.cover(x_.backward(phase));
+  for (std::int64_t phase = 0; phase < x_.stride; ++phase) backward_halo_.cover(x_.backward(phase));
 }
 
 void Convolution::forward(const Block& block) {
@@ -160,8 +159,8 @@ void Convolution::forward(const Block& block) {
                       .weight_x = 1,
                       .has_relu = has_relu_};
   for (std::int64_t chunk = 0; chunk < block.chunks; ++chunk) {
-    const float* in = in_.pad(block.kernels, input_.tensor.values + chunk * in_.floats(),
-                              forward_halo_, scratch);
+    const float* in =
+        in_.pad(block.kernels, input_.tensor.values + chunk * in_.floats(), forward_halo_, scratch);
     float* out = output_.values + chunk * out_.floats();
     for (std::int64_t group = 0; group < groups_; ++group) {
       product.in = in + group * in_channels * product.in_strides.channel;
@@ -214,8 +213,7 @@ void Convolution::add_weight_gradient(const Block& block) {
   const std::int64_t weights = out_channels * in_channels * y_.taps * x_.taps;
   for (std::int64_t group = 0; group < groups_; ++group) {
     gradient.in = in + group * in_channels * gradient.in_strides.channel;
-    gradient.out_gradient =
-        output_.gradient + group * out_channels * gradient.out_strides.channel;
+    gradient.out_gradient = output_.gradient + group * out_channels * gradient.out_strides.channel;
     gradient.gradient = block.gradient + weight_ + group * weights;
     block.kernels.weight_gradient(gradient);
   }
@@ -224,8 +222,8 @@ void Convolution::add_weight_gradient(const Block& block) {
 void Convolution::write_input_gradient(const Block& block) {
   float* scratch = scratch_->get(out_.with(backward_halo_).floats());
   for (std::int64_t chunk = 0; chunk < block.chunks; ++chunk) {
-    const float* out_gradient = out_.pad(
-        block.kernels, output_.gradient + chunk * out_.floats(), backward_halo_, scratch);
+    const float* out_gradient =
+        out_.pad(block.kernels, output_.gradient + chunk * out_.floats(), backward_halo_, scratch);
     float* in_gradient = input_.tensor.gradient + chunk * in_.floats();
     for (std::int64_t phase_y = 0; phase_y < y_.stride; ++phase_y) {
       for (std::int64_t phase_x = 0; phase_x < x_.stride; ++phase_x)

@@ -88,16 +88,14 @@ class GroupNorm final : public Step {
       const std::int64_t at = chunk * output_.elements * lanes_;
       block.kernels.group_norm(norm_, input_.tensor.values + at, block.weights + weight_,
                                block.weights + bias_, has_relu_,
-                               statistics_.data() + chunk * statistics_size(),
-                               output_.values + at);
+                               statistics_.data() + chunk * statistics_size(), output_.values + at);
     }
   }
   void backward(const Block& block) override {
     if (has_relu_) {
-      block.kernels.rectify_gradient(output_.values, output_.gradient,
-                                     block.chunks * output_.elements, 0.0F,
-                                     std::numeric_limits<float>::infinity(), false,
-                                     output_.gradient);
+      block.kernels.rectify_gradient(
+          output_.values, output_.gradient, block.chunks * output_.elements, 0.0F,
+          std::numeric_limits<float>::infinity(), false, output_.gradient);
     }
     // Without a gradient to write, as above a network's first layer, it goes where it is not read.
     float* in_gradient =
@@ -106,9 +104,8 @@ class GroupNorm final : public Step {
       const std::int64_t at = chunk * output_.elements * lanes_;
       block.kernels.group_norm_gradient(norm_, input_.tensor.values + at, block.weights + weight_,
                                         statistics_.data() + chunk * statistics_size(),
-                                        output_.gradient + at, input_.accumulates,
-                                        in_gradient + at, block.gradient + weight_,
-                                        block.gradient + bias_);
+                                        output_.gradient + at, input_.accumulates, in_gradient + at,
+                                        block.gradient + weight_, block.gradient + bias_);
     }
   }
 

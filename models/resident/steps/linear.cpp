@@ -43,8 +43,8 @@ class Linear final : public Step {
     }
     if (bias_ >= 0) {
       for (std::int64_t chunk = 0; chunk < block.chunks; ++chunk) {
-        kernels.channel_sums(output_.gradient + chunk * output_.elements * lanes_,
-                             output_.elements, 1, block.gradient + bias_);
+        kernels.channel_sums(output_.gradient + chunk * output_.elements * lanes_, output_.elements,
+                             1, block.gradient + bias_);
       }
     }
     add_weight_gradient(block);
