@@ -54,14 +54,35 @@ struct Sums {
 template <int O, int T>
 COPPICE_INLINE void add_tap(Sums<O, T>& sums, const float* in, std::int64_t in_step, const float* w,
                             std::int64_t weight_out) {
-  V values[T];
-  COPPICE_UNROLL
-  for (int t = 0; t < T; ++t) values[t] = load(in + t * in_step);
+  // The smaller side stays in registers, the other comes one by one: O * T + min(O, T) + 1 of them.
+  if constexpr (O < T) {
+    V weights[O];
+    COPPICE_UNROLL
+    for (int o = 0; o < O; ++o) weights[o] = all(w[o * weight_out]);
+    COPPICE_UNROLL
+    for (int t = 0; t < T; ++t) {
+      const V value = load(in + t * in_step);
+      COPPICE_UNROLL
+      for (int o = 0; o < O; ++o) sums.at[o][t] += value * weights[o];
+    }
+  } else {
+    V values[T];
+    COPPICE_UNROLL
+    for (int t = 0; t < T; ++t) values[t] = load(in + t * in_step);
+    COPPICE_UNROLL
+    for (int o = 0; o < O; ++o) {
+      const V weight = all(w[o * weight_out]);
+      COPPICE_UNROLL
+      for (int t = 0; t < T; ++t) sums.at[o][t] += values[t] * weight;
+    }
+  }
+  // Sums are in registers here, and no load of a later tap comes before: left to itself the
+  // compiler mixes taps and runs out of registers.
   COPPICE_UNROLL
   for (int o = 0; o < O; ++o) {
-    const V weight = all(w[o * weight_out]);
     COPPICE_UNROLL
-    for (int t = 0; t < T; ++t) sums.at[o][t] += values[t] * weight;
+    for (int t = 0; t < T; ++t) {
+    }
   }
 }
 
@@ -86,7 +107,7 @@ void product_tile(const TileTask& task) {
   const std::int64_t weight_tap = p.weight_x;
   const std::int64_t weight_out = p.weight_out;
   const std::int64_t count = task.x.end - task.x.first;
-  const Lines& lines = task.lines;
+  const Lines lines = task.lines;
   for (std::int64_t i = 0; i < lines.outer; ++i) {
     const float* in_line = task.in + i * lines.in_outer;
     const float* weight_line = task.weights + i * lines.weight_outer;
@@ -94,8 +115,7 @@ void product_tile(const TileTask& task) {
       const float* in = in_line;
       const float* w = weight_line;
       if constexpr (taps > 0) {
-        COPPICE_UNROLL
-        for (int x = 0; x < taps; ++x, in += in_tap, w += weight_tap) {
+        _Pragma("GCC unroll 1") for (int x = 0; x < taps; ++x, in += in_tap, w += weight_tap) {
           add_tap(sums, in, in_step, w, weight_out);
         }
       } else {
