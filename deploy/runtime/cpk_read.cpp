@@ -2,7 +2,9 @@
 #include <bit>        // for endian
 #include <cstring>    // for memcpy
 #include <string>     // for string
+#include <utility>    // for exchange, move
 
+#include "deploy/runtime/body.h"
 #include "deploy/runtime/cpk.h"
 #include "deploy/runtime/cpk_fields.h"
 #include "deploy/runtime/error.h"
@@ -26,6 +28,8 @@ class ByteReader {
     left_ = left_.subspan(taken.size());
     return taken;
   }
+
+  std::span<const std::uint8_t> take_rest() { return std::exchange(left_, {}); }
 
   template <typename T>
   T get() {
@@ -182,7 +186,7 @@ void read_parameters(ByteReader& in, Node& node, std::uint8_t flags, const Infer
   node.norm = in.get_all<float>(counts.norm);
 }
 
-Program read_content(ByteReader& in) {
+Program read_body(ByteReader in) {
   Program program;
   std::ranges::copy(in.take(kDigestBytes), program.model_sha256.begin());
   program.name = in.get_text<std::uint8_t>();
@@ -228,7 +232,10 @@ std::span<const std::uint8_t> intact_content(std::span<const std::uint8_t> bytes
 Program read_cpk(std::span<const std::uint8_t> bytes, std::string_view what) {
   try {
     ByteReader in(intact_content(bytes));
-    return read_content(in);
+    const auto encoding = in.get<std::uint8_t>();
+    const auto length = in.get<std::uint32_t>();
+    const auto body = decode_body(encoding, length, in.take_rest());
+    return read_body(ByteReader(body));
   } catch (const ModelError& error) {
     fail(what, ": ", error.what());
   }

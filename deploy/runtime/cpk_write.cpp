@@ -4,7 +4,9 @@
 #include <limits>       // for numeric_limits
 #include <string>       // for string
 #include <type_traits>  // for is_arithmetic_v
+#include <utility>      // for move
 
+#include "deploy/runtime/body.h"
 #include "deploy/runtime/cpk.h"
 #include "deploy/runtime/cpk_fields.h"
 #include "deploy/runtime/error.h"
@@ -170,19 +172,8 @@ void write_node(ByteWriter& out, const Node& node, std::size_t index) {
   write_parameters(out, node);
 }
 
-}  // namespace
-
-std::int64_t parameter_bytes(const Node& node) {
+std::vector<std::uint8_t> body_of(const Program& program) {
   ByteWriter out;
-  write_parameters(out, node);
-  return static_cast<std::int64_t>(out.bytes().size());
-}
-
-std::vector<std::uint8_t> write_cpk(const Program& program) {
-  infer(program);
-  ByteWriter out;
-  out.put_all(std::span(kCpkMagic));
-  out.put(kCpkVersion);
   out.put_all(std::span(program.model_sha256));
   out.put_text<std::uint8_t>("program name", program.name);
   out.put_size<std::uint8_t>("properties", program.properties.size());
@@ -193,6 +184,32 @@ std::vector<std::uint8_t> write_cpk(const Program& program) {
   write_input(out, program.input);
   out.put_size<std::uint16_t>("nodes", program.nodes.size());
   for (std::size_t i = 0; i < program.nodes.size(); ++i) write_node(out, program.nodes[i], i);
+  return out.take();
+}
+
+}  // namespace
+
+std::int64_t parameter_bytes(const Node& node) {
+  ByteWriter out;
+  write_parameters(out, node);
+  return static_cast<std::int64_t>(out.bytes().size());
+}
+
+std::int64_t body_bytes(const Program& program) {
+  return static_cast<std::int64_t>(body_of(program).size());
+}
+
+std::vector<std::uint8_t> write_cpk(const Program& program) {
+  infer(program);
+  std::vector<std::uint8_t> plain = body_of(program);
+  const std::size_t length = plain.size();
+  const EncodedBody body = encode_body(std::move(plain));
+  ByteWriter out;
+  out.put_all(std::span(kCpkMagic));
+  out.put(kCpkVersion);
+  out.put(static_cast<std::uint8_t>(body.encoding));
+  out.put_size<std::uint32_t>("body", length);
+  out.put_all(body.bytes);
   const std::array<std::uint8_t, kDigestBytes> digest = sha256(out.bytes());
   out.put_all(std::span(digest));
   return out.take();

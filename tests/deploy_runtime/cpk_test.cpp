@@ -11,20 +11,11 @@
 #include "core/text.h"
 #include "deploy/runtime/sha256.h"
 #include "tests/core/thrown.h"
+#include "tests/deploy_runtime/cpk_forge.h"
 #include "tests/deploy_runtime/programs.h"
 
 namespace coppice::runtime {
 namespace {
-
-using Bytes = std::vector<std::uint8_t>;
-
-// The digest of what stands before it, made right again.
-Bytes sealed(Bytes bytes) {
-  const std::size_t content = bytes.size() - 32;
-  const auto digest = sha256(std::span(bytes).first(content));
-  std::copy(digest.begin(), digest.end(), bytes.begin() + static_cast<std::ptrdiff_t>(content));
-  return bytes;
-}
 
 std::string read_error(const Bytes& bytes) {
   return model_error([&] { read_cpk(bytes, "a.cpk"); });
@@ -48,8 +39,33 @@ TEST(CpkTest, WhatIsWrittenReadsBack) {
   }
   for (std::int64_t seed = 0; seed < 40; ++seed) {
     const Program program = random_program(seed);
-    ASSERT_EQ(read_cpk(write_cpk(program), "file"), program) << seed;
+    const Bytes bytes = write_cpk(program);
+    ASSERT_EQ(read_cpk(bytes, "file"), program) << seed;
+    ASSERT_EQ(write_cpk(program), bytes) << seed;
+    ASSERT_EQ(read_cpk(stored_file(body_of(bytes)), "file"), program) << seed;
   }
+}
+
+TEST(CpkTest, TheBodyIsDeflatedWhereThatIsShorter) {
+  Program program = lenet(8, 10, 96, 108);
+  for (Node& node : program.nodes) {
+    for (std::int8_t& code : node.weights.codes) code = static_cast<std::int8_t>(code / 4);
+  }
+  const Bytes narrow = write_cpk(program);
+  EXPECT_EQ(narrow[kEncodingAt], 1);
+  EXPECT_EQ(stated_length(narrow), body_bytes(program));
+  EXPECT_LT(static_cast<std::int64_t>(narrow.size()), body_bytes(program) * 4 / 5);
+
+  ProgramBuilder build({1});
+  RandomStream random({.task = 13});
+  build.add_product(linear(1), 32, random);
+  program = build.take();
+  program.properties = {{"noise", std::string(5'000, ' ')}};
+  for (char& c : program.properties[0].second) c = static_cast<char>(random.next_u32() & 0xFFU);
+  const Bytes noise = write_cpk(program);
+  EXPECT_EQ(noise[kEncodingAt], 0);
+  EXPECT_EQ(static_cast<std::int64_t>(noise.size()), body_bytes(program) + 43);
+  EXPECT_EQ(read_cpk(noise, "file"), program);
 }
 
 TEST(CpkTest, ParameterBytesAreThoseOfTheFile) {
@@ -121,16 +137,33 @@ TEST(CpkTest, TwentyThousandWeightsTakeLittleMore) {
 
 TEST(CpkTest, EveryTruncationIsRefusedByName) {
   const Bytes whole = write_cpk(random_program(1));
+  ASSERT_EQ(whole[kEncodingAt], 1);
   for (std::size_t n = 0; n < whole.size(); ++n) {
     Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(n));
     ASSERT_TRUE(contains(read_error(cut), "a.cpk")) << n;
     if (n < 38) continue;  // too short for a digest
     ASSERT_TRUE(contains(read_error(sealed(std::move(cut))), "a.cpk")) << n;
   }
+  const Bytes body = body_of(whole);
+  for (std::size_t n = 0; n < body.size(); ++n) {
+    const Bytes cut(body.begin(), body.begin() + static_cast<std::ptrdiff_t>(n));
+    ASSERT_TRUE(contains(read_error(stored_file(cut)), "a.cpk")) << n;
+  }
+}
+
+TEST(CpkTest, NothingMayFollow) {
+  const Bytes whole = write_cpk(random_program(1));
   Bytes longer = whole;
   longer.push_back(0);
-  EXPECT_NE(read_error(longer), "");
+  EXPECT_TRUE(contains(read_error(longer), "SHA-256"));
   EXPECT_NE(read_error(sealed(longer)), "");
+  Bytes stream(encoded_body(whole).begin(), encoded_body(whole).end());
+  stream.push_back(0);
+  const Bytes followed = file_of(BodyEncoding::kDeflate, stated_length(whole), stream);
+  EXPECT_TRUE(contains(read_error(followed), "a.cpk: body: 1 bytes after the deflate stream"));
+  Bytes body = body_of(whole);
+  body.push_back(0);
+  EXPECT_TRUE(contains(read_error(file_of(body)), "1 bytes after the last node"));
 }
 
 TEST(CpkTest, EveryFlippedBitIsRefused) {
@@ -144,16 +177,25 @@ TEST(CpkTest, EveryFlippedBitIsRefused) {
   }
 }
 
-// A forger can make the digest right: what then reads must run.
+// A forger can make the digest right, and the encoding: what then reads must run. Damaged are
+// bodies, which are stored or deflated again, and every fourth time a file.
 TEST(CpkTest, SealedDamageIsRefusedOrRuns) {
+  std::vector<Bytes> files;
+  for (std::int64_t seed = 0; seed < 8; ++seed) files.push_back(write_cpk(random_program(seed)));
   RandomStream random({.task = 12});
-  int accepted = 0;
-  for (int trial = 0; trial < 2'000; ++trial) {
-    Bytes damaged = write_cpk(random_program(trial % 8));
+  const auto damaged = [&](Bytes bytes) {
     for (std::uint64_t flips = 1 + random.next_below(3); flips > 0; --flips)
-      damaged[random.next_below(damaged.size())] = static_cast<std::uint8_t>(random.next_u32());
+      bytes[random.next_below(bytes.size())] = static_cast<std::uint8_t>(random.next_u32());
+    return bytes;
+  };
+  const auto forged = [&](const Bytes& file, std::size_t way) {
+    if (way == 0) return sealed(damaged(file));
+    return way == 1 ? file_of(damaged(body_of(file))) : stored_file(damaged(body_of(file)));
+  };
+  int accepted = 0;
+  for (std::size_t trial = 0; trial < 1'200; ++trial) {
     try {
-      Program program = read_cpk(sealed(damaged), "file");
+      Program program = read_cpk(forged(files[trial / 4 % files.size()], trial % 4), "file");
       EXPECT_EQ(read_cpk(write_cpk(program), "file"), program);
       if (work_of(program) > 200'000) continue;
       Interpreter interpreter(std::move(program));
@@ -170,14 +212,14 @@ TEST(CpkTest, HugeCountsAreRefusedBeforeAnythingIsAllocated) {
   ProgramBuilder build({1, 8, 8});
   RandomStream random({.task = 1});
   build.add_product(convolution(1, 2), 8, random);
-  const Bytes whole = write_cpk(build.take());
+  const Bytes whole = body_of(write_cpk(build.take()));
   const Bytes field{1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 2, 0};  // out, groups, kernel
   const auto at = std::search(whole.begin(), whole.end(), field.begin(), field.end());
   ASSERT_NE(at, whole.end());
   const auto with = [&](std::size_t offset, std::uint32_t value, std::size_t bytes) {
     Bytes changed = whole;
     std::memcpy(changed.data() + (at - whole.begin()) + offset, &value, bytes);
-    return read_error(sealed(std::move(changed)));
+    return read_error(file_of(changed));
   };
   EXPECT_TRUE(contains(with(0, 1U << 20U, 4), "more bytes")) << with(0, 1U << 20U, 4);
   EXPECT_NE(with(0, 0xFFFFFFFFU, 4), "");
@@ -194,8 +236,13 @@ TEST(CpkTest, RefusalsSayWhatIsWrong) {
     return read_error(bytes);
   };
   EXPECT_TRUE(contains(changed(0, 'X'), "a.cpk: expected a .cpk"));
-  EXPECT_TRUE(contains(changed(4, 2), "expected version 1, got 2"));
+  EXPECT_TRUE(contains(changed(4, 3), "expected version 2, got 3"));
   EXPECT_TRUE(contains(changed(20, static_cast<std::uint8_t>(whole[20] ^ 1U)), "SHA-256"));
+  const Bytes body = body_of(whole);
+  EXPECT_TRUE(contains(read_error(file_of(BodyEncoding{2}, 9, body)),
+                       "a.cpk: body: expected encoding 0 or 1, got 2"));
+  EXPECT_TRUE(contains(read_error(file_of(BodyEncoding::kStored, 0xFFFFFFFFU, body)),
+                       "a.cpk: body: expected at most 1073741824 bytes, got 4294967295"));
 }
 
 TEST(CpkTest, InvalidProgramsAreNotWritten) {
@@ -230,17 +277,24 @@ TEST(CpkTest, InvalidProgramsAreNotWritten) {
   }
 }
 
-// Of tests/fuzz/cpk_fuzz.cpp: small files without their digest, in the folder COPPICE_CPK_CORPUS.
+// Of tests/fuzz/cpk_fuzz.cpp, in the folder COPPICE_CPK_CORPUS: small files without their digest,
+// and bodies behind a byte of 0.
 TEST(CpkTest, DISABLED_WritesACorpus) {
   const char* folder = std::getenv("COPPICE_CPK_CORPUS");
   ASSERT_NE(folder, nullptr);
-  for (std::int64_t seed = 0; seed < 32; ++seed) {
-    Bytes bytes = write_cpk(random_program(seed));
-    bytes.resize(bytes.size() - 32);
-    std::ofstream file(text(folder, "/random", seed), std::ios::binary);
+  const auto write = [&](const std::string& name, const Bytes& bytes) {
+    std::ofstream file(text(folder, '/', name), std::ios::binary);
     file.write(reinterpret_cast<const char*>(bytes.data()),
                static_cast<std::streamsize>(bytes.size()));
     ASSERT_TRUE(file.good());
+  };
+  for (std::int64_t seed = 0; seed < 32; ++seed) {
+    Bytes bytes = write_cpk(random_program(seed));
+    Bytes body = body_of(bytes);
+    bytes.resize(bytes.size() - kSealBytes);
+    write(text("file", seed), bytes);
+    body.insert(body.begin(), 0);
+    write(text("body", seed), body);
   }
 }
 
