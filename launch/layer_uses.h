@@ -25,7 +25,7 @@ struct LayerUse {
 // By the layer's name; one for every layer of the model.
 using LayerUses = std::map<std::string, LayerUse, std::less<>>;
 
-// As a .cpk stores them.
+// As they are in the body of a .cpk, before deflate.
 LayerUses layer_uses(const runtime::Program& program);
 
 // For graphs that the runtime does not have a form of: weights at the bits of the plan, two of 4

@@ -14,6 +14,7 @@
 #include "core/safetensors.h"
 #include "core/text.h"
 #include "deploy/onnx/summary.h"
+#include "deploy/runtime/cpk.h"
 #include "launch/artefact_tables.h"
 #include "launch/artefacts.h"
 #include "launch/commands.h"
@@ -170,11 +171,13 @@ Output inspect_cpk(const Path& path) {
   profile_layers(program, uses);
   Json json;
   json.set("file_bytes", static_cast<std::int64_t>(bytes.size()));
+  json.set("body_bytes", runtime::body_bytes(program));
   json.set("file_sha256", sha256_hex(bytes));
   json.set("model_sha256", hex(program.model_sha256));
   json.set("activation_bytes", runtime::Interpreter(program).peak_activation_bytes());
 
   Table facts({"bytes", with_commas(json.at("file_bytes").as_integer())}, "ll");
+  facts.add({"body", with_commas(json.at("body_bytes").as_integer()) + " bytes before deflate"});
   facts.add({"file sha256", json.at("file_sha256").as_text()});
   facts.add({"model sha256", json.at("model_sha256").as_text()});
   facts.add({"input", input_text(model.input())});

@@ -158,8 +158,9 @@ TEST_F(PipelineTest, InspectShowsBitsBytesAndTimeOfEveryForm) {
     return Json::parse(outcome.out, subject);
   };
   std::vector<std::int64_t> bytes;
+  Json json;
   for (const char* subject : {"run", "run/model/model.safetensors", "run/model/model.cpk"}) {
-    const Json json = json_of_inspect(subject);
+    json = json_of_inspect(subject);
     double time = 0.0;
     for (const Json& layer : json.at("layers").as_array()) {
       if (layer.at("op").as_text() == "linear") {
@@ -172,7 +173,9 @@ TEST_F(PipelineTest, InspectShowsBitsBytesAndTimeOfEveryForm) {
   }
   EXPECT_EQ(bytes[0], bytes[1]);
   EXPECT_EQ(bytes[0], bytes[2]);
-  EXPECT_LT(bytes[0], summary.at("model_bytes").as_integer());
+  EXPECT_LT(bytes[0], json.at("body_bytes").as_integer());
+  EXPECT_EQ(json.at("file_bytes"), summary.at("model_bytes"));
+  EXPECT_LE(json.at("file_bytes").as_integer(), json.at("body_bytes").as_integer() + 43);
   const Json onnx = json_of_inspect("run/model/model.onnx");
   EXPECT_TRUE(onnx.at("is_ours").as_bool());
   EXPECT_EQ(onnx.at("metadata").at("coppice.model_sha256"), summary.at("model_sha256"));
