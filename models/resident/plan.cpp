@@ -9,8 +9,9 @@
 namespace coppice::resident {
 namespace {
 
-// A block's values should stay in a core's second cache; several chunks share each weight.
-constexpr std::int64_t kBlockBytes = std::int64_t{1600} << 10U;
+// Several chunks share each weight that is loaded; beyond this a block's values crowd each other out of the
+// last cache.
+constexpr std::int64_t kBlockBytes = std::int64_t{8} << 20U;
 constexpr std::int64_t kMostChunks = 4;
 
 std::vector<int> reader_counts(const Graph& graph) {

@@ -115,6 +115,9 @@ TEST_F(ExperimentTest, IsComparedWithAnEarlierRun) {
   const Json pruned = summary_of(
       {.out = "pruned", .more = {"compress.control=false", "compress.dense_reference=dense"}});
   EXPECT_EQ(pruned.at("dense_accuracy"), dense.at("final_accuracy"));
+  // That one's accuracy is not a dense model's.
+  expect_refused({.more = {"compress.control=false", "compress.dense_reference=pruned"}},
+                 "compressed one");
 }
 
 // Residual blocks lose the same channels, in whole groups of eight.
