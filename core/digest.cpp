@@ -20,18 +20,6 @@ constexpr std::array<std::uint32_t, 64> kSha256Constants{
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-constexpr std::array<std::uint32_t, 256> make_crc32c_table() {
-  std::array<std::uint32_t, 256> table{};
-  for (std::uint32_t byte = 0; byte < 256; ++byte) {
-    std::uint32_t crc = byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1U) ^ ((crc & 1U) != 0 ? 0x82F63B78U : 0U);
-    table[byte] = crc;
-  }
-  return table;
-}
-
-constexpr std::array<std::uint32_t, 256> kCrc32cTable = make_crc32c_table();
-
 std::uint32_t load_big_endian(const std::uint8_t* p) {
   return std::uint32_t{p[0]} << 24U | std::uint32_t{p[1]} << 16U | std::uint32_t{p[2]} << 8U |
          std::uint32_t{p[3]};
@@ -183,12 +171,6 @@ std::string md5_hex(std::span<const std::uint8_t> bytes) {
   for (std::size_t i = 0; i < 16; ++i)
     digest[i] = static_cast<std::uint8_t>(state[i / 4] >> (8 * (i % 4)));
   return hex(digest);
-}
-
-std::uint32_t crc32c(std::span<const std::uint8_t> bytes, std::uint32_t crc) {
-  crc = ~crc;
-  for (const std::uint8_t byte : bytes) crc = kCrc32cTable[(crc ^ byte) & 0xFFU] ^ (crc >> 8U);
-  return ~crc;
 }
 
 std::span<const std::uint8_t> bytes_of(std::string_view text) {

@@ -77,6 +77,18 @@ TEST(DigestTest, Crc32cAgreesWithRfc3720) {
   EXPECT_EQ(crc32c({}), 0U);
 }
 
+TEST(DigestTest, Crc32cIsTheSameByInstructionAndByTables) {
+  EXPECT_EQ(crc32c_by_tables(bytes_of("123456789")), 0xE3069283U);
+  const std::string whole = pattern(1100);
+  for (std::size_t begin = 0; begin < 9; ++begin) {
+    for (std::size_t length = 0; length < 70; ++length) {
+      const auto bytes = bytes_of(std::string_view(whole).substr(begin, length));
+      ASSERT_EQ(crc32c_by_tables(bytes, 7), crc32c(bytes, 7)) << begin << ' ' << length;
+    }
+  }
+  EXPECT_EQ(crc32c_by_tables(bytes_of(whole)), crc32c(bytes_of(whole)));
+}
+
 TEST(DigestTest, Crc32cContinuesWhereItStopped) {
   const std::string whole = pattern(77);
   for (std::size_t cut = 0; cut <= whole.size(); ++cut) {
