@@ -65,6 +65,21 @@ TEST(RandomTest, FarSeekReachesBlocksBeyondThe32BitCounter) {
   EXPECT_NE(near.next_u64(), far.next_u64());
 }
 
+TEST(RandomTest, FillGivesTheWordsOfSoManyCalls) {
+  for (const std::uint64_t begin :
+       {0ULL, 3ULL, (4ULL << 32U) - 8}) {  // blocks pass 2^32 in the last
+    for (const std::size_t n : {0U, 1U, 15U, 16U, 17U, 64U, 100U}) {
+      RandomStream one({.seed = 9, .client = 4, .task = 2});
+      one.seek(begin);
+      RandomStream other = one;
+      std::vector<std::uint32_t> words(n);
+      one.fill(words);
+      for (std::size_t i = 0; i < n; ++i) ASSERT_EQ(words[i], other.next_u32()) << n << " at " << i;
+      ASSERT_EQ(one.next_u32(), other.next_u32()) << n;
+    }
+  }
+}
+
 TEST(RandomTest, StreamsOfAnotherSeedPurposeClientOrTaskDiffer) {
   std::set<std::uint64_t> first;
   int streams = 0;
