@@ -1,12 +1,6 @@
 #include "deploy/runtime/dot.h"
 
-// One build per instruction set, chosen by the loader. Sanitizers cannot run before it.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && \
-    !defined(__SANITIZE_ADDRESS__) && (!defined(__clang__) || __clang_major__ >= 14)
-#define COPPICE_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define COPPICE_CLONES
-#endif
+#include "kernels/clones.h"
 
 namespace coppice::runtime {
 
