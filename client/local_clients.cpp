@@ -26,7 +26,10 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 class Reporter {
  public:
   Reporter(const ClientTask& task, const Graph& graph, std::uint64_t seed)
-      : task_(task), graph_(graph), seed_(seed), codec_(make_codec(task.codec)) {
+      : task_(task),
+        graph_(graph),
+        seed_(seed),
+        codec_(make_codec(task.codec, task.codec_options)) {
     if (task.ballot) {
       coupling_ = couple(graph);
       pruner_ = make_pruner(task.ballot->pruner);

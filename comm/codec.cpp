@@ -7,7 +7,8 @@
 
 namespace coppice {
 
-#define COPPICE_CODEC(name, sentence) std::unique_ptr<Codec> make_##name##_codec();
+#define COPPICE_CODEC(name, sentence) \
+  std::unique_ptr<Codec> make_##name##_codec(const CodecOptions&);
 #include "comm/codecs.def"
 #undef COPPICE_CODEC
 
@@ -23,9 +24,15 @@ constexpr auto kCodecs = std::to_array<CodecInfo>({
 
 std::span<const CodecInfo> known_codecs() { return kCodecs; }
 
-std::unique_ptr<Codec> make_codec(std::string_view name) {
+std::unique_ptr<Codec> make_codec(std::string_view name, const CodecOptions& options) {
+  if (options.bits < 1 || options.bits > 8)
+    throw ConfigError(text("codec ", name, ": expected 1 to 8 bits, got ", options.bits));
+  if (!(options.fraction > 0.0 && options.fraction <= 1.0)) {
+    throw ConfigError(text("codec ", name, ": expected a fraction above 0 and at most 1, got ",
+                           options.fraction));
+  }
 #define COPPICE_CODEC(known, sentence) \
-  if (name == #known) return make_##known##_codec();
+  if (name == #known) return make_##known##_codec(options);
 #include "comm/codecs.def"
 #undef COPPICE_CODEC
   std::vector<std::string_view> names;

@@ -10,6 +10,7 @@
 #include <string_view>  // for string_view
 #include <vector>       // for vector
 
+#include "core/codec_options.h"
 #include "core/random.h"
 
 namespace coppice {
@@ -19,6 +20,9 @@ class Codec {
   virtual ~Codec() = default;
 
   virtual std::string_view name() const = 0;
+
+  // Whether the mean of what is decoded, over random keys, is the value itself.
+  virtual bool is_unbiased() const = 0;
 
   // Replaces `out` by a whole frame (comm/wire.h) that holds `values`. Values must be finite.
   virtual void encode(std::span<const float> values, const RandomKey& key,
@@ -40,7 +44,8 @@ struct CodecInfo {
 };
 std::span<const CodecInfo> known_codecs();
 
-// Throws ConfigError for an unknown name, naming the nearest known ones.
-std::unique_ptr<Codec> make_codec(std::string_view name);
+// Both ends must use the same options. Throws ConfigError for an unknown name, naming the nearest
+// known ones, and for options that are out of range, whichever codec is meant.
+std::unique_ptr<Codec> make_codec(std::string_view name, const CodecOptions& options = {});
 
 }  // namespace coppice

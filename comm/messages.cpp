@@ -143,6 +143,8 @@ std::vector<std::uint8_t> encode_task(const ClientTask& task) {
   write_grid(out, task.update_grid);
   out.i64(task.max_weight);
   out.text(task.codec);
+  out.i64(task.codec_options.bits);
+  out.f64(task.codec_options.fraction);
   out.f64(task.norm_bound);
   out.u8(task.ballot ? 1 : 0);
   if (task.ballot) {
@@ -166,6 +168,8 @@ ClientTask decode_task(std::span<const std::uint8_t> frame) {
   task.update_grid = read_grid(in);
   task.max_weight = in.i64();
   task.codec = in.text();
+  task.codec_options.bits = in.i64();
+  task.codec_options.fraction = in.f64();
   task.norm_bound = in.f64();
   const std::uint8_t has_ballot = in.u8();
   if (has_ballot > 1) throw WireError("task: expected 0 or 1 ballots");

@@ -121,6 +121,7 @@ ClientTask RoundMachine::make_task() const {
   task.plan.clip_norm = train.clip_norm;
   strategy_->plan(task.plan);
   task.codec = config_.comm.codec;
+  task.codec_options = config_.comm.options;
   task.cohort = select_cohort(task.round);
   task.max_weight = 0;
   for (const std::int64_t client : task.cohort)
@@ -163,6 +164,7 @@ ClientTask RoundMachine::calibration_task() const {
   task.model_version = state_.position;
   task.mask_epoch = state_.mask_epoch;
   task.codec = task_.codec;
+  task.codec_options = task_.codec_options;
   // Who was refused has no say in the ranges either.
   for (const ClientRow& row : record_.rows) {
     if (row.status == ClientStatus::kAccepted) task.cohort.push_back(row.client);

@@ -8,6 +8,7 @@
 #include <string>   // for string
 #include <vector>   // for vector
 
+#include "core/codec_options.h"
 #include "core/constraints.h"
 #include "core/graph.h"
 #include "core/local_plan.h"
@@ -126,6 +127,7 @@ struct CompressConfig {
 
 struct CommConfig {
   std::string codec = "dense";
+  CodecOptions options;
 
   friend bool operator==(const CommConfig&, const CommConfig&) = default;
 };

@@ -8,6 +8,7 @@
 #include <string>    // for string
 #include <vector>    // for vector
 
+#include "core/codec_options.h"
 #include "core/exact_sum.h"
 #include "core/local_plan.h"
 
@@ -51,6 +52,7 @@ struct ClientTask {
   GridSpec update_grid;
   std::int64_t max_weight = 1;  // no sum of this round can have a larger total weight
   std::string codec = "dense";
+  CodecOptions codec_options;
   double norm_bound = 0.0;  // an update with a larger L2 norm is refused; 0: off
   std::optional<BallotRequest> ballot;
   std::optional<CalibrationRequest> calibration;  // present: count, do not train

@@ -316,7 +316,8 @@ RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& co
   std::optional<Worker> worker;
   std::string problem;
   try {
-    make_codec(config.comm.codec);  // an unknown name is refused before anything is written
+    make_codec(config.comm.codec,
+               config.comm.options);  // an unknown name is refused before anything is written
     world.emplace(make_world(config));
     check_constraints(config, world->student ? world->student->graph : world->graph);
     worker.emplace(communicator, config, *world);

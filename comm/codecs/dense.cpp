@@ -12,6 +12,7 @@ namespace {
 class Dense final : public Codec {
  public:
   std::string_view name() const override { return "dense"; }
+  bool is_unbiased() const override { return true; }
 
   void encode(std::span<const float> values, const RandomKey& /*key*/,
               std::vector<std::uint8_t>& out) const override {
@@ -35,6 +36,8 @@ class Dense final : public Codec {
 
 }  // namespace
 
-std::unique_ptr<Codec> make_dense_codec() { return std::make_unique<Dense>(); }
+std::unique_ptr<Codec> make_dense_codec(const CodecOptions& /*options*/) {
+  return std::make_unique<Dense>();
+}
 
 }  // namespace coppice

@@ -39,6 +39,7 @@ float value_of(int code, float scale) {
 class Int8 final : public Codec {
  public:
   std::string_view name() const override { return "int8"; }
+  bool is_unbiased() const override { return true; }
 
   void encode(std::span<const float> values, const RandomKey& key,
               std::vector<std::uint8_t>& out) const override {
@@ -65,7 +66,8 @@ class Int8 final : public Codec {
     const auto codes = reader.raw(out.size());
     reader.expect_end();
     for (std::size_t begin = 0; begin < out.size(); begin += kBlock) {
-      decode_block(codes.subspan(begin), checked(scales.f32(), begin / kBlock), block(out, begin));
+      decode_block(codes.subspan(begin), expect_scale(name(), scales.f32(), begin / kBlock),
+                   block(out, begin));
     }
   }
 
@@ -99,16 +101,12 @@ class Int8 final : public Codec {
       out[i] = value_of(code, scale);
     }
   }
-
-  static float checked(float scale, std::size_t index) {
-    if (std::isfinite(scale) && scale >= 0.0F) return scale;
-    throw WireError(text("codec int8: expected a finite scale of at least 0, got ", scale,
-                         " in block ", index));
-  }
 };
 
 }  // namespace
 
-std::unique_ptr<Codec> make_int8_codec() { return std::make_unique<Int8>(); }
+std::unique_ptr<Codec> make_int8_codec(const CodecOptions& /*options*/) {
+  return std::make_unique<Int8>();
+}
 
 }  // namespace coppice

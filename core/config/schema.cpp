@@ -142,6 +142,8 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY_AS("compress.distill.student_depth", compress.distill.student.depth, (Count{0, 1000}), "blocks", "Depth of the student, as in model.depth."),
 
       COPPICE_KEY(comm.codec, Text{100}, "", "How updates travel: a codec of `coppice list codecs`."),
+      COPPICE_KEY_AS("comm.bits", comm.options.bits, (Count{1, 8}), "bits", "rotated: bits of a value."),
+      COPPICE_KEY_AS("comm.fraction", comm.options.fraction, kPositiveShare, "", "topk: part of the values that is sent."),
 
       COPPICE_KEY(eval.every, (Count{1, kMany}), "rounds", "Rounds between two evaluations; the last round always is one."),
       COPPICE_KEY(eval.batch_size, (Count{1, 65536}), "samples", "Samples of one step of an evaluation."),

@@ -35,6 +35,7 @@ ClientTask sample_task() {
   task.update_grid = {6, 30};
   task.max_weight = 60'000;
   task.codec = "int8";
+  task.codec_options = {.bits = 3, .fraction = 0.25};
   task.norm_bound = 2.5;
   task.ballot = BallotRequest{.pruner = "magnitude", .keep_counts = {1, 6, 16}, .grid = {1, 0}};
   task.calibration =

@@ -77,7 +77,7 @@ compress:
     student_hidden: [8]
     student_width: 4
     student_depth: 1
-comm: {codec: int8}
+comm: {codec: int8, bits: 3, fraction: 0.25}
 eval: {every: 2, batch_size: 100}
 )";
 
@@ -101,6 +101,7 @@ TEST(ConfigTest, KeysReachTheirFields) {
   EXPECT_EQ(config.compress.quantize.bits, 4);
   EXPECT_EQ(config.compress.distill.student.name, "mlp");
   EXPECT_EQ(config.compress.distill.student.hidden, (std::vector<std::int64_t>{8}));
+  EXPECT_EQ(config.comm.options, (CodecOptions{.bits = 3, .fraction = 0.25}));
   EXPECT_EQ(config.eval.batch_size, 100);
 }
 
