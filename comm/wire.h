@@ -20,7 +20,8 @@ enum class FrameType : std::uint16_t {
   kTask = 4,
   kReport = 5,
   kBallot = 6,
-  kHistograms = 7
+  kHistograms = 7,
+  kInt4Update = 8
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 20;
