@@ -21,7 +21,8 @@ enum class FrameType : std::uint16_t {
   kReport = 5,
   kBallot = 6,
   kHistograms = 7,
-  kInt4Update = 8
+  kInt4Update = 8,
+  kTopKUpdate = 9
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 20;
