@@ -22,7 +22,8 @@ enum class FrameType : std::uint16_t {
   kBallot = 6,
   kHistograms = 7,
   kInt4Update = 8,
-  kTopKUpdate = 9
+  kTopKUpdate = 9,
+  kRotatedUpdate = 10
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 20;

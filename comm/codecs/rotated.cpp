@@ -1,0 +1,213 @@
+// The values of a block are rotated at random, so that each becomes nearly normal whatever they
+// were, and then rounded to the nearest level of the best quantizer for normal values (Vargaftik et
+// al. 2022, EDEN). Payload: count u64 | bits u8 | seed u64 | scale f32 a block | codes, `bits` a
+// value.
+//
+// With R the rotation and c the levels, the scale S = |x|^2 / <R x, c> makes the part of
+// S R^T c along x exactly x; what is left is at right angles to x and averages to zero over
+// rotations. Nothing is kept from round to round.
+//
+// That is exact for a rotation drawn from all rotations. R is twice: signs at random, then the
+// Walsh-Hadamard transform of a power of two of values, at least 512. Two values alone, 1 and 0.9,
+// stay two magnitudes after one transform, and at 1 bit the mean is off by nine tenths of its
+// length; after two by 0.4 %, 0.1 % at 4 bits. Seven values alone, one in fifty and heavy tails
+// showed nothing in 200,000 keys. Values are cut into blocks of 4,096 and the rest into powers of
+// two, the last one filled up with zeros.
+
+#include <algorithm>  // for min, max, copy
+#include <array>      // for array
+#include <bit>        // for bit_floor
+#include <cfloat>     // for FLT_MAX
+#include <cmath>      // for frexp, ldexp, sqrt
+#include <cstring>    // for memcpy
+
+#include "comm/codec.h"
+#include "comm/codecs/checks.h"
+#include "comm/wire.h"
+#include "kernels/codes.h"
+#include "kernels/hadamard.h"
+#include "kernels/lloyd_max.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::size_t kLargestBlock = 4096;  // 16 KiB, half of a first-level cache
+constexpr std::size_t kSmallestBlock = 512;
+
+struct Block {
+  std::size_t begin;
+  std::size_t count;  // values; the rest of `size` are zeros
+  std::size_t size;
+};
+
+std::vector<Block> blocks_of(std::size_t n) {
+  std::vector<Block> blocks;
+  for (std::size_t begin = 0; begin < n; begin += blocks.back().count) {
+    const std::size_t left = n - begin;
+    const std::size_t size = std::clamp(std::bit_floor(left), kSmallestBlock, kLargestBlock);
+    blocks.push_back({begin, std::min(left, size), size});
+  }
+  return blocks;
+}
+
+std::size_t values_in(const std::vector<Block>& blocks) {
+  std::size_t sum = 0;
+  for (const Block& block : blocks) sum += block.size;
+  return sum;
+}
+
+// One block after the other, the same on both ends for the same seed.
+class Rotation {
+ public:
+  explicit Rotation(std::uint64_t seed)
+      : stream_({.seed = seed, .purpose = Purpose::kRounding, .client = -1, .task = 0}) {}
+
+  void next(const Block& block) {
+    size_ = static_cast<std::int64_t>(block.size);
+    for (auto& words : signs_) stream_.fill(std::span(words).first(block.size / 32));
+  }
+  // Both without their factor: forward, then backward, multiplies by size^2.
+  void forward(float* values) const {
+    for (const auto& words : signs_) {
+      kernels::flip_signs(words.data(), size_, values);
+      kernels::walsh_hadamard(values, size_);
+    }
+  }
+  void backward(float* values) const {
+    for (auto words = signs_.rbegin(); words != signs_.rend(); ++words) {
+      kernels::walsh_hadamard(values, size_);
+      kernels::flip_signs(words->data(), size_, values);
+    }
+  }
+
+ private:
+  RandomStream stream_;
+  std::array<std::array<std::uint32_t, kLargestBlock / 32>, 2> signs_{};
+  std::int64_t size_ = 0;
+};
+
+// Registers that straddle cache lines make the transform half as slow again.
+struct alignas(64) Values : std::array<float, kLargestBlock> {};
+using Codes = std::array<std::uint8_t, kLargestBlock>;
+
+// Fills `codes` and returns the scale.
+float encode_block(std::span<const float> values, std::size_t size, int bits,
+                   const Rotation& rotation, Codes& codes) {
+  const auto n = static_cast<std::int64_t>(size);
+  const float magnitude = kernels::largest_magnitude(values.data(), std::ssize(values));
+  if (magnitude == 0.0F) {
+    codes.fill(0);
+    return 0.0F;
+  }
+  // To magnitudes near 1, by a power of two: sums and squares then neither overflow nor vanish.
+  int exponent = 0;
+  std::frexp(magnitude, &exponent);
+  Values rotated;
+  Values levels;
+  kernels::scale_values(values.data(), std::ldexp(1.0, -exponent), std::ssize(values),
+                        rotated.data());
+  std::fill(rotated.begin() + std::ssize(values), rotated.begin() + n, 0.0F);
+  rotation.forward(rotated.data());
+  const double square = kernels::dot(rotated.data(), rotated.data(), n);
+  const double size_real = static_cast<double>(size);
+  const auto to_normal = static_cast<float>(std::sqrt(size_real / square));
+  kernels::quantize_normal(rotated.data(), to_normal, bits, n, codes.data(), levels.data());
+  const double along = kernels::dot(rotated.data(), levels.data(), n);
+  return static_cast<float>(
+      std::min(std::ldexp(square / along / size_real, exponent), double{FLT_MAX}));
+}
+
+class Rotated final : public Codec {
+ public:
+  explicit Rotated(int bits) : bits_(bits) {}
+
+  std::string_view name() const override { return "rotated"; }
+  bool is_unbiased() const override { return true; }
+
+  void encode(std::span<const float> values, const RandomKey& key,
+              std::vector<std::uint8_t>& out) const override {
+    expect_finite(name(), values);
+    const std::uint64_t seed = RandomStream(key).next_u64();
+    const std::vector<Block> blocks = blocks_of(values.size());
+    begin_frame(out);
+    WireWriter writer(out);
+    writer.u64(values.size());
+    writer.u8(static_cast<std::uint8_t>(bits_));
+    writer.u64(seed);
+    std::size_t scale_at = out.size();
+    std::size_t code_at = scale_at + blocks.size() * sizeof(float);
+    out.resize(code_at + bytes_of(values_in(blocks)));
+    Rotation rotation(seed);
+    Codes codes;
+    for (const Block& block : blocks) {
+      rotation.next(block);
+      const float scale = encode_block(values.subspan(block.begin, block.count), block.size, bits_,
+                                       rotation, codes);
+      std::memcpy(&out[scale_at], &scale, sizeof scale);
+      kernels::pack_codes(codes.data(), bits_, static_cast<std::int64_t>(block.size),
+                          &out[code_at]);
+      scale_at += sizeof scale;
+      code_at += bytes_of(block.size);
+    }
+    finish_frame(FrameType::kRotatedUpdate, out);
+  }
+
+  void decode(std::span<const std::uint8_t> frame, std::span<float> out) const override {
+    WireReader reader(read_frame(FrameType::kRotatedUpdate, frame), "codec rotated");
+    expect_count(name(), out.size(), reader.u64());
+    const int bits = reader.u8();
+    if (bits != bits_)
+      throw WireError(text("codec rotated: expected codes of ", bits_, " bits, got ", bits));
+    Rotation rotation(reader.u64());
+    const std::vector<Block> blocks = blocks_of(out.size());
+    WireReader scales(reader.raw(blocks.size() * sizeof(float)), "codec rotated scales");
+    const auto packed = reader.raw(bytes_of(values_in(blocks)));
+    reader.expect_end();
+    std::size_t code_at = 0;
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      rotation.next(blocks[i]);
+      decode_block(packed.subspan(code_at), blocks[i], expect_scale(name(), scales.f32(), i),
+                   rotation, out.subspan(blocks[i].begin, blocks[i].count));
+      code_at += bytes_of(blocks[i].size);
+    }
+  }
+
+  // Of the worst rotation. The cosine between a block and its levels is at least 1 / size (both
+  // have the same order, so Chebyshev's sum inequality holds), and the error is at most the block's
+  // length divided by it.
+  double error_bound(double max_magnitude) const override {
+    const auto size = static_cast<double>(kLargestBlock);
+    return size * std::sqrt(size) * max_magnitude + 8.0 * double{FLT_TRUE_MIN};
+  }
+
+ private:
+  std::size_t bytes_of(std::size_t values) const {
+    return values * static_cast<std::size_t>(bits_) / 8;
+  }
+
+  void decode_block(std::span<const std::uint8_t> packed, const Block& block, float scale,
+                    const Rotation& rotation, std::span<float> out) const {
+    if (scale == 0.0F) {
+      std::ranges::fill(out, 0.0F);
+      return;
+    }
+    Codes codes;
+    Values levels;
+    const auto n = static_cast<std::int64_t>(block.size);
+    kernels::unpack_codes(packed.data(), bits_, n, codes.data());
+    kernels::normal_levels_of(codes.data(), bits_, n, levels.data());
+    rotation.backward(levels.data());
+    kernels::scale_values(levels.data(), double{scale} / static_cast<double>(block.size),
+                          std::ssize(out), out.data());
+  }
+
+  int bits_;
+};
+
+}  // namespace
+
+std::unique_ptr<Codec> make_rotated_codec(const CodecOptions& options) {
+  return std::make_unique<Rotated>(static_cast<int>(options.bits));
+}
+
+}  // namespace coppice
