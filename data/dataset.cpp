@@ -1,7 +1,6 @@
 #include "data/dataset.h"
 
 #include <algorithm>   // for copy_n, transform
-#include <array>       // for array
 #include <functional>  // for multiplies
 #include <numeric>     // for accumulate
 
@@ -10,13 +9,6 @@
 
 namespace coppice {
 namespace {
-
-// value / 255, correctly rounded, for each of the 256 values.
-constexpr std::array<float, 256> kUnitFromByte = [] {
-  std::array<float, 256> table{};
-  for (std::size_t i = 0; i < table.size(); ++i) table[i] = static_cast<float>(i) / 255.0F;
-  return table;
-}();
 
 void check_gather(const Split& split, std::span<const std::int64_t> indices, std::int64_t width,
                   std::size_t out_size) {
@@ -55,11 +47,11 @@ void gather_samples(const Dataset& dataset, const Split& split,
   check_gather(split, indices, width, out.size());
   switch (dataset.type) {
     case SampleType::kUint8:
-      for_each_sample(split.uint8s, indices, width, out.data(),
-                      [width](const std::uint8_t* from, float* to) {
-                        std::transform(from, from + width, to,
-                                       [](std::uint8_t byte) { return kUnitFromByte[byte]; });
-                      });
+      for_each_sample(
+          split.uint8s, indices, width, out.data(), [width](const std::uint8_t* from, float* to) {
+            std::transform(from, from + width, to,
+                           [](std::uint8_t byte) { return static_cast<float>(byte) / 255.0F; });
+          });
       return;
     case SampleType::kFloat32:
       for_each_sample(split.float32s, indices, width, out.data(),

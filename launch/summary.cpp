@@ -55,8 +55,8 @@ ModelAccuracy dense_reference(const ExperimentConfig& config, const std::vector<
       Json::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
   const Json* retention = summary.find("retention");
   if (retention != nullptr && retention->is_number()) {
-    throw ConfigError(text("compress.dense_reference: expected a run of the dense model, but ", path,
-                           " is of a compressed one"));
+    throw ConfigError(text("compress.dense_reference: expected a run of the dense model, but ",
+                           path, " is of a compressed one"));
   }
   ModelAccuracy out;
   if (summary.at("final_accuracy").is_number()) out.test = summary.at("final_accuracy").as_number();

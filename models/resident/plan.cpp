@@ -9,8 +9,8 @@
 namespace coppice::resident {
 namespace {
 
-// Several chunks share each weight that is loaded; beyond this a block's values crowd each other out of the
-// last cache.
+// Several chunks share each weight that is loaded; beyond this a block's values crowd each other
+// out of the last cache.
 constexpr std::int64_t kBlockBytes = std::int64_t{8} << 20U;
 constexpr std::int64_t kMostChunks = 4;
 
