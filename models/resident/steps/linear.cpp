@@ -1,11 +1,17 @@
 // linear on vectors: a product whose positions are chunks.
 
-#include <limits>  // for numeric_limits
+#include <algorithm>  // for min
+#include <limits>     // for numeric_limits
 
 #include "models/resident/step.h"
 
 namespace coppice::resident {
 namespace {
+
+// A matrix above this size is transposed piece by piece for the gradient by its input: a tile takes
+// a few neighbours of a row from every row, which are a cache line and a page each.
+constexpr std::int64_t kSmallMatrix = std::int64_t{1} << 16U;
+constexpr std::int64_t kColumns = 48;
 
 class Linear final : public Step {
  public:
@@ -74,17 +80,43 @@ class Linear final : public Step {
   }
 
   void write_input_gradient(const Block& block) {
+    const std::int64_t features = input_.tensor.elements;
+    const std::int64_t outputs = output_.elements;
+    const float* weights = block.weights + weight_;
+    if (features * outputs <= kSmallMatrix) {
+      write_input_gradient(block, weights, {.first = 0, .count = features}, 1, features);
+      return;
+    }
+    float* packed = scratch_->get(kColumns * outputs);
+    for (std::int64_t first = 0; first < features; first += kColumns) {
+      const std::int64_t count = std::min(kColumns, features - first);
+      for (std::int64_t o = 0; o < outputs; ++o) {
+        for (std::int64_t c = 0; c < count; ++c)
+          packed[c * outputs + o] = weights[o * features + first + c];
+      }
+      write_input_gradient(block, packed, {.first = first, .count = count}, outputs, 1);
+    }
+  }
+
+  struct Columns {
+    std::int64_t first;
+    std::int64_t count;
+  };
+
+  // Of some features; their weights stand `feature_step` floats apart, outputs' `output_step`.
+  void write_input_gradient(const Block& block, const float* weights, Columns columns,
+                            std::int64_t feature_step, std::int64_t output_step) const {
     block.kernels.product({.in = output_.gradient,
-                           .weights = block.weights + weight_,
-                           .out = input_.tensor.gradient,
+                           .weights = weights,
+                           .out = input_.tensor.gradient + columns.first * lanes_,
                            .in_channels = output_.elements,
-                           .out_channels = input_.tensor.elements,
+                           .out_channels = columns.count,
                            .y = {},
                            .x = {.outputs = block.chunks, .inputs = block.chunks},
                            .in_strides = strides(output_),
                            .out_strides = strides(input_.tensor),
-                           .weight_out = 1,
-                           .weight_in = input_.tensor.elements,
+                           .weight_out = feature_step,
+                           .weight_in = output_step,
                            .accumulates = input_.accumulates});
   }
 

@@ -48,6 +48,9 @@ std::vector<NumericsCase> cases() {
   return {
       {"logistic", numbers({13}), {}},
       {"mlp", numbers({19}), {layer("linear", {.out = 37}), relu, layer("linear", {.out = 9})}},
+      {"large_matrix",
+       numbers({5}),
+       {layer("linear", {.out = 541}), relu, layer("linear", {.out = 131}), relu}},
       {"normalize",
        numbers({2, 3, 3}),
        {layer("normalize", {.mean = 0.4, .deviation = 0.3}), flat}},
