@@ -141,7 +141,7 @@ TEST_F(LocalClientsTest, UpdateAboveTheNormBoundIsRefused) {
   }
 }
 
-TEST_F(LocalClientsTest, EveryCodecDeliversNearlyTheDenseUpdate) {
+TEST_F(LocalClientsTest, EveryCodecDeliversTheSameInAnyOrderAndUnbiasedOnesNearlyTheDenseUpdate) {
   const RankReport dense = train(task_for({0, 1}), {0, 1});
   std::vector<float> expected(static_cast<std::size_t>(graph_.parameter_count()));
   update_of(dense).mean(expected);
@@ -150,6 +150,7 @@ TEST_F(LocalClientsTest, EveryCodecDeliversNearlyTheDenseUpdate) {
     task.codec = info.name;
     const RankReport report = train(task, {0, 1});
     expect_same_sums(report, train(task, {1, 0}));
+    if (!make_codec(info.name)->is_unbiased()) continue;  // topk leaves most of it out
     std::vector<float> mean(expected.size());
     update_of(report).mean(mean);
     for (std::size_t i = 0; i < mean.size(); ++i)
