@@ -32,11 +32,22 @@ struct BenchReport {
   std::string subject;  // what was measured, a sentence
   Json facts;           // of the subject, for scripts: config, sizes, instruction set
   std::vector<BenchFigure> figures;
+  std::string table;  // shown to people instead of a row a figure; empty: that
 };
 
 // What one core computes in registers, and moves to and from memory: GFLOP/s and GB/s. About 5
 // seconds.
 BenchReport bench_ceilings();
+
+// Every codec of comm/codecs.def: how fast it encodes and decodes, how many bytes it makes, how far
+// decoded values are from the values, and how far their mean over keys is. About 10 seconds.
+struct CodecBenchSize {
+  std::int64_t values = 1 << 18;
+  int runs = 21;
+  std::int64_t bias_values = 1 << 14;
+  int draws = 1000;
+};
+BenchReport bench_codecs(const CodecBenchSize& size = {});
 
 // Rounds of `config` on one rank, in a run folder that is removed again: steps and samples a
 // second, seconds of a round, and of a null round, in which every client takes one step on one

@@ -25,10 +25,20 @@ data: {name: "", partition: {scheme: iid, clients: 10}, validation_fraction: 0}
 train: {local_epochs: 1, batch_size: 64, optimizer: {name: sgd, lr: 0.01, momentum: 0.9, weight_decay: 1e-5}}
 )";
 
+void expect_no_config(const BenchArguments& arguments) {
+  if (arguments.config.empty()) return;
+  throw ConfigError(
+      text("bench ", arguments.name, ": takes no config, got '", arguments.config, "'"));
+}
+
 BenchReport ceilings(const BenchArguments& arguments) {
-  if (!arguments.config.empty())
-    throw ConfigError("bench ceilings: takes no config, got '" + arguments.config + "'");
+  expect_no_config(arguments);
   return bench_ceilings();
+}
+
+BenchReport codecs(const BenchArguments& arguments) {
+  expect_no_config(arguments);
+  return bench_codecs();
 }
 
 struct BenchConfig {
@@ -81,7 +91,8 @@ struct Bench {
   std::string_view name;
   BenchReport (*run)(const BenchArguments&);
 };
-constexpr Bench kBenches[] = {{"ceilings", ceilings}, {"round", round_of}, {"step", step_of}};
+constexpr Bench kBenches[] = {
+    {"ceilings", ceilings}, {"codecs", codecs}, {"round", round_of}, {"step", step_of}};
 
 const Bench& bench_named(const std::string& name) {
   for (const Bench& bench : kBenches) {
@@ -112,20 +123,25 @@ Json report_json(std::string_view name, const BenchReport& report) {
 // Four significant digits, whatever the size of the figure.
 std::string digits(double value) { return fmt::format("{:.4g}", value); }
 
-std::string report_text(const BenchReport& report) {
-  const Machine machine = this_machine();
+std::string table_of(const BenchReport& report) {
+  if (!report.table.empty()) return report.table;
   Table table({"", "median", "min", "max", ""}, "lrrrl");
   for (const BenchFigure& figure : report.figures) {
     table.add({figure.name, digits(figure.spread.median), digits(figure.spread.min),
                digits(figure.spread.max), figure.unit});
   }
+  return table.text();
+}
+
+std::string report_text(const BenchReport& report) {
+  const Machine machine = this_machine();
   std::string out = report.subject + '\n';
   if (const Json* config = report.facts.find("config")) {
     out += fmt::format("config {} ({})\n", config->as_text(),
                        report.facts.at("config_sha256").as_text().substr(0, 16));
   }
   out += fmt::format("{}, {} cores; {}, {}\n\n{}", machine.cpu, machine.cores,
-                     executor_library_version(), executor_isa("resident"), table.text());
+                     executor_library_version(), executor_isa("resident"), table_of(report));
   return out;
 }
 

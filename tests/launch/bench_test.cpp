@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "comm/codec.h"
+
 namespace coppice {
 namespace {
 
@@ -12,6 +16,32 @@ TEST(BenchTest, ASpreadIsMedianSmallestAndLargest) {
   EXPECT_EQ(odd.max, 5.0);
   EXPECT_EQ(spread_of({4.0, 1.0, 2.0, 9.0}).median, 3.0);
   EXPECT_EQ(spread_of({7.0}).median, 7.0);
+}
+
+double figure(const BenchReport& report, const std::string& name) {
+  for (const BenchFigure& one : report.figures) {
+    if (one.name == name) return one.spread.median;
+  }
+  ADD_FAILURE() << name;
+  return -1.0;
+}
+
+TEST(BenchTest, CodecsAreAllMeasuredAndTheirFiguresFitTheirClaims) {
+  const BenchReport report =
+      bench_codecs({.values = 1 << 16, .runs = 5, .bias_values = 1024, .draws = 200});
+  for (const CodecInfo& info : known_codecs())
+    EXPECT_NE(report.table.find(info.name), std::string::npos) << info.name;
+  EXPECT_EQ(figure(report, "dense.error"), 0.0);
+  EXPECT_NEAR(figure(report, "dense.ratio"), 1.0, 1e-3);
+  EXPECT_NEAR(figure(report, "int8.ratio"), 32.0 / 8.125, 0.01);
+  EXPECT_NEAR(figure(report, "int4.ratio"), 32.0 / 4.125, 0.01);
+  EXPECT_NEAR(figure(report, "rotated-4.ratio"), 262144.0 / (32768 + 16 * 4 + 37), 1e-6);
+  EXPECT_NEAR(figure(report, "rotated-4.error"), std::sqrt(0.009501 / 0.990499), 1e-3);
+  EXPECT_NEAR(figure(report, "topk-0.1.bias"), figure(report, "topk-0.1.error"), 1e-9);
+  for (const std::string label : {"int8", "int4", "rotated-1", "rotated-4"}) {
+    EXPECT_GT(figure(report, label + ".encode"), 0.0);
+    EXPECT_LT(figure(report, label + ".bias"), 0.03 * figure(report, label + ".error")) << label;
+  }
 }
 
 }  // namespace
