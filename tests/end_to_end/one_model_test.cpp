@@ -14,6 +14,10 @@ std::ostream& operator<<(std::ostream& out, const Variety& variety) { return out
 const std::vector<std::string> kSomeClientsInt8{"lenet5.yaml", "train.clients_per_round=3",
                                                 "comm.codec=int8", "train.rounds=2"};
 
+std::vector<std::string> with_codec(const std::string& codec) {
+  return {"train.rounds=2", "train.clients_per_round=4", "comm.codec=" + codec};
+}
+
 // The model before its first shrink teaches, also by what one of its layers puts out.
 const std::vector<std::string> kWarmUpTeacher4Bits{
     "lenet5.yaml",
@@ -63,6 +67,8 @@ TEST_P(MpiModelTest, IsOneWhenRanksPretendToSitOnSeveralNodes) {
 INSTANTIATE_TEST_SUITE_P(
     Experiments, MpiModelTest,
     ::testing::Values(Variety{"AllClientsDense", {}}, Variety{"SomeClientsInt8", kSomeClientsInt8},
+                      Variety{"Int4", with_codec("int4")}, Variety{"TopK", with_codec("topk")},
+                      Variety{"Rotated", with_codec("rotated")},
                       Variety{"Compressed", {"compressed.yaml"}},
                       Variety{"WarmUpTeacher4Bits", kWarmUpTeacher4Bits},
                       Variety{
