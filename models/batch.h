@@ -42,8 +42,8 @@ class Batch {
   // index outside the source or a label outside [0, classes), naming the sample.
   void read(const SampleSource& source, std::span<const std::int64_t> indices);
 
-  // Copies `samples`, whose length is a multiple of sample_size(). There are no labels then.
-  void assign(std::span<const float> samples);
+  // Copies samples, whose length is a multiple of sample_size(). There are no labels then.
+  void assign(std::span<const float> values);
 
   std::span<float> samples() {
     return memory_.span().first(static_cast<std::size_t>(size_ * sample_size_));

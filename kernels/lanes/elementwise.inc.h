@@ -3,6 +3,7 @@
 
 #include "kernels/lanes/registers.inc.h"
 
+// NOLINTBEGIN(misc-definitions-in-headers): included once by each instruction set's file.
 namespace coppice::kernels {
 namespace {
 
@@ -10,24 +11,30 @@ COPPICE_INLINE void put(float* to, V v, bool accumulates) {
   store(to, accumulates ? load(to) + v : v);
 }
 
+template <int kDistance>
+struct LowBlocks {
+  static constexpr int of(int l) {
+    return (l & kDistance) != 0 ? COPPICE_LANES + l - kDistance : l;
+  }
+};
+template <int kDistance>
+struct HighBlocks {
+  static constexpr int of(int l) {
+    return (l & kDistance) != 0 ? COPPICE_LANES + l : l + kDistance;
+  }
+};
+
 // Swaps the halves of every pair of blocks of `distance` rows and columns; after all distances the
 // square is transposed.
-template <int distance>
+template <int kDistance>
 COPPICE_INLINE void swap_blocks(V (&rows)[kLanes]) {
-  Indices low;
-  Indices high;
-  COPPICE_UNROLL
-  for (int l = 0; l < kLanes; ++l) {
-    low[l] = (l & distance) != 0 ? kLanes + l - distance : l;
-    high[l] = (l & distance) != 0 ? kLanes + l : l + distance;
-  }
   COPPICE_UNROLL
   for (int r = 0; r < kLanes; ++r) {
-    if ((r & distance) != 0) continue;
+    if ((r & kDistance) != 0) continue;
     const V a = rows[r];
-    const V b = rows[r + distance];
-    rows[r] = __builtin_shuffle(a, b, low);
-    rows[r + distance] = __builtin_shuffle(a, b, high);
+    const V b = rows[r + kDistance];
+    rows[r] = choose<LowBlocks<kDistance>>(a, b, Lanes{});
+    rows[r + kDistance] = choose<HighBlocks<kDistance>>(a, b, Lanes{});
   }
 }
 
@@ -151,3 +158,4 @@ void to_grid_gradient(const float* in, const float* out_gradient, std::int64_t n
 
 }  // namespace
 }  // namespace coppice::kernels
+// NOLINTEND(misc-definitions-in-headers)

@@ -5,6 +5,7 @@
 #include "kernels/lanes/elementwise.inc.h"
 #include "kernels/lanes/registers.inc.h"
 
+// NOLINTBEGIN(misc-definitions-in-headers): included once by each instruction set's file.
 namespace coppice::kernels {
 namespace {
 
@@ -109,3 +110,4 @@ void group_norm_gradient(const LaneGroupNorm& norm, const float* in, const float
 
 }  // namespace
 }  // namespace coppice::kernels
+// NOLINTEND(misc-definitions-in-headers)

@@ -8,6 +8,7 @@
 #include "kernels/lanes/registers.inc.h"
 #include "kernels/lanes/weight_gradient.inc.h"
 
+// NOLINTBEGIN(misc-definitions-in-headers): included once by each instruction set's file.
 namespace coppice::kernels {
 
 extern const LaneKernels COPPICE_LANE_TABLE;
@@ -36,3 +37,4 @@ const LaneKernels COPPICE_LANE_TABLE = {.isa = COPPICE_LANE_ISA,
                                         .group_norm_gradient = group_norm_gradient};
 
 }  // namespace coppice::kernels
+// NOLINTEND(misc-definitions-in-headers)

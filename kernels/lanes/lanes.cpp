@@ -4,20 +4,20 @@
 
 namespace coppice::kernels {
 
-extern const LaneKernels avx512_lane_kernels;
-extern const LaneKernels avx2_lane_kernels;
-extern const LaneKernels baseline_lane_kernels;
+extern const LaneKernels kAvx512LaneKernels;
+extern const LaneKernels kAvx2LaneKernels;
+extern const LaneKernels kBaselineLaneKernels;
 
 std::span<const LaneKernels* const> all_lane_kernels() {
 #if defined(__x86_64__)
-  static const std::array<const LaneKernels*, 3> kAll = {&avx512_lane_kernels, &avx2_lane_kernels,
-                                                         &baseline_lane_kernels};
+  static const std::array<const LaneKernels*, 3> kAll = {&kAvx512LaneKernels, &kAvx2LaneKernels,
+                                                         &kBaselineLaneKernels};
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f");
   const std::span<const LaneKernels* const> all = kAll;
   return all.subspan(has_avx512 ? 0 : has_avx2 ? 1 : 2);
 #else
-  static const std::array<const LaneKernels*, 1> kAll = {&baseline_lane_kernels};
+  static const std::array<const LaneKernels*, 1> kAll = {&kBaselineLaneKernels};
   return kAll;
 #endif
 }

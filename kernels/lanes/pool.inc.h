@@ -4,6 +4,7 @@
 #include "kernels/lanes/elementwise.inc.h"
 #include "kernels/lanes/registers.inc.h"
 
+// NOLINTBEGIN(misc-definitions-in-headers): included once by each instruction set's file.
 namespace coppice::kernels {
 namespace {
 
@@ -115,3 +116,4 @@ void average_pool_gradient(const LanePool& pool, const float* out_gradient, bool
 
 }  // namespace
 }  // namespace coppice::kernels
+// NOLINTEND(misc-definitions-in-headers)

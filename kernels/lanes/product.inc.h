@@ -4,6 +4,7 @@
 
 #include "kernels/lanes/registers.inc.h"
 
+// NOLINTBEGIN(misc-definitions-in-headers): included once by each instruction set's file.
 namespace coppice::kernels {
 namespace {
 
@@ -45,57 +46,57 @@ struct TileTask {
   TapRange x;
 };
 
-template <int O, int T>
+template <int kO, int kT>
 struct Sums {
-  V at[O][T];
+  V at[kO][kT];
 };
 
 // One tap of a tile.
-template <int O, int T>
-COPPICE_INLINE void add_tap(Sums<O, T>& sums, const float* in, std::int64_t in_step, const float* w,
-                            std::int64_t weight_out) {
+template <int kO, int kT>
+COPPICE_INLINE void add_tap(Sums<kO, kT>& sums, const float* in, std::int64_t in_step,
+                            const float* w, std::int64_t weight_out) {
   // The smaller side stays in registers, the other comes one by one: O * T + min(O, T) + 1 of them.
-  if constexpr (O < T) {
-    V weights[O];
+  if constexpr (kO < kT) {
+    V weights[kO];
     COPPICE_UNROLL
-    for (int o = 0; o < O; ++o) weights[o] = all(w[o * weight_out]);
+    for (int o = 0; o < kO; ++o) weights[o] = all(w[o * weight_out]);
     COPPICE_UNROLL
-    for (int t = 0; t < T; ++t) {
+    for (int t = 0; t < kT; ++t) {
       const V value = load(in + t * in_step);
       COPPICE_UNROLL
-      for (int o = 0; o < O; ++o) sums.at[o][t] += value * weights[o];
+      for (int o = 0; o < kO; ++o) sums.at[o][t] += value * weights[o];
     }
   } else {
-    V values[T];
+    V values[kT];
     COPPICE_UNROLL
-    for (int t = 0; t < T; ++t) values[t] = load(in + t * in_step);
+    for (int t = 0; t < kT; ++t) values[t] = load(in + t * in_step);
     COPPICE_UNROLL
-    for (int o = 0; o < O; ++o) {
+    for (int o = 0; o < kO; ++o) {
       const V weight = all(w[o * weight_out]);
       COPPICE_UNROLL
-      for (int t = 0; t < T; ++t) sums.at[o][t] += values[t] * weight;
+      for (int t = 0; t < kT; ++t) sums.at[o][t] += values[t] * weight;
     }
   }
   // Sums are in registers here, and no load of a later tap comes before: left to itself the
   // compiler mixes taps and runs out of registers.
   COPPICE_UNROLL
-  for (int o = 0; o < O; ++o) {
+  for (int o = 0; o < kO; ++o) {
     COPPICE_UNROLL
-    for (int t = 0; t < T; ++t) {
+    for (int t = 0; t < kT; ++t) {
     }
   }
 }
 
 // `taps` is the length of a line of taps, if that is known here; 0: task.x says.
-template <int O, int T, int taps>
+template <int kO, int kT, int kTaps>
 void product_tile(const TileTask& task) {
   const LaneProduct& p = *task.product;
   const std::int64_t in_step = p.x.step * p.in_strides.column;
-  Sums<O, T> sums;
+  Sums<kO, kT> sums;
   COPPICE_UNROLL
-  for (int o = 0; o < O; ++o) {
+  for (int o = 0; o < kO; ++o) {
     COPPICE_UNROLL
-    for (int t = 0; t < T; ++t) {
+    for (int t = 0; t < kT; ++t) {
       if (p.accumulates) {
         sums.at[o][t] = load(task.out + o * p.out_strides.channel + t * p.out_strides.column);
       } else {
@@ -114,8 +115,8 @@ void product_tile(const TileTask& task) {
     for (std::int64_t j = 0; j < lines.inner; ++j) {
       const float* in = in_line;
       const float* w = weight_line;
-      if constexpr (taps > 0) {
-        _Pragma("GCC unroll 1") for (int x = 0; x < taps; ++x, in += in_tap, w += weight_tap) {
+      if constexpr (kTaps > 0) {
+        _Pragma("GCC unroll 1") for (int x = 0; x < kTaps; ++x, in += in_tap, w += weight_tap) {
           add_tap(sums, in, in_step, w, weight_out);
         }
       } else {
@@ -128,9 +129,9 @@ void product_tile(const TileTask& task) {
     }
   }
   COPPICE_UNROLL
-  for (int o = 0; o < O; ++o) {
+  for (int o = 0; o < kO; ++o) {
     COPPICE_UNROLL
-    for (int t = 0; t < T; ++t) {
+    for (int t = 0; t < kT; ++t) {
       const V v = p.has_relu ? relu(sums.at[o][t]) : sums.at[o][t];
       store(task.out + o * p.out_strides.channel + t * p.out_strides.column, v);
     }
@@ -146,22 +147,22 @@ constexpr int kMostChannels = 6;
 constexpr int kLineLengths[] = {0, 1, 3, 5};
 constexpr int kLineKinds = 4;
 
-template <int O, int T, int taps>
+template <int kO, int kT, int kTaps>
 constexpr Tile tile_if_it_fits() {
-  if constexpr (O * T <= kAccumulators) {
-    return product_tile<O, T, taps>;
+  if constexpr (kO * kT <= kAccumulators) {
+    return product_tile<kO, kT, kTaps>;
   } else {
     return nullptr;
   }
 }
 
-#define COPPICE_TILE(O, T)                                                              \
-  {                                                                                     \
-    tile_if_it_fits<O, T, 0>(), tile_if_it_fits<O, T, 1>(), tile_if_it_fits<O, T, 3>(), \
-        tile_if_it_fits<O, T, 5>()                                                      \
+#define COPPICE_TILE(kO, kT)                                                                  \
+  {                                                                                           \
+    tile_if_it_fits<kO, kT, 0>(), tile_if_it_fits<kO, kT, 1>(), tile_if_it_fits<kO, kT, 3>(), \
+        tile_if_it_fits<kO, kT, 5>()                                                          \
   }
-#define COPPICE_TILES(O) \
-  { COPPICE_TILE(O, 1), COPPICE_TILE(O, 2), COPPICE_TILE(O, 3), COPPICE_TILE(O, 4) }
+#define COPPICE_TILES(kO) \
+  { COPPICE_TILE(kO, 1), COPPICE_TILE(kO, 2), COPPICE_TILE(kO, 3), COPPICE_TILE(kO, 4) }
 constexpr Tile kTiles[kMostChannels][kMostPositions][kLineKinds] = {
     COPPICE_TILES(1), COPPICE_TILES(2), COPPICE_TILES(3),
     COPPICE_TILES(4), COPPICE_TILES(5), COPPICE_TILES(6)};
@@ -251,3 +252,4 @@ void product(const LaneProduct& p) {
 
 }  // namespace
 }  // namespace coppice::kernels
+// NOLINTEND(misc-definitions-in-headers)

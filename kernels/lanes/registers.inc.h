@@ -5,19 +5,20 @@
 // the linker shares would carry this unit's instructions into programs for older CPUs.
 
 #include <cstdint>
+#include <utility>
 
 #include "kernels/lanes/lanes.h"
 
+// NOLINTBEGIN(misc-definitions-in-headers): included once by each instruction set's file.
 namespace coppice::kernels {
 namespace {
 
-constexpr int kLanes = COPPICE_LANES;
+constexpr std::int64_t kLanes = COPPICE_LANES;
 // Accumulators that a tile may hold: what 16 (AVX-512: 32) registers leave beside operands.
 constexpr int kAccumulators = kLanes == 16 ? 24 : 12;
 
 using V = float __attribute__((vector_size(kLanes * 4), may_alias));
 using Unaligned = float __attribute__((vector_size(kLanes * 4), may_alias, aligned(4)));
-using Indices = std::int32_t __attribute__((vector_size(kLanes * 4), may_alias));
 
 #define COPPICE_INLINE static inline __attribute__((always_inline))
 #define COPPICE_UNROLL _Pragma("GCC unroll 32")
@@ -34,18 +35,30 @@ COPPICE_INLINE V relu(V v) { return v < V{} ? V{} : v; }
 COPPICE_INLINE std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 COPPICE_INLINE std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 
-COPPICE_INLINE V from_neighbour(V v, int distance) {
-  Indices to;
-  COPPICE_UNROLL
-  for (int i = 0; i < kLanes; ++i) to[i] = i ^ distance;
-  return __builtin_shuffle(v, to);
+using Lanes = std::make_integer_sequence<int, kLanes>;
+
+// Lane l of the result is lane Choice::of(l) of (a, b), b's lanes counted on from a's.
+template <typename Choice, int... kL>
+COPPICE_INLINE V choose(V a, V b, std::integer_sequence<int, kL...>) {
+  return __builtin_shufflevector(a, b, Choice::of(kL)...);
 }
 
-COPPICE_INLINE float sum_of_lanes(V v) {
-  COPPICE_UNROLL
-  for (int distance = kLanes / 2; distance > 0; distance /= 2) v += from_neighbour(v, distance);
-  return v[0];
+template <int kDistance>
+struct Neighbour {
+  static constexpr int of(int l) { return l ^ kDistance; }
+};
+
+template <int kDistance>
+COPPICE_INLINE float sum_of_pairs(V v) {
+  v += choose<Neighbour<kDistance>>(v, v, Lanes{});
+  if constexpr (kDistance > 1) {
+    return sum_of_pairs<kDistance / 2>(v);
+  } else {
+    return v[0];
+  }
 }
+
+COPPICE_INLINE float sum_of_lanes(V v) { return sum_of_pairs<COPPICE_LANES / 2>(v); }
 
 struct TapRange {
   std::int64_t first;
@@ -64,3 +77,4 @@ COPPICE_INLINE TapRange taps_of(const WindowAxis& axis, std::int64_t p, std::int
 
 }  // namespace
 }  // namespace coppice::kernels
+// NOLINTEND(misc-definitions-in-headers)

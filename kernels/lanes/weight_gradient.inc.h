@@ -6,6 +6,7 @@
 #include "kernels/lanes/product.inc.h"
 #include "kernels/lanes/registers.inc.h"
 
+// NOLINTBEGIN(misc-definitions-in-headers): included once by each instruction set's file.
 namespace coppice::kernels {
 namespace {
 
@@ -21,25 +22,25 @@ struct GradientTask {
   std::int64_t end_row;
 };
 
-template <int O, int K>
+template <int kO, int kK>
 void gradient_tile(const GradientTask& task) {
   const LaneWeightGradient& g = *task.all;
   const std::int64_t in_row = g.y.step * g.in_strides.row;
   const std::int64_t in_column = g.x.step * g.in_strides.column;
-  V sums[O][K] = {};
+  V sums[kO][kK] = {};
   for (std::int64_t chunk = 0; chunk < g.chunks; ++chunk) {
     for (std::int64_t y = task.first_row; y < task.end_row; ++y) {
       const float* in = task.in + chunk * g.in_chunk + y * in_row;
       const float* out = task.out_gradient + chunk * g.out_chunk + y * g.out_strides.row;
       for (std::int64_t x = 0; x < g.x.outputs; ++x) {
-        V values[K];
+        V values[kK];
         COPPICE_UNROLL
-        for (int k = 0; k < K; ++k) values[k] = load(in + k * task.tap_distance);
+        for (int k = 0; k < kK; ++k) values[k] = load(in + k * task.tap_distance);
         COPPICE_UNROLL
-        for (int o = 0; o < O; ++o) {
+        for (int o = 0; o < kO; ++o) {
           const V gradient = load(out + o * g.out_strides.channel);
           COPPICE_UNROLL
-          for (int k = 0; k < K; ++k) sums[o][k] += values[k] * gradient;
+          for (int k = 0; k < kK; ++k) sums[o][k] += values[k] * gradient;
         }
         in += in_column;
         out += g.out_strides.column;
@@ -47,9 +48,9 @@ void gradient_tile(const GradientTask& task) {
     }
   }
   COPPICE_UNROLL
-  for (int o = 0; o < O; ++o) {
+  for (int o = 0; o < kO; ++o) {
     COPPICE_UNROLL
-    for (int k = 0; k < K; ++k) {
+    for (int k = 0; k < kK; ++k) {
       task.gradient[o * task.gradient_out + k * task.gradient_tap] += sum_of_lanes(sums[o][k]);
     }
   }
@@ -60,20 +61,20 @@ using GradientTile = void (*)(const GradientTask&);
 constexpr int kMostTaps = 5;
 constexpr int kMostGradientChannels = 6;
 
-template <int O, int K>
+template <int kO, int kK>
 constexpr GradientTile gradient_tile_if_it_fits() {
-  if constexpr (O * K <= kAccumulators) {
-    return gradient_tile<O, K>;
+  if constexpr (kO * kK <= kAccumulators) {
+    return gradient_tile<kO, kK>;
   } else {
     return nullptr;
   }
 }
 
-#define COPPICE_TILES(O)                                                    \
-  {                                                                         \
-    gradient_tile_if_it_fits<O, 1>(), gradient_tile_if_it_fits<O, 2>(),     \
-        gradient_tile_if_it_fits<O, 3>(), gradient_tile_if_it_fits<O, 4>(), \
-        gradient_tile_if_it_fits<O, 5>()                                    \
+#define COPPICE_TILES(kO)                                                     \
+  {                                                                           \
+    gradient_tile_if_it_fits<kO, 1>(), gradient_tile_if_it_fits<kO, 2>(),     \
+        gradient_tile_if_it_fits<kO, 3>(), gradient_tile_if_it_fits<kO, 4>(), \
+        gradient_tile_if_it_fits<kO, 5>()                                     \
   }
 constexpr GradientTile kGradientTiles[kMostGradientChannels][kMostTaps] = {
     COPPICE_TILES(1), COPPICE_TILES(2), COPPICE_TILES(3),
@@ -137,27 +138,27 @@ void weight_gradient(const LaneWeightGradient& g) {
 constexpr int kRowOutputs = 6;
 
 // O output channels x I registers of weights.
-template <int O, int I>
+template <int kO, int kI>
 void rows_tile(const RowsWeightGradient& g, std::int64_t o, std::int64_t i, std::int64_t width) {
-  V sums[O][I] = {};
+  V sums[kO][kI] = {};
   for (std::int64_t n = 0; n < g.samples; ++n) {
     const float* out = g.out_gradient + (n / kLanes * g.out_channels + o) * kLanes + n % kLanes;
     const float* in = g.in_rows + n * g.row_pitch + i;
-    V values[I];
+    V values[kI];
     COPPICE_UNROLL
-    for (int k = 0; k < I; ++k) values[k] = load(in + k * kLanes);
+    for (int k = 0; k < kI; ++k) values[k] = load(in + k * kLanes);
     COPPICE_UNROLL
-    for (int r = 0; r < O; ++r) {
+    for (int r = 0; r < kO; ++r) {
       const V gradient = all(out[r * kLanes]);
       COPPICE_UNROLL
-      for (int k = 0; k < I; ++k) sums[r][k] += values[k] * gradient;
+      for (int k = 0; k < kI; ++k) sums[r][k] += values[k] * gradient;
     }
   }
   COPPICE_UNROLL
-  for (int r = 0; r < O; ++r) {
+  for (int r = 0; r < kO; ++r) {
     float* to = g.gradient + (o + r) * g.in_channels + i;
     COPPICE_UNROLL
-    for (int k = 0; k < I; ++k) {
+    for (int k = 0; k < kI; ++k) {
       const std::int64_t left = width - k * kLanes;
       if (left >= kLanes) {
         store_unaligned(to + k * kLanes, load_unaligned(to + k * kLanes) + sums[r][k]);
@@ -199,3 +200,4 @@ void channel_sums(const float* values, std::int64_t channels, std::int64_t area,
 
 }  // namespace
 }  // namespace coppice::kernels
+// NOLINTEND(misc-definitions-in-headers)

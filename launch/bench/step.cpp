@@ -94,6 +94,7 @@ BenchReport bench_step(const Graph& graph, const TrainConfig& config) {
   const double macs = static_cast<double>(graph.total_cost().macs);
   const auto samples = static_cast<double>(config.batch_size);
   std::vector<double> gflops;
+  gflops.reserve(resident_ms.size());
   for (const double ms : resident_ms) gflops.push_back(6.0 * macs * samples / ms / 1e6);
   BenchReport report;
   report.subject = text("one training step of ", graph.parameter_count(), " parameters, batch ",

@@ -43,14 +43,18 @@ class ResidentExecutor final : public Executor {
                std::span<const std::string> nodes, const NodeVisitor& visit) override;
 
  private:
-  // A plan with the grids of a quantization plan in it, and the weights it reads.
+  // A plan with the grids of a quantization plan in it.
   struct Quantized {
-    FakeQuant grids;
+    QuantPlan quant;
+    FakeQuant grids;  // of `quant`
     Plan plan;
 
-    Quantized(const Graph& graph, const kernels::LaneKernels& kernels, const QuantPlan& quant)
-        : grids(graph, quant), plan(graph, kernels, {.quant = &grids}) {}
+    Quantized(const Graph& graph, const kernels::LaneKernels& kernels, const QuantPlan& of)
+        : quant(of), grids(graph, quant), plan(graph, kernels, {.quant = &grids}) {}
   };
+
+  // Of `quant`, made anew only if the last one was of another; null: fp32.
+  Quantized* quantized_for(const QuantPlan* quant);
 
   const float* on_grids(const FakeQuant& grids, std::span<const float> weights);
   Scores step(Plan& plan, const float* weights, LocalLoss& loss, const DropoutKey& dropout,
@@ -62,6 +66,7 @@ class ResidentExecutor final : public Executor {
   Graph graph_;
   const kernels::LaneKernels& kernels_;
   Plan plan_;
+  std::unique_ptr<Quantized> quantized_plan_;
   Batch batch_;
   LocalOptimizer optimizer_;
   AlignedBuffer weights_;
@@ -80,6 +85,13 @@ std::string ResidentExecutor::refusal(const LocalPlan& plan) const {
   return {};
 }
 
+ResidentExecutor::Quantized* ResidentExecutor::quantized_for(const QuantPlan* quant) {
+  if (is_fp32(quant)) return nullptr;
+  if (quantized_plan_ == nullptr || quantized_plan_->quant != *quant)
+    quantized_plan_ = std::make_unique<Quantized>(graph_, kernels_, *quant);
+  return quantized_plan_.get();
+}
+
 const float* ResidentExecutor::on_grids(const FakeQuant& grids, std::span<const float> weights) {
   if (quantized_.size() == 0) quantized_ = AlignedBuffer(weights.size());
   std::ranges::copy(weights, quantized_.data());
@@ -95,8 +107,7 @@ TrainResult ResidentExecutor::train(const TrainRequest& request) {
   std::ranges::copy(request.global, weights_.data());
   if (request.plan->mask_rule == MaskRule::kKeepZero) request.mask->apply(weights_.span());
   optimizer_.begin(request);
-  std::optional<Quantized> quantized;
-  if (!is_fp32(request.quant)) quantized.emplace(graph_, kernels_, *request.quant);
+  Quantized* quantized = quantized_for(request.quant);
   LocalLoss loss(request);
   BatchOrder order(request);
   TrainResult result;
@@ -107,10 +118,10 @@ TrainResult ResidentExecutor::train(const TrainRequest& request) {
     const DropoutKey dropout{
         .seed = request.seed, .client = request.client, .round = request.round, .step = i};
     const float* weights =
-        quantized ? on_grids(quantized->grids, weights_.span()) : weights_.data();
+        quantized != nullptr ? on_grids(quantized->grids, weights_.span()) : weights_.data();
     const Scores scores =
-        step(quantized ? quantized->plan : plan_, weights, loss, dropout, indices);
-    if (quantized) quantized->grids.stop_saturated(weights_.data(), gradient_.data());
+        step(quantized != nullptr ? quantized->plan : plan_, weights, loss, dropout, indices);
+    if (quantized != nullptr) quantized->grids.stop_saturated(weights_.data(), gradient_.data());
     optimizer_.step(weights_.data(), gradient_.data());
     loss_sum += scores.loss_sum;
     result.correct += scores.correct;
@@ -154,13 +165,10 @@ Scores ResidentExecutor::step(Plan& plan, const float* weights, LocalLoss& loss,
 template <typename Done>
 void ResidentExecutor::run_blocks(const ModelView& model, const Done& done) {
   check_size("parameters", model.parameters.size(), graph_.parameter_count());
-  std::optional<Quantized> quantized;
-  const float* weights = model.parameters.data();
-  if (!is_fp32(model.quant)) {
-    quantized.emplace(graph_, kernels_, *model.quant);
-    weights = on_grids(quantized->grids, model.parameters);
-  }
-  Plan& plan = quantized ? quantized->plan : plan_;
+  Quantized* quantized = quantized_for(model.quant);
+  Plan& plan = quantized == nullptr ? plan_ : quantized->plan;
+  const float* weights =
+      quantized == nullptr ? model.parameters.data() : on_grids(quantized->grids, model.parameters);
   for (std::int64_t first = 0; first < batch_.size(); first += plan.block_samples()) {
     Block block = plan.block(batch_.samples(), first, batch_.size());
     block.weights = weights;

@@ -18,7 +18,7 @@
 namespace coppice {
 
 namespace kernels {
-extern const LaneKernels sixteen_lane_kernels;
+extern const LaneKernels kSixteenLaneKernels;
 }
 
 namespace {
@@ -196,7 +196,7 @@ TEST_P(ResidentNumericsTest, TwentyStepsAreThoseOfLibTorchInDouble) {
   const LocalPlan plan = local_plan();
   const TrainRequest request{.plan = &plan, .source = &source, .global = global.values()};
   const std::vector<double> expected = train_in_double(graph, request);
-  std::vector<const kernels::LaneKernels*> all = {&kernels::sixteen_lane_kernels};
+  std::vector<const kernels::LaneKernels*> all = {&kernels::kSixteenLaneKernels};
   const auto own = kernels::all_lane_kernels();
   all.insert(all.end(), own.begin(), own.end());
   for (const kernels::LaneKernels* kernels : all) {
