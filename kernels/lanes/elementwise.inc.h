@@ -127,6 +127,11 @@ void copy_lanes(const float* in, std::int64_t n, bool accumulates, float* out) {
   for (std::int64_t i = 0; i < n * kLanes; i += kLanes) put(out + i, load(in + i), accumulates);
 }
 
+void divide(const float* in, std::int64_t n, float divisor, bool accumulates, float* out) {
+  for (std::int64_t i = 0; i < n * kLanes; i += kLanes)
+    put(out + i, load(in + i) / divisor, accumulates);
+}
+
 // Half to even for |x| < 2^22: the sum has no bits below the integers.
 COPPICE_INLINE V round_half_even(V x) {
   const V shift = all(12582912.0F);  // 1.5 * 2^23

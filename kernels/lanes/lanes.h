@@ -137,6 +137,8 @@ struct LaneKernels {
   void (*add)(const float* a, const float* b, std::int64_t n, bool has_relu, float* out);
   void (*multiply)(const float* a, const float* b, std::int64_t n, bool accumulates, float* out);
   void (*copy)(const float* in, std::int64_t n, bool accumulates, float* out);
+  // in / divisor.
+  void (*divide)(const float* in, std::int64_t n, float divisor, bool accumulates, float* out);
   void (*to_grid)(const float* in, std::int64_t n, const LaneGrid& grid, float* out);
   // Straight through where the value does not saturate.
   void (*to_grid_gradient)(const float* in, const float* out_gradient, std::int64_t n,

@@ -77,14 +77,6 @@ COPPICE_INLINE void add_tap(Sums<kO, kT>& sums, const float* in, std::int64_t in
       for (int t = 0; t < kT; ++t) sums.at[o][t] += values[t] * weight;
     }
   }
-  // Sums are in registers here, and no load of a later tap comes before: left to itself the
-  // compiler mixes taps and runs out of registers.
-  COPPICE_UNROLL
-  for (int o = 0; o < kO; ++o) {
-    COPPICE_UNROLL
-    for (int t = 0; t < kT; ++t) {
-    }
-  }
 }
 
 // `taps` is the length of a line of taps, if that is known here; 0: task.x says.
@@ -143,7 +135,8 @@ using Tile = void (*)(const TileTask&);
 constexpr int kMostPositions = 4;
 constexpr int kMostChannels = 6;
 
-// Lines that are written out: of 1x1, 3x3 and 5x5 windows, away from an image's edges.
+// Line lengths that a tile knows beforehand: of 1x1, 3x3 and 5x5 windows, away from an image's
+// edges. 0: any.
 constexpr int kLineLengths[] = {0, 1, 3, 5};
 constexpr int kLineKinds = 4;
 

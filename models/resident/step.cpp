@@ -1,5 +1,7 @@
 #include "models/resident/step.h"
 
+#include <limits>  // for numeric_limits
+
 #include "core/text.h"
 
 namespace coppice::resident {
@@ -35,6 +37,12 @@ const Maker* maker_of(OpKind op) {
 }
 
 }  // namespace
+
+void rectify_own_gradient(const Block& block, const Tensor& output) {
+  block.kernels.rectify_gradient(output.values, output.gradient, block.chunks * output.elements,
+                                 0.0F, std::numeric_limits<float>::infinity(), false,
+                                 output.gradient);
+}
 
 bool can_have_relu(OpKind op) {
   const Maker* maker = maker_of(op);

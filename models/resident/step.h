@@ -84,6 +84,9 @@ struct StepInputs {
   }
 };
 
+// Takes from the output's gradient what a ReLU that the step did as well does not pass on.
+void rectify_own_gradient(const Block& block, const Tensor& output);
+
 // Whether a step can do a ReLU behind the operation.
 bool can_have_relu(OpKind op);
 

@@ -5,7 +5,6 @@
 // taps, so each such phase is a product of its own with every stride-th tap.
 
 #include <algorithm>  // for max
-#include <limits>     // for numeric_limits
 
 #include "models/resident/step.h"
 
@@ -16,8 +15,6 @@ using kernels::ImageStrides;
 using kernels::LaneKernels;
 using kernels::LaneProduct;
 using kernels::WindowAxis;
-
-constexpr float kNoLimit = std::numeric_limits<float>::infinity();
 
 struct Axis {
   std::int64_t inputs;
@@ -173,15 +170,11 @@ void Convolution::forward(const Block& block) {
 }
 
 void Convolution::backward(const Block& block) {
-  const LaneKernels& kernels = block.kernels;
-  if (has_relu_) {
-    kernels.rectify_gradient(output_.values, output_.gradient, block.chunks * output_.elements,
-                             0.0F, kNoLimit, false, output_.gradient);
-  }
+  if (has_relu_) rectify_own_gradient(block, output_);
   if (bias_ >= 0) {
     for (std::int64_t chunk = 0; chunk < block.chunks; ++chunk) {
-      kernels.channel_sums(output_.gradient + chunk * out_.floats(), out_.channels,
-                           out_.rows * out_.columns, block.gradient + bias_);
+      block.kernels.channel_sums(output_.gradient + chunk * out_.floats(), out_.channels,
+                                 out_.rows * out_.columns, block.gradient + bias_);
     }
   }
   add_weight_gradient(block);

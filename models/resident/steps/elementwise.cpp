@@ -31,19 +31,23 @@ class InputStep final : public Step {
 class Normalize final : public Step {
  public:
   explicit Normalize(const StepInputs& in)
-      : input_(in.inputs[0].tensor),
+      : input_(in.inputs[0]),
         output_(in.output),
         mean_(static_cast<float>(in.node.attributes.mean)),
         deviation_(static_cast<float>(in.node.attributes.deviation)) {}
 
   void forward(const Block& block) override {
-    block.kernels.normalize(input_.values, block.chunks * output_.elements, mean_, deviation_,
-                            output_.values);
+    block.kernels.normalize(input_.tensor.values, block.chunks * output_.elements, mean_,
+                            deviation_, output_.values);
   }
-  void backward(const Block&) override {}  // there is nothing to train above it: see unsupported()
+  void backward(const Block& block) override {
+    if (input_.tensor.gradient == nullptr) return;
+    block.kernels.divide(output_.gradient, block.chunks * output_.elements, deviation_,
+                         input_.accumulates, input_.tensor.gradient);
+  }
 
  private:
-  Tensor input_;
+  Input input_;
   Tensor output_;
   float mean_;
   float deviation_;
@@ -92,10 +96,7 @@ class Add final : public Step {
   }
   void backward(const Block& block) override {
     const std::int64_t n = block.chunks * output_.elements;
-    if (has_relu_) {
-      block.kernels.rectify_gradient(output_.values, output_.gradient, n, 0.0F, kNoLimit, false,
-                                     output_.gradient);
-    }
+    if (has_relu_) rectify_own_gradient(block, output_);
     for (const Input& input : inputs_) {
       if (input.tensor.gradient == nullptr) continue;
       block.kernels.copy(output_.gradient, n, input.accumulates, input.tensor.gradient);

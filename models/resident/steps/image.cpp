@@ -1,8 +1,5 @@
 // Pools, group_norm and concat.
 
-#include <algorithm>  // for max
-#include <limits>     // for numeric_limits
-
 #include "models/resident/step.h"
 
 namespace coppice::resident {
@@ -92,11 +89,7 @@ class GroupNorm final : public Step {
     }
   }
   void backward(const Block& block) override {
-    if (has_relu_) {
-      block.kernels.rectify_gradient(
-          output_.values, output_.gradient, block.chunks * output_.elements, 0.0F,
-          std::numeric_limits<float>::infinity(), false, output_.gradient);
-    }
+    if (has_relu_) rectify_own_gradient(block, output_);
     // Without a gradient to write, as above a network's first layer, it goes where it is not read.
     float* in_gradient =
         input_.tensor.gradient == nullptr ? output_.gradient : input_.tensor.gradient;

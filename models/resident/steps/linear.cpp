@@ -1,7 +1,6 @@
 // linear on vectors: a product whose positions are chunks.
 
 #include <algorithm>  // for min
-#include <limits>     // for numeric_limits
 
 #include "models/resident/step.h"
 
@@ -41,16 +40,11 @@ class Linear final : public Step {
   }
 
   void backward(const Block& block) override {
-    const kernels::LaneKernels& kernels = block.kernels;
-    if (has_relu_) {
-      kernels.rectify_gradient(output_.values, output_.gradient, block.chunks * output_.elements,
-                               0.0F, std::numeric_limits<float>::infinity(), false,
-                               output_.gradient);
-    }
+    if (has_relu_) rectify_own_gradient(block, output_);
     if (bias_ >= 0) {
       for (std::int64_t chunk = 0; chunk < block.chunks; ++chunk) {
-        kernels.channel_sums(output_.gradient + chunk * output_.elements * lanes_, output_.elements,
-                             1, block.gradient + bias_);
+        block.kernels.channel_sums(output_.gradient + chunk * output_.elements * lanes_,
+                                   output_.elements, 1, block.gradient + bias_);
       }
     }
     add_weight_gradient(block);
