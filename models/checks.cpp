@@ -25,8 +25,19 @@ void check_size(std::string_view what, std::size_t got, std::int64_t expected) {
   }
 }
 
-void check_request(const Graph& graph, const TrainRequest& request) {
+std::string refused_state(std::string_view executor, const LocalPlan& plan) {
+  if (plan.keep_state.empty()) return {};
+  return text("keep_state: executor ", executor,
+              " keeps no state of a client between rounds, asked for ",
+              join(std::span<const std::string>(plan.keep_state)));
+}
+
+void check_request(const Executor& executor, const TrainRequest& request) {
+  if (request.plan == nullptr || request.source == nullptr)
+    throw ConfigError("train: no plan or no samples given");
   const LocalPlan& plan = *request.plan;
+  if (const std::string reason = executor.refusal(plan); !reason.empty()) throw ConfigError(reason);
+  const Graph& graph = executor.graph();
   if (request.source->size < 1)
     throw ConfigError(text("client ", request.client, " has no training samples"));
   if (plan.batch_size < 1)

@@ -21,6 +21,7 @@
 #include "models/libtorch/forward.h"
 #include "models/libtorch/local_loss.h"
 #include "models/local_optimizer.h"
+#include "models/train_steps.h"
 
 namespace coppice::libtorch {
 namespace {
@@ -71,8 +72,8 @@ class LibtorchExecutor final : public Executor {
 
  private:
   TrainResult run_steps(const TrainRequest& request);
-  CrossEntropy step(const Operands& operands, LocalLoss& loss, const DropoutKey& dropout,
-                    std::span<const std::int64_t> indices);
+  Scores step(const Operands& operands, LocalLoss& loss, const DropoutKey& dropout,
+              std::span<const std::int64_t> indices);
   at::Tensor logits(const Operands& operands, ForwardOptions options);
   Operands training_operands(const QuantPlan* plan);
   Operands evaluation_operands(const ModelView& model);
@@ -90,12 +91,7 @@ class LibtorchExecutor final : public Executor {
 
 std::string LibtorchExecutor::refusal(const LocalPlan& plan) const {
   if (std::string reason = refused_term(graph_, plan); !reason.empty()) return reason;
-  if (!plan.keep_state.empty()) {
-    return text(
-        "keep_state: executor libtorch keeps no state of a client between rounds, asked for ",
-        join(std::span<const std::string>(plan.keep_state)));
-  }
-  return {};
+  return refused_state(name(), plan);
 }
 
 at::Tensor LibtorchExecutor::logits(const Operands& operands, ForwardOptions options) {
@@ -108,10 +104,7 @@ at::Tensor LibtorchExecutor::logits(const Operands& operands, ForwardOptions opt
 }
 
 TrainResult LibtorchExecutor::train(const TrainRequest& request) {
-  if (request.plan == nullptr || request.source == nullptr)
-    throw ConfigError("train: no plan or no samples given");
-  if (const std::string reason = refusal(*request.plan); !reason.empty()) throw ConfigError(reason);
-  check_request(graph_, request);
+  check_request(*this, request);
   return guarded("train", [&] { return run_steps(request); });
 }
 
@@ -136,31 +129,16 @@ TrainResult LibtorchExecutor::run_steps(const TrainRequest& request) {
   optimizer_.begin(request);
   const Operands operands = training_operands(request.quant);
   LocalLoss loss(graph_, request);
-  BatchOrder order(request);
-  const std::int64_t steps = order.steps();
-  TrainResult result;
-  double loss_sum = 0.0;
-  for (std::int64_t i = 0; i < steps; ++i) {
-    const std::span<const std::int64_t> indices = order.batch(i);
-    batch_.read(*request.source, indices);
-    const DropoutKey dropout{
-        .seed = request.seed, .client = request.client, .round = request.round, .step = i};
-    const CrossEntropy scored = step(operands, loss, dropout, indices);
-    loss_sum += scored.loss_sum;
-    result.correct += scored.correct;
-    result.labels_seen += static_cast<std::int64_t>(batch_.labels().size());
-    result.samples_seen += batch_.size();
-  }
-  result.steps = steps;
-  result.mean_loss = loss_sum / static_cast<double>(result.labels_seen);
-  return result;
+  return train_steps(request, batch_,
+                     [&](std::span<const std::int64_t> indices, const DropoutKey& dropout) {
+                       return step(operands, loss, dropout, indices);
+                     });
 }
 
 // Forward, backward and one optimizer step on the batch that was read; the scores are those before
 // the step.
-CrossEntropy LibtorchExecutor::step(const Operands& operands, LocalLoss& loss,
-                                    const DropoutKey& dropout,
-                                    std::span<const std::int64_t> indices) {
+Scores LibtorchExecutor::step(const Operands& operands, LocalLoss& loss, const DropoutKey& dropout,
+                              std::span<const std::int64_t> indices) {
   if (operands.quant) operands.quant->quantize_weights(weights_.data(), quantized_.data());
   at::Tensor features;
   ForwardOptions options{.dropout = &dropout};
@@ -175,7 +153,7 @@ CrossEntropy LibtorchExecutor::step(const Operands& operands, LocalLoss& loss,
       {.logits = output, .features = features, .labels = batch_.labels(), .indices = indices});
   if (operands.quant) operands.quant->stop_saturated(weights_.data(), gradient_.data());
   optimizer_.step(weights_.data(), gradient_.data());
-  return scored;
+  return {scored.loss_sum, scored.correct};
 }
 
 // Matrix products may give other bits at another alignment, so parameters are always read at the

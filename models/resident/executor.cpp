@@ -13,6 +13,7 @@
 #include "models/local_optimizer.h"
 #include "models/resident/loss.h"
 #include "models/resident/plan.h"
+#include "models/train_steps.h"
 
 namespace coppice::resident {
 namespace {
@@ -77,12 +78,7 @@ class ResidentExecutor final : public Executor {
 
 std::string ResidentExecutor::refusal(const LocalPlan& plan) const {
   if (std::string reason = refused_term(plan); !reason.empty()) return reason;
-  if (!plan.keep_state.empty()) {
-    return text(
-        "keep_state: executor resident keeps no state of a client between rounds, asked for ",
-        join(std::span<const std::string>(plan.keep_state)));
-  }
-  return {};
+  return refused_state(name(), plan);
 }
 
 ResidentExecutor::Quantized* ResidentExecutor::quantized_for(const QuantPlan* quant) {
@@ -100,37 +96,23 @@ const float* ResidentExecutor::on_grids(const FakeQuant& grids, std::span<const 
 }
 
 TrainResult ResidentExecutor::train(const TrainRequest& request) {
-  if (request.plan == nullptr || request.source == nullptr)
-    throw ConfigError("train: no plan or no samples given");
-  if (const std::string reason = refusal(*request.plan); !reason.empty()) throw ConfigError(reason);
-  check_request(graph_, request);
+  check_request(*this, request);
   std::ranges::copy(request.global, weights_.data());
   if (request.plan->mask_rule == MaskRule::kKeepZero) request.mask->apply(weights_.span());
   optimizer_.begin(request);
   Quantized* quantized = quantized_for(request.quant);
   LocalLoss loss(request);
-  BatchOrder order(request);
-  TrainResult result;
-  double loss_sum = 0.0;
-  for (std::int64_t i = 0; i < order.steps(); ++i) {
-    const std::span<const std::int64_t> indices = order.batch(i);
-    batch_.read(*request.source, indices);
-    const DropoutKey dropout{
-        .seed = request.seed, .client = request.client, .round = request.round, .step = i};
-    const float* weights =
-        quantized != nullptr ? on_grids(quantized->grids, weights_.span()) : weights_.data();
-    const Scores scores =
-        step(quantized != nullptr ? quantized->plan : plan_, weights, loss, dropout, indices);
-    if (quantized != nullptr) quantized->grids.stop_saturated(weights_.data(), gradient_.data());
-    optimizer_.step(weights_.data(), gradient_.data());
-    loss_sum += scores.loss_sum;
-    result.correct += scores.correct;
-    result.samples_seen += batch_.size();
-  }
-  result.steps = order.steps();
-  result.labels_seen = result.samples_seen;
-  result.mean_loss = loss_sum / static_cast<double>(result.labels_seen);
-  return result;
+  return train_steps(
+      request, batch_, [&](std::span<const std::int64_t> indices, const DropoutKey& dropout) {
+        const float* weights =
+            quantized != nullptr ? on_grids(quantized->grids, weights_.span()) : weights_.data();
+        const Scores scores =
+            step(quantized != nullptr ? quantized->plan : plan_, weights, loss, dropout, indices);
+        if (quantized != nullptr)
+          quantized->grids.stop_saturated(weights_.data(), gradient_.data());
+        optimizer_.step(weights_.data(), gradient_.data());
+        return scores;
+      });
 }
 
 // Forward and backward of the batch that was read, block by block; the gradient stands in

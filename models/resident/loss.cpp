@@ -10,7 +10,8 @@
 namespace coppice::resident {
 namespace {
 
-// out = softmax(logits / temperature); returns log of the sum of exp(x - max), in units of x.
+// out = softmax(logits / temperature); returns the logarithm of its denominator after the largest
+// logit was taken from all.
 float softmax(std::span<const float> logits, float temperature, std::span<float> out) {
   const float largest = *std::ranges::max_element(logits);
   float sum = 0.0F;
@@ -22,8 +23,13 @@ float softmax(std::span<const float> logits, float temperature, std::span<float>
   return std::log(sum);
 }
 
-bool is_right(std::span<const float> row, std::int32_t label) {
-  return std::ranges::max_element(row) - row.begin() == label;
+// Adds one label's score; `probabilities` becomes softmax(row).
+void add_row(std::span<const float> row, std::int32_t label, std::span<float> probabilities,
+             Scores& scores) {
+  const float log_sum = softmax(row, 1.0F, probabilities);
+  const auto largest = std::ranges::max_element(row);
+  scores.loss_sum += double{log_sum - (row[static_cast<std::size_t>(label)] - *largest)};
+  if (largest - row.begin() == label) ++scores.correct;
 }
 
 }  // namespace
@@ -48,13 +54,8 @@ Scores score(std::span<const float> logits, std::span<const std::int32_t> labels
   Scores scores;
   const std::size_t classes = logits.size() / std::max<std::size_t>(labels.size(), 1);
   std::vector<float> probabilities(classes);
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    const std::span<const float> row = logits.subspan(i * classes, classes);
-    const float log_sum = softmax(row, 1.0F, probabilities);
-    const float largest = *std::ranges::max_element(row);
-    scores.loss_sum += double{log_sum - (row[static_cast<std::size_t>(labels[i])] - largest)};
-    if (is_right(row, labels[i])) ++scores.correct;
-  }
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    add_row(logits.subspan(i * classes, classes), labels[i], probabilities, scores);
   return scores;
 }
 
@@ -85,12 +86,12 @@ void LocalLoss::begin_batch(std::span<const std::int64_t> indices, std::int64_t 
 // d CE = (p - 1 at the label) / n; d T^2 KL = T (softmax(z / T) - softmax(teacher / T)) / n.
 Scores LocalLoss::to_gradient(std::span<float> logits, std::span<const std::int32_t> labels,
                               std::int64_t first) {
-  const Scores scores = score(logits, labels);
+  Scores scores;
   const auto width = static_cast<std::size_t>(classes_);
   const auto share = static_cast<float>(cross_entropy_weight_ / batch_size_);
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const std::span<float> row = logits.subspan(i * width, width);
-    softmax(row, 1.0F, gradient_);
+    add_row(row, labels[i], gradient_, scores);
     gradient_[static_cast<std::size_t>(labels[i])] -= 1.0F;
     for (float& g : gradient_) g *= share;
     for (const LossTerm& term : distillation_) {

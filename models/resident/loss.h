@@ -8,13 +8,9 @@
 
 #include "core/local_plan.h"
 #include "models/executor.h"
+#include "models/train_steps.h"
 
 namespace coppice::resident {
-
-struct Scores {
-  double loss_sum = 0.0;  // cross-entropy
-  std::int64_t correct = 0;
-};
 
 // Cross-entropy and top-1 of logits [labels][classes]; of equal logits the first counts.
 Scores score(std::span<const float> logits, std::span<const std::int32_t> labels);
