@@ -3,8 +3,8 @@
 // over all positions and chunks, then over lanes. Of a matrix: lanes are weights, samples are
 // summed one after another.
 
-#include "kernels/lanes/product.inc.h"
 #include "kernels/lanes/registers.inc.h"
+#include "kernels/lanes/tile.inc.h"
 
 // NOLINTBEGIN(misc-definitions-in-headers): included once by each instruction set's file.
 namespace coppice::kernels {
