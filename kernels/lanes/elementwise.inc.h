@@ -77,6 +77,13 @@ void from_rows(const float* rows, std::int64_t pitch, std::int64_t samples, std:
   }
 }
 
+void transpose_registers(const float* in, std::int64_t rows, std::int64_t columns, float* out) {
+  for (std::int64_t c = 0; c < columns; ++c) {
+    for (std::int64_t r = 0; r < rows; ++r, out += kLanes)
+      store(out, load(in + (r * columns + c) * kLanes));
+  }
+}
+
 void pad_columns(const float* in, std::int64_t rows, std::int64_t columns, std::int64_t left,
                  std::int64_t right, float* out) {
   for (std::int64_t y = 0; y < rows; ++y) {

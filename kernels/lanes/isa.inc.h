@@ -1,6 +1,7 @@
 #pragma once
 // All loops of one instruction set, as the table COPPICE_LANE_TABLE.
 
+#include "kernels/lanes/channels.inc.h"
 #include "kernels/lanes/elementwise.inc.h"
 #include "kernels/lanes/group_norm.inc.h"
 #include "kernels/lanes/pool.inc.h"
@@ -19,6 +20,7 @@ const LaneKernels COPPICE_LANE_TABLE = {.isa = COPPICE_LANE_ISA,
                                         .rows_weight_gradient = rows_weight_gradient,
                                         .channel_sums = channel_sums,
                                         .pad_columns = pad_columns,
+                                        .transpose = transpose_registers,
                                         .to_rows = to_rows,
                                         .from_rows = from_rows,
                                         .normalize = normalize,
@@ -35,7 +37,16 @@ const LaneKernels COPPICE_LANE_TABLE = {.isa = COPPICE_LANE_ISA,
                                         .average_pool = average_pool,
                                         .average_pool_gradient = average_pool_gradient,
                                         .group_norm = group_norm,
-                                        .group_norm_gradient = group_norm_gradient};
+                                        .group_norm_gradient = group_norm_gradient,
+                                        .channels = {.pack_lines = pack_lines,
+                                                     .pack_windows = pack_windows,
+                                                     .add_lines = add_lines,
+                                                     .add_windows = add_windows,
+                                                     .convolve = convolve,
+                                                     .line_gradient = line_gradient,
+                                                     .gradient = channel_gradient,
+                                                     .list_size = list_size,
+                                                     .sum_rows = sum_rows}};
 
 }  // namespace coppice::kernels
 // NOLINTEND(misc-definitions-in-headers)

@@ -13,6 +13,8 @@
 #include <span>         // for span
 #include <string_view>  // for string_view
 
+#include "kernels/lanes/channels.h"
+
 namespace coppice::kernels {
 
 // How the outputs of a product see its inputs along one axis: output p and tap t meet at input
@@ -90,6 +92,8 @@ struct LanePool {
   std::int64_t channels = 1;
   WindowAxis y;
   WindowAxis x;
+  ImageStrides in_strides;  // together the images have no gaps
+  ImageStrides out_strides;
 };
 
 // Groups of `group_size` channels of `area` positions (Wu & He 2018).
@@ -122,6 +126,8 @@ struct LaneKernels {
   // Copies [rows][columns] lanes into rows that are `left` and `right` zeros longer.
   void (*pad_columns)(const float* in, std::int64_t rows, std::int64_t columns, std::int64_t left,
                       std::int64_t right, float* out);
+  // out[c][r] = in[r][c] of registers.
+  void (*transpose)(const float* in, std::int64_t rows, std::int64_t columns, float* out);
   // rows[sample * pitch + element] of the first `samples` lanes, and back; other lanes become zero.
   void (*to_rows)(const float* lanes, std::int64_t n, std::int64_t samples, float* rows,
                   std::int64_t pitch);
@@ -159,6 +165,8 @@ struct LaneKernels {
   void (*group_norm_gradient)(const LaneGroupNorm&, const float* in, const float* weight,
                               const float* statistics, const float* out_gradient, bool accumulates,
                               float* in_gradient, float* weight_gradient, float* bias_gradient);
+
+  ChannelKernels channels;
 };
 
 // The widest set that this CPU has; the same one for the life of a process.

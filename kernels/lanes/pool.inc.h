@@ -8,40 +8,36 @@
 namespace coppice::kernels {
 namespace {
 
-COPPICE_INLINE std::int64_t in_area(const LanePool& pool) { return pool.y.inputs * pool.x.inputs; }
-COPPICE_INLINE std::int64_t out_area(const LanePool& pool) {
-  return pool.y.outputs * pool.x.outputs;
-}
-
-// Calls visit(position of the output, first row, end row, first column, end column) for every
-// window of a channel, clipped to the image.
+// Calls visit(offset of the output, first row, end row, first column, end column) for every window
+// of a channel, clipped to the image.
 template <typename Visit>
 COPPICE_INLINE void each_window(const LanePool& pool, const Visit& visit) {
   for (std::int64_t y = 0; y < pool.y.outputs; ++y) {
     const std::int64_t top = y * pool.y.step + pool.y.origin;
     for (std::int64_t x = 0; x < pool.x.outputs; ++x) {
       const std::int64_t left = x * pool.x.step + pool.x.origin;
-      visit(y * pool.x.outputs + x, larger(0, top), smaller(pool.y.inputs, top + pool.y.taps),
-            larger(0, left), smaller(pool.x.inputs, left + pool.x.taps));
+      visit(y * pool.out_strides.row + x * pool.out_strides.column, larger(0, top),
+            smaller(pool.y.inputs, top + pool.y.taps), larger(0, left),
+            smaller(pool.x.inputs, left + pool.x.taps));
     }
   }
 }
 
 void max_pool(const LanePool& pool, const float* in, float* out) {
-  const std::int64_t width = pool.x.inputs;
+  const ImageStrides strides = pool.in_strides;
   for (std::int64_t c = 0; c < pool.channels; ++c) {
-    const float* image = in + c * in_area(pool) * kLanes;
-    float* to = out + c * out_area(pool) * kLanes;
+    const float* image = in + c * strides.channel;
+    float* to = out + c * pool.out_strides.channel;
     each_window(pool, [&](std::int64_t at, std::int64_t top, std::int64_t bottom, std::int64_t left,
                           std::int64_t right) {
-      V largest = load(image + (top * width + left) * kLanes);
+      V largest = load(image + top * strides.row + left * strides.column);
       for (std::int64_t y = top; y < bottom; ++y) {
         for (std::int64_t x = left; x < right; ++x) {
-          const V v = load(image + (y * width + x) * kLanes);
+          const V v = load(image + y * strides.row + x * strides.column);
           largest = v <= largest ? largest : v;  // NaN wins
         }
       }
-      store(to + at * kLanes, largest);
+      store(to + at, largest);
     });
   }
 }
@@ -52,19 +48,19 @@ COPPICE_INLINE void clear(float* to, std::int64_t n) {
 
 void max_pool_gradient(const LanePool& pool, const float* in, const float* out,
                        const float* out_gradient, bool accumulates, float* in_gradient) {
-  const std::int64_t width = pool.x.inputs;
-  if (!accumulates) clear(in_gradient, pool.channels * in_area(pool));
+  const ImageStrides strides = pool.in_strides;
+  if (!accumulates) clear(in_gradient, pool.channels * pool.y.inputs * pool.x.inputs);
   for (std::int64_t c = 0; c < pool.channels; ++c) {
-    const float* image = in + c * in_area(pool) * kLanes;
-    float* to = in_gradient + c * in_area(pool) * kLanes;
-    const std::int64_t base = c * out_area(pool);
+    const float* image = in + c * strides.channel;
+    float* to = in_gradient + c * strides.channel;
+    const std::int64_t base = c * pool.out_strides.channel;
     each_window(pool, [&](std::int64_t at, std::int64_t top, std::int64_t bottom, std::int64_t left,
                           std::int64_t right) {
-      const V largest = load(out + (base + at) * kLanes);
-      V rest = load(out_gradient + (base + at) * kLanes);
+      const V largest = load(out + base + at);
+      V rest = load(out_gradient + base + at);
       for (std::int64_t y = top; y < bottom; ++y) {
         for (std::int64_t x = left; x < right; ++x) {
-          const std::int64_t i = (y * width + x) * kLanes;
+          const std::int64_t i = y * strides.row + x * strides.column;
           const auto is_it = load(image + i) == largest;
           store(to + i, load(to + i) + (is_it ? rest : V{}));
           rest = is_it ? V{} : rest;
@@ -75,38 +71,39 @@ void max_pool_gradient(const LanePool& pool, const float* in, const float* out,
 }
 
 void average_pool(const LanePool& pool, const float* in, float* out) {
-  const std::int64_t width = pool.x.inputs;
+  const ImageStrides strides = pool.in_strides;
   const float share = 1.0F / static_cast<float>(pool.y.taps * pool.x.taps);
   for (std::int64_t c = 0; c < pool.channels; ++c) {
-    const float* image = in + c * in_area(pool) * kLanes;
-    float* to = out + c * out_area(pool) * kLanes;
+    const float* image = in + c * strides.channel;
+    float* to = out + c * pool.out_strides.channel;
     each_window(pool, [&](std::int64_t at, std::int64_t top, std::int64_t bottom, std::int64_t left,
                           std::int64_t right) {
       V sum{};
       for (std::int64_t y = top; y < bottom; ++y) {
         V row{};
-        for (std::int64_t x = left; x < right; ++x) row += load(image + (y * width + x) * kLanes);
+        for (std::int64_t x = left; x < right; ++x)
+          row += load(image + y * strides.row + x * strides.column);
         sum += row;
       }
-      store(to + at * kLanes, sum * share);
+      store(to + at, sum * share);
     });
   }
 }
 
 void average_pool_gradient(const LanePool& pool, const float* out_gradient, bool accumulates,
                            float* in_gradient) {
-  const std::int64_t width = pool.x.inputs;
+  const ImageStrides strides = pool.in_strides;
   const float share = 1.0F / static_cast<float>(pool.y.taps * pool.x.taps);
-  if (!accumulates) clear(in_gradient, pool.channels * in_area(pool));
+  if (!accumulates) clear(in_gradient, pool.channels * pool.y.inputs * pool.x.inputs);
   for (std::int64_t c = 0; c < pool.channels; ++c) {
-    float* to = in_gradient + c * in_area(pool) * kLanes;
-    const std::int64_t base = c * out_area(pool);
+    float* to = in_gradient + c * strides.channel;
+    const std::int64_t base = c * pool.out_strides.channel;
     each_window(pool, [&](std::int64_t at, std::int64_t top, std::int64_t bottom, std::int64_t left,
                           std::int64_t right) {
-      const V gradient = load(out_gradient + (base + at) * kLanes) * share;
+      const V gradient = load(out_gradient + base + at) * share;
       for (std::int64_t y = top; y < bottom; ++y) {
         for (std::int64_t x = left; x < right; ++x) {
-          const std::int64_t i = (y * width + x) * kLanes;
+          const std::int64_t i = y * strides.row + x * strides.column;
           store(to + i, load(to + i) + gradient);
         }
       }

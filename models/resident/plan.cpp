@@ -22,6 +22,24 @@ std::vector<int> reader_counts(const Graph& graph) {
   return readers;
 }
 
+// Whether images have their channels innermost: all steps over them must be able to, and there has
+// to be one that gains.
+bool has_channels_innermost(const Graph& graph, std::int64_t lanes) {
+  const std::vector<Node>& nodes = graph.nodes();
+  std::vector<bool> is_data(nodes.size());  // samples, perhaps normalized
+  bool has_convolution = false;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const Node& node = nodes[i];
+    const bool reads_data =
+        node.inputs.empty() || is_data[static_cast<std::size_t>(node.inputs[0])];
+    is_data[i] = reads_data && (node.op == OpKind::input || node.op == OpKind::normalize);
+    has_convolution = has_convolution || node.op == OpKind::conv2d;
+    const bool is_image = node.shape.size() == 3 || node.op == OpKind::global_avg_pool;
+    if (is_image && !can_have_channels_innermost(graph, node, reads_data, lanes)) return false;
+  }
+  return has_convolution && nodes.back().op != OpKind::global_avg_pool;
+}
+
 struct Interval {
   std::int64_t offset;
   std::int64_t size;
@@ -66,6 +84,7 @@ struct StepDraft {
   std::size_t output;
   bool has_relu = false;
   std::optional<NodeGrid> grid;  // the step that puts the node's output on it
+  std::optional<Shape> image;    // the step that brings an input of the node's to lanes
 };
 
 struct Plan::Draft {
@@ -74,8 +93,11 @@ struct Plan::Draft {
   std::vector<std::size_t> slot_of_node;
   std::vector<std::size_t> step_of_node;
 
-  std::size_t add_slot(std::int64_t elements) {
-    slots.push_back({.elements = elements, .first_step = steps.size(), .last_step = steps.size()});
+  std::size_t add_slot(std::int64_t elements, bool has_channels_innermost) {
+    slots.push_back({.elements = elements,
+                     .has_channels_innermost = has_channels_innermost,
+                     .first_step = steps.size(),
+                     .last_step = steps.size()});
     return slots.size() - 1;
   }
   void add_step(StepDraft step, bool trains) {
@@ -110,13 +132,33 @@ void Plan::draft(const PlanOptions& options, Draft& draft) const {
     const auto before = static_cast<std::size_t>(nodes[i].inputs[0]);
     return can_have_relu(nodes[before].op) && readers[before] == 1 && !grid_of(before);
   };
+  const bool turns_images =
+      !options.keeps_every_node && has_channels_innermost(graph_, kernels_.lanes);
+  // The slot of an input in chunks of lanes, for a node that is no image.
+  const auto in_lanes = [&](std::size_t node, std::size_t input) {
+    const std::size_t before = draft.slot_of_node[input];
+    if (!draft.slots[before].has_channels_innermost) return before;
+    const std::size_t slot = draft.add_slot(draft.slots[before].elements, false);
+    draft.add_step({.node = node,
+                    .inputs = {before},
+                    .accumulates = {},
+                    .output = slot,
+                    .grid = {},
+                    .image = nodes[input].shape},
+                   false);
+    return slot;
+  };
   draft.slot_of_node.resize(nodes.size());
   draft.step_of_node.resize(nodes.size());
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const Node& node = nodes[i];
+    const bool turned =
+        turns_images && (node.shape.size() == 3 || node.op == OpKind::global_avg_pool);
     std::vector<std::size_t> inputs;
-    for (const int input : node.inputs)
-      inputs.push_back(draft.slot_of_node[static_cast<std::size_t>(input)]);
+    for (const int i_input : node.inputs) {
+      const auto input = static_cast<std::size_t>(i_input);
+      inputs.push_back(turned ? draft.slot_of_node[input] : in_lanes(i, input));
+    }
     std::size_t& slot = draft.slot_of_node[i];
     if (is_fused(i)) {
       draft.steps[draft.step_of_node[static_cast<std::size_t>(node.inputs[0])]].has_relu = true;
@@ -124,16 +166,22 @@ void Plan::draft(const PlanOptions& options, Draft& draft) const {
     } else if (node.op == OpKind::flatten) {
       slot = inputs[0];
     } else {
-      slot = draft.add_slot(element_count(node.shape));
+      slot = draft.add_slot(element_count(node.shape), turned);
       draft.step_of_node[i] = draft.steps.size();
-      draft.add_step({.node = i, .inputs = inputs, .accumulates = {}, .output = slot, .grid = {}},
-                     !node.parameters.empty());
+      draft.add_step(
+          {.node = i, .inputs = inputs, .accumulates = {}, .output = slot, .grid = {}, .image = {}},
+          !node.parameters.empty());
     }
     if (const std::optional<NodeGrid> grid = grid_of(i)) {
       const std::size_t before = slot;
-      slot = draft.add_slot(element_count(node.shape));
-      draft.add_step(
-          {.node = i, .inputs = {before}, .accumulates = {}, .output = slot, .grid = grid}, false);
+      slot = draft.add_slot(element_count(node.shape), draft.slots[before].has_channels_innermost);
+      draft.add_step({.node = i,
+                      .inputs = {before},
+                      .accumulates = {},
+                      .output = slot,
+                      .grid = grid,
+                      .image = {}},
+                     false);
     }
   }
 }
@@ -173,7 +221,8 @@ void Plan::lay_out(Draft& draft) {
     tensors_.push_back(
         {.values = next,
          .gradient = slot.has_gradient ? arena_.data() + slot.gradient_offset : nullptr,
-         .elements = slot.elements});
+         .elements = slot.elements,
+         .has_channels_innermost = slot.has_channels_innermost});
     next += slot.elements * kernels_.lanes * block_chunks_;
   }
   tensor_of_node_ = draft.slot_of_node;
@@ -197,6 +246,10 @@ void Plan::make_steps(const Draft& draft) {
     trains_.push_back(inputs.output.gradient != nullptr);
     for (std::size_t i = 0; i < step.inputs.size(); ++i)
       inputs.inputs.push_back({tensors_[step.inputs[i]], step.accumulates[i]});
+    if (step.image) {
+      steps_.push_back(make_to_lanes_step(inputs, *step.image));
+      continue;
+    }
     if (step.grid) {
       steps_.push_back(make_grid_step(inputs, *step.grid));
       continue;

@@ -19,7 +19,8 @@ namespace coppice::resident {
 
 struct PlanOptions {
   const FakeQuant* quant = nullptr;  // the grids of node outputs; read while the plan is made
-  bool keeps_every_node = false;     // no step does the ReLU behind it: every node can be read
+  // No step does the ReLU behind it and all lie in chunks of lanes: every node can be read.
+  bool keeps_every_node = false;
 };
 
 // Empty if the graph can be planned, else the first node that cannot.
@@ -49,6 +50,7 @@ class Plan {
  private:
   struct Slot {
     std::int64_t elements = 0;
+    bool has_channels_innermost = false;
     bool has_gradient = false;
     std::size_t first_step = 0;  // writes the values, reads the gradient
     std::size_t last_step = 0;   // of those that read the values

@@ -11,23 +11,24 @@ struct Maker {
   OpKind op;
   std::unique_ptr<Step> (*make)(const StepInputs&);  // null: passes its input on as it is
   bool can_have_relu;
+  bool can_have_channels_innermost;
 };
 
-constexpr Maker kMakers[] = {{OpKind::input, make_input_step, false},
-                             {OpKind::normalize, make_normalize_step, false},
-                             {OpKind::conv2d, make_convolution_step, true},
-                             {OpKind::linear, make_linear_step, true},
-                             {OpKind::relu, make_rectifier_step, false},
-                             {OpKind::relu6, make_rectifier_step, false},
-                             {OpKind::leaky_relu, make_rectifier_step, false},
-                             {OpKind::max_pool2d, make_pool_step, false},
-                             {OpKind::avg_pool2d, make_pool_step, false},
-                             {OpKind::global_avg_pool, make_pool_step, false},
-                             {OpKind::group_norm, make_group_norm_step, true},
-                             {OpKind::add, make_add_step, true},
-                             {OpKind::concat, make_concat_step, false},
-                             {OpKind::dropout, make_dropout_step, false},
-                             {OpKind::flatten, nullptr, false}};
+constexpr Maker kMakers[] = {{OpKind::input, make_input_step, false, true},
+                             {OpKind::normalize, make_normalize_step, false, true},
+                             {OpKind::conv2d, make_convolution_step, true, true},
+                             {OpKind::linear, make_linear_step, true, false},
+                             {OpKind::relu, make_rectifier_step, false, true},
+                             {OpKind::relu6, make_rectifier_step, false, true},
+                             {OpKind::leaky_relu, make_rectifier_step, false, true},
+                             {OpKind::max_pool2d, make_pool_step, false, true},
+                             {OpKind::avg_pool2d, make_pool_step, false, true},
+                             {OpKind::global_avg_pool, make_pool_step, false, true},
+                             {OpKind::group_norm, make_group_norm_step, true, false},
+                             {OpKind::add, make_add_step, true, true},
+                             {OpKind::concat, make_concat_step, false, false},
+                             {OpKind::dropout, make_dropout_step, false, false},
+                             {OpKind::flatten, nullptr, false, true}};
 
 const Maker* maker_of(OpKind op) {
   for (const Maker& maker : kMakers) {
@@ -39,14 +40,24 @@ const Maker* maker_of(OpKind op) {
 }  // namespace
 
 void rectify_own_gradient(const Block& block, const Tensor& output) {
-  block.kernels.rectify_gradient(output.values, output.gradient, block.chunks * output.elements,
-                                 0.0F, std::numeric_limits<float>::infinity(), false,
-                                 output.gradient);
+  block.kernels.rectify_gradient(output.values, output.gradient, block.registers(output), 0.0F,
+                                 std::numeric_limits<float>::infinity(), false, output.gradient);
 }
 
 bool can_have_relu(OpKind op) {
   const Maker* maker = maker_of(op);
   return maker != nullptr && maker->can_have_relu;
+}
+
+bool can_have_channels_innermost(const Graph& graph, const Node& node, bool reads_data,
+                                 std::int64_t lanes) {
+  const Maker* maker = maker_of(node.op);
+  if (maker == nullptr || !maker->can_have_channels_innermost) return false;
+  if (node.inputs.empty() || node.op == OpKind::normalize) return true;
+  const Shape& in = graph.nodes()[static_cast<std::size_t>(node.inputs[0])].shape;
+  const bool fills_lanes = in[0] % lanes == 0;
+  if (node.op != OpKind::conv2d) return fills_lanes;
+  return node.attributes.groups == 1 && node.shape[0] % lanes == 0 && (fills_lanes || reads_data);
 }
 
 std::string unsupported(const Graph& graph, const Node& node) {
@@ -64,6 +75,8 @@ std::string unsupported(const Graph& graph, const Node& node) {
 }
 
 std::unique_ptr<Step> make_step(const StepInputs& inputs) {
+  if (inputs.node.op == OpKind::conv2d && inputs.output.has_channels_innermost)
+    return make_channel_convolution_step(inputs);
   return maker_of(inputs.node.op)->make(inputs);
 }
 

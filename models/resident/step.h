@@ -16,11 +16,13 @@
 
 namespace coppice::resident {
 
-// What flows between steps: [chunk][elements][lanes]. The plan owns the memory.
+// What flows between steps: [chunk][elements][lanes], or images with channels innermost,
+// [sample][rows][columns][channels]. The plan owns the memory.
 struct Tensor {
   float* values = nullptr;
   float* gradient = nullptr;  // null: nothing above it is trained
   std::int64_t elements = 0;  // of one sample
+  bool has_channels_innermost = false;
 };
 
 struct Input {
@@ -38,6 +40,12 @@ struct Block {
   std::int64_t chunks = 0;              // of samples, the last may be partial
   std::int64_t first_sample = 0;        // of the batch
   const DropoutKey* dropout = nullptr;  // null: evaluation
+
+  // That hold a tensor's values; the end of the last one may be nobody's.
+  std::int64_t registers(const Tensor& tensor) const {
+    if (!tensor.has_channels_innermost) return chunks * tensor.elements;
+    return (samples * tensor.elements + kernels.lanes - 1) / kernels.lanes;
+  }
 };
 
 // Memory that a step needs while it runs, and no longer.
@@ -90,6 +98,11 @@ void rectify_own_gradient(const Block& block, const Tensor& output);
 // Whether a step can do a ReLU behind the operation.
 bool can_have_relu(OpKind op);
 
+// Whether the step of a node whose images' channels are innermost can be made; `reads_data`: its
+// input is the samples as they came, or they normalized, which need no gradient.
+bool can_have_channels_innermost(const Graph& graph, const Node& node, bool reads_data,
+                                 std::int64_t lanes);
+
 // Empty if make_step() can, else what of the node it cannot do.
 std::string unsupported(const Graph& graph, const Node& node);
 
@@ -98,9 +111,13 @@ std::unique_ptr<Step> make_step(const StepInputs& inputs);
 // The grid of a node's output; `inputs.inputs` is that output before, `inputs.output` after.
 std::unique_ptr<Step> make_grid_step(const StepInputs& inputs, const NodeGrid& grid);
 
+// From channels innermost to chunks of lanes; a sample's image is `shape`.
+std::unique_ptr<Step> make_to_lanes_step(const StepInputs& inputs, const Shape& shape);
+
 std::unique_ptr<Step> make_input_step(const StepInputs& inputs);
 std::unique_ptr<Step> make_normalize_step(const StepInputs& inputs);
 std::unique_ptr<Step> make_convolution_step(const StepInputs& inputs);
+std::unique_ptr<Step> make_channel_convolution_step(const StepInputs& inputs);
 std::unique_ptr<Step> make_linear_step(const StepInputs& inputs);
 std::unique_ptr<Step> make_rectifier_step(const StepInputs& inputs);
 std::unique_ptr<Step> make_pool_step(const StepInputs& inputs);

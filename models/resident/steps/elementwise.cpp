@@ -12,9 +12,14 @@ constexpr float kNoLimit = std::numeric_limits<float>::infinity();
 
 class InputStep final : public Step {
  public:
-  explicit InputStep(const StepInputs& in) : output_(in.output), lanes_(in.lanes) {}
+  explicit InputStep(const StepInputs& in)
+      : output_(in.output), channels_(in.node.shape[0]), lanes_(in.lanes) {}
 
   void forward(const Block& block) override {
+    if (output_.has_channels_innermost) {
+      to_channels(block);
+      return;
+    }
     for (std::int64_t first = 0; first < block.samples; first += lanes_) {
       block.kernels.from_rows(block.rows + first * output_.elements, output_.elements,
                               std::min(lanes_, block.samples - first), output_.elements,
@@ -24,7 +29,19 @@ class InputStep final : public Step {
   void backward(const Block&) override {}
 
  private:
+  void to_channels(const Block& block) const {
+    const std::int64_t area = output_.elements / channels_;
+    for (std::int64_t sample = 0; sample < block.samples; ++sample) {
+      const float* from = block.rows + sample * output_.elements;
+      float* to = output_.values + sample * output_.elements;
+      for (std::int64_t c = 0; c < channels_; ++c) {
+        for (std::int64_t i = 0; i < area; ++i) to[i * channels_ + c] = from[c * area + i];
+      }
+    }
+  }
+
   Tensor output_;
+  std::int64_t channels_;
   std::int64_t lanes_;
 };
 
@@ -37,13 +54,13 @@ class Normalize final : public Step {
         deviation_(static_cast<float>(in.node.attributes.deviation)) {}
 
   void forward(const Block& block) override {
-    block.kernels.normalize(input_.tensor.values, block.chunks * output_.elements, mean_,
-                            deviation_, output_.values);
+    block.kernels.normalize(input_.tensor.values, block.registers(output_), mean_, deviation_,
+                            output_.values);
   }
   void backward(const Block& block) override {
     if (input_.tensor.gradient == nullptr) return;
-    block.kernels.divide(output_.gradient, block.chunks * output_.elements, deviation_,
-                         input_.accumulates, input_.tensor.gradient);
+    block.kernels.divide(output_.gradient, block.registers(output_), deviation_, input_.accumulates,
+                         input_.tensor.gradient);
   }
 
  private:
@@ -63,14 +80,13 @@ class Rectifier final : public Step {
         highest_(in.node.op == OpKind::relu6 ? 6.0F : kNoLimit) {}
 
   void forward(const Block& block) override {
-    block.kernels.rectify(input_.tensor.values, block.chunks * output_.elements, slope_, highest_,
+    block.kernels.rectify(input_.tensor.values, block.registers(output_), slope_, highest_,
                           output_.values);
   }
   void backward(const Block& block) override {
     if (input_.tensor.gradient == nullptr) return;
-    block.kernels.rectify_gradient(output_.values, output_.gradient,
-                                   block.chunks * output_.elements, slope_, highest_,
-                                   input_.accumulates, input_.tensor.gradient);
+    block.kernels.rectify_gradient(output_.values, output_.gradient, block.registers(output_),
+                                   slope_, highest_, input_.accumulates, input_.tensor.gradient);
   }
 
  private:
@@ -86,7 +102,7 @@ class Add final : public Step {
       : inputs_(in.inputs), output_(in.output), has_relu_(in.has_relu) {}
 
   void forward(const Block& block) override {
-    const std::int64_t n = block.chunks * output_.elements;
+    const std::int64_t n = block.registers(output_);
     const float* sum = inputs_[0].tensor.values;
     for (std::size_t i = 1; i < inputs_.size(); ++i) {
       const bool is_last = i + 1 == inputs_.size();
@@ -95,7 +111,7 @@ class Add final : public Step {
     }
   }
   void backward(const Block& block) override {
-    const std::int64_t n = block.chunks * output_.elements;
+    const std::int64_t n = block.registers(output_);
     if (has_relu_) rectify_own_gradient(block, output_);
     for (const Input& input : inputs_) {
       if (input.tensor.gradient == nullptr) continue;
@@ -122,7 +138,7 @@ class Dropout final : public Step {
                .rate = in.node.attributes.rate}) {}
 
   void forward(const Block& block) override {
-    const std::int64_t n = block.chunks * output_.elements;
+    const std::int64_t n = block.registers(output_);
     if (block.dropout == nullptr || mask_.rate == 0.0) {
       block.kernels.copy(input_.tensor.values, n, false, output_.values);
       return;
@@ -132,7 +148,7 @@ class Dropout final : public Step {
   }
   void backward(const Block& block) override {
     if (input_.tensor.gradient == nullptr) return;
-    const std::int64_t n = block.chunks * output_.elements;
+    const std::int64_t n = block.registers(output_);
     if (mask_.rate == 0.0) {
       block.kernels.copy(output_.gradient, n, input_.accumulates, input_.tensor.gradient);
     } else {
@@ -173,14 +189,12 @@ class Grid final : public Step {
         grid_({.scale = grid.scale, .lowest = grid.lowest, .highest = grid.highest}) {}
 
   void forward(const Block& block) override {
-    block.kernels.to_grid(input_.tensor.values, block.chunks * output_.elements, grid_,
-                          output_.values);
+    block.kernels.to_grid(input_.tensor.values, block.registers(output_), grid_, output_.values);
   }
   void backward(const Block& block) override {
     if (input_.tensor.gradient == nullptr) return;
-    block.kernels.to_grid_gradient(input_.tensor.values, output_.gradient,
-                                   block.chunks * output_.elements, grid_, input_.accumulates,
-                                   input_.tensor.gradient);
+    block.kernels.to_grid_gradient(input_.tensor.values, output_.gradient, block.registers(output_),
+                                   grid_, input_.accumulates, input_.tensor.gradient);
   }
 
  private:

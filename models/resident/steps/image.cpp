@@ -11,7 +11,9 @@ kernels::LanePool pool_of(const StepInputs& in) {
   if (in.node.op == OpKind::global_avg_pool) {
     return {.channels = shape[0],
             .y = {.inputs = shape[1], .taps = shape[1]},
-            .x = {.inputs = shape[2], .taps = shape[2]}};
+            .x = {.inputs = shape[2], .taps = shape[2]},
+            .in_strides = {},
+            .out_strides = {}};
   }
   const auto axis = [&](std::size_t i) -> kernels::WindowAxis {
     return {.outputs = in.node.shape[i + 1],
@@ -21,39 +23,65 @@ kernels::LanePool pool_of(const StepInputs& in) {
             .origin = -a.padding[i],
             .taps = a.kernel[i]};
   };
-  return {.channels = shape[0], .y = axis(0), .x = axis(1)};
+  return {.channels = shape[0], .y = axis(0), .x = axis(1), .in_strides = {}, .out_strides = {}};
 }
 
-// Channels of all chunks are pooled alike: [chunk][channel] is one axis.
 class Pool final : public Step {
  public:
   explicit Pool(const StepInputs& in)
       : input_(in.inputs[0]),
         output_(in.output),
         pool_(pool_of(in)),
-        is_maximum_(in.node.op == OpKind::max_pool2d) {}
+        is_maximum_(in.node.op == OpKind::max_pool2d) {
+    pool_.in_strides = strides_of(input_.tensor, pool_.y.inputs, pool_.x.inputs, in.lanes);
+    pool_.out_strides = strides_of(output_, pool_.y.outputs, pool_.x.outputs, in.lanes);
+  }
 
   void forward(const Block& block) override {
     const auto run = is_maximum_ ? block.kernels.max_pool : block.kernels.average_pool;
-    run(pool_of_all(block), input_.tensor.values, output_.values);
+    each_part(block, [&](const kernels::LanePool& pool, std::int64_t in, std::int64_t out) {
+      run(pool, input_.tensor.values + in, output_.values + out);
+    });
   }
   void backward(const Block& block) override {
-    const Tensor& in = input_.tensor;
-    if (in.gradient == nullptr) return;
-    const kernels::LanePool pool = pool_of_all(block);
-    if (is_maximum_) {
-      block.kernels.max_pool_gradient(pool, in.values, output_.values, output_.gradient,
-                                      input_.accumulates, in.gradient);
-    } else {
-      block.kernels.average_pool_gradient(pool, output_.gradient, input_.accumulates, in.gradient);
-    }
+    const Tensor& from = input_.tensor;
+    if (from.gradient == nullptr) return;
+    each_part(block, [&](const kernels::LanePool& pool, std::int64_t in, std::int64_t out) {
+      if (is_maximum_) {
+        block.kernels.max_pool_gradient(pool, from.values + in, output_.values + out,
+                                        output_.gradient + out, input_.accumulates,
+                                        from.gradient + in);
+      } else {
+        block.kernels.average_pool_gradient(pool, output_.gradient + out, input_.accumulates,
+                                            from.gradient + in);
+      }
+    });
   }
 
  private:
-  kernels::LanePool pool_of_all(const Block& block) const {
+  // Of images of registers: with channels innermost these are a few channels each.
+  kernels::ImageStrides strides_of(const Tensor& tensor, std::int64_t rows, std::int64_t columns,
+                                   std::int64_t lanes) const {
+    if (tensor.has_channels_innermost) {
+      const std::int64_t pixel = pool_.channels;
+      return {.channel = lanes, .row = columns * pixel, .column = pixel};
+    }
+    return {.channel = rows * columns * lanes, .row = columns * lanes, .column = lanes};
+  }
+
+  // Calls visit(pool, offset of inputs, offset of outputs): once, as channels of all chunks are
+  // one axis, or with channels innermost once a sample.
+  template <typename Visit>
+  void each_part(const Block& block, const Visit& visit) const {
     kernels::LanePool pool = pool_;
-    pool.channels *= block.chunks;
-    return pool;
+    if (!output_.has_channels_innermost) {
+      pool.channels *= block.chunks;
+      visit(pool, 0, 0);
+      return;
+    }
+    pool.channels /= block.kernels.lanes;
+    for (std::int64_t sample = 0; sample < block.samples; ++sample)
+      visit(pool, sample * input_.tensor.elements, sample * output_.elements);
   }
 
   Input input_;

@@ -1,0 +1,306 @@
+#pragma once
+// ChannelKernels. Forward, and backward for inputs of few channels: tiles of positions (or taps) x
+// registers of output channels. Backward otherwise: a line of a window is a few registers, which
+// stay while one non-zero after the other adds its line to them.
+
+#include "kernels/lanes/tile.inc.h"
+
+// NOLINTBEGIN(misc-definitions-in-headers): included once by each instruction set's file.
+namespace coppice::kernels {
+namespace {
+
+using Channels = ChannelConvolution;
+
+// visit(offset among [out][in][taps_y][taps_x], output channel, offset in its window).
+template <typename Visit>
+COPPICE_INLINE void each_weight(const Channels& c, const Visit& visit) {
+  const std::int64_t taps = c.taps_y * c.taps_x;
+  for (std::int64_t out = 0; out < c.out_channels; ++out) {
+    for (std::int64_t in = 0; in < c.in_channels; ++in) {
+      for (std::int64_t tap = 0; tap < taps; ++tap) {
+        visit((out * c.in_channels + in) * taps + tap, out, tap * c.in_channels + in);
+      }
+    }
+  }
+}
+
+void pack_lines(const Channels& c, const float* weights, float* lines) {
+  each_weight(c, [&](std::int64_t i, std::int64_t out, std::int64_t at) {
+    lines[at * c.out_channels + out] = weights[i];
+  });
+}
+
+void pack_windows(const Channels& c, const float* weights, float* windows) {
+  each_weight(c, [&](std::int64_t i, std::int64_t out, std::int64_t at) {
+    windows[out * c.window() + at] = weights[i];
+  });
+}
+
+void add_lines(const Channels& c, const float* lines, float* gradient) {
+  each_weight(c, [&](std::int64_t i, std::int64_t out, std::int64_t at) {
+    gradient[i] += lines[at * c.out_channels + out];
+  });
+}
+
+void add_windows(const Channels& c, const float* windows, float* gradient) {
+  each_weight(c, [&](std::int64_t i, std::int64_t out, std::int64_t at) {
+    gradient[i] += windows[out * c.window() + at];
+  });
+}
+
+// Registers of a tile when `left` are to do: as many as leave room for kMostScalars rows.
+COPPICE_INLINE std::int64_t next_vectors(std::int64_t left) {
+  constexpr std::int64_t kUsual = kAccumulators / kMostScalars;
+  return left == kUsual + 1 && left <= kMostVectors ? left : smaller(left, kUsual);
+}
+
+// Runs `task` for `count` rows of scalars, `scalar` and `out` floats apart.
+COPPICE_INLINE void run_tiles(TileTask task, std::int64_t vectors, std::int64_t count) {
+  const std::int64_t tiles = tile_count(count, most_scalars(vectors));
+  for (std::int64_t i = 0; i < tiles; ++i) {
+    const std::int64_t size = (i + 1) * count / tiles - i * count / tiles;
+    run_tile(size, vectors, task);
+    task.scalars += size * task.scalar_step;
+    task.out += size * task.out_scalar;
+  }
+}
+
+void convolve(const Channels& c, const float* in, const float* lines, const float* bias,
+              bool has_relu, std::int64_t samples, float* out) {
+  TileTask task{.vectors = nullptr,
+                .vector_step = kLanes,
+                .vector_tap = c.out_channels,
+                .scalars = nullptr,
+                .scalar_step = c.step_x * c.in_channels,
+                .scalar_tap = 1,
+                .start_scalars = nullptr,
+                .start_vectors = nullptr,
+                .out = nullptr,
+                .out_scalar = c.out_channels,
+                .out_vector = kLanes,
+                .lines = {.outer = 1,
+                          .vector_outer = 0,
+                          .scalar_outer = 0,
+                          .inner = c.taps_y,
+                          .vector_inner = c.line() * c.out_channels,
+                          .scalar_inner = c.in_row()},
+                .taps = c.line(),
+                .accumulates = false,
+                .has_relu = has_relu};
+  for (std::int64_t sample = 0; sample < samples; ++sample) {
+    std::int64_t vectors = 0;
+    for (std::int64_t channel = 0; channel < c.out_channels; channel += vectors * kLanes) {
+      vectors = next_vectors((c.out_channels - channel) / kLanes);
+      task.vectors = lines + channel;
+      task.start_vectors = bias == nullptr ? nullptr : bias + channel;
+      for (std::int64_t y = 0; y < c.out_rows; ++y) {
+        task.scalars = in + sample * c.in_floats() + y * c.step_y * c.in_row();
+        task.out = out + sample * c.out_floats() + y * c.out_row() + channel;
+        run_tiles(task, vectors, c.out_columns);
+      }
+    }
+  }
+}
+
+void line_gradient(const Channels& c, const float* in, const float* out_gradient,
+                   std::int64_t samples, float* lines_gradient) {
+  TileTask task{.vectors = nullptr,
+                .vector_step = kLanes,
+                .vector_tap = c.out_channels,
+                .scalars = nullptr,
+                .scalar_step = 1,
+                .scalar_tap = c.step_x * c.in_channels,
+                .start_scalars = nullptr,
+                .start_vectors = nullptr,
+                .out = nullptr,
+                .out_scalar = c.out_channels,
+                .out_vector = kLanes,
+                .lines = {.outer = samples,
+                          .vector_outer = c.out_floats(),
+                          .scalar_outer = c.in_floats(),
+                          .inner = c.out_rows,
+                          .vector_inner = c.out_row(),
+                          .scalar_inner = c.step_y * c.in_row()},
+                .taps = c.out_columns,
+                .accumulates = false,
+                .has_relu = false};
+  std::int64_t vectors = 0;
+  for (std::int64_t channel = 0; channel < c.out_channels; channel += vectors * kLanes) {
+    vectors = next_vectors((c.out_channels - channel) / kLanes);
+    task.vectors = out_gradient + channel;
+    for (std::int64_t y = 0; y < c.taps_y; ++y) {
+      task.scalars = in + y * c.in_row();
+      task.out = lines_gradient + y * c.line() * c.out_channels + channel;
+      run_tiles(task, vectors, c.line());
+    }
+  }
+}
+
+// sum += scales[i] * rows[offsets[i] * pitch], row by row.
+struct ScaledRows {
+  float* sum;
+  const float* rows;
+  std::int64_t pitch;
+  const std::int32_t* offsets;
+  const float* scales;
+  std::int64_t count;
+};
+
+template <int kN>
+void scaled_rows_tile(const ScaledRows& task) {
+  V sums[kN];
+  COPPICE_UNROLL
+  for (int n = 0; n < kN; ++n) sums[n] = load(task.sum + n * kLanes);
+  const float* rows = task.rows;
+  const std::int64_t pitch = task.pitch;
+  for (std::int64_t i = 0; i < task.count; ++i) {
+    const V scale = all(task.scales[i]);
+    const float* row = rows + task.offsets[i] * pitch;
+    COPPICE_UNROLL
+    for (int n = 0; n < kN; ++n) sums[n] += load(row + n * kLanes) * scale;
+  }
+  COPPICE_UNROLL
+  for (int n = 0; n < kN; ++n) store(task.sum + n * kLanes, sums[n]);
+}
+
+using ScaledRowsTile = void (*)(const ScaledRows&);
+constexpr int kMostRegisters = 12;
+constexpr ScaledRowsTile kScaledRowsTiles[kMostRegisters] = {
+    scaled_rows_tile<1>, scaled_rows_tile<2>,  scaled_rows_tile<3>,  scaled_rows_tile<4>,
+    scaled_rows_tile<5>, scaled_rows_tile<6>,  scaled_rows_tile<7>,  scaled_rows_tile<8>,
+    scaled_rows_tile<9>, scaled_rows_tile<10>, scaled_rows_tile<11>, scaled_rows_tile<12>};
+
+// Of rows of `registers` registers.
+COPPICE_INLINE void add_scaled_rows(ScaledRows task, std::int64_t registers) {
+  const std::int64_t tiles = tile_count(registers, kMostRegisters);
+  for (std::int64_t i = 0; i < tiles; ++i) {
+    const std::int64_t size = (i + 1) * registers / tiles - i * registers / tiles;
+    kScaledRowsTiles[size - 1](task);
+    task.sum += size * kLanes;
+    task.rows += size * kLanes;
+  }
+}
+
+// Output rows whose input stays in the first cache while every channel goes over it.
+constexpr std::int64_t kStripFloats = 6144;
+
+std::int64_t strip_rows(const Channels& c) {
+  const std::int64_t rows = (kStripFloats / c.in_row() - c.taps_y) / c.step_y + 1;
+  return smaller(larger(rows, 1), c.out_rows);
+}
+
+std::int64_t strip_positions(const Channels& c) { return strip_rows(c) * c.out_columns; }
+
+// Both lists hold a strip; by_position has its counts behind the channels of the last position.
+std::int64_t list_size(const Channels& c) {
+  return strip_positions(c) * c.out_channels + larger(strip_positions(c) + 1, c.out_channels);
+}
+
+// A strip of one sample: output rows [first, first + rows).
+struct Strip {
+  std::int64_t first;
+  std::int64_t rows;
+  std::int32_t* starts;  // of positions' entries, and behind the last one's
+  std::int32_t* counts;  // of channels' entries
+};
+
+void list_strip(const Channels& c, const Strip& strip, const float* out_gradient,
+                const NonZeroLists& lists) {
+  const std::int64_t positions = strip.rows * c.out_columns;
+  const std::int64_t capacity = strip_positions(c);
+  for (std::int64_t o = 0; o < c.out_channels; ++o) strip.counts[o] = 0;
+  std::int32_t n = 0;
+  std::int64_t position = 0;
+  for (std::int64_t y = 0; y < strip.rows; ++y) {
+    for (std::int64_t x = 0; x < c.out_columns; ++x, ++position) {
+      const float* gradient = out_gradient + position * c.out_channels;
+      strip.starts[position] = n;
+      for (std::int64_t o = 0; o < c.out_channels; ++o) {
+        lists.by_position[n] = gradient[o];
+        lists.channels[n] = static_cast<std::int32_t>(o);
+        n += gradient[o] != 0.0F ? 1 : 0;
+      }
+      const auto pixel = static_cast<std::int32_t>(y * c.step_y * c.in_columns + x * c.step_x);
+      for (std::int32_t i = strip.starts[position]; i < n; ++i) {
+        const std::int32_t o = lists.channels[i];
+        const std::int64_t at = o * capacity + strip.counts[o]++;
+        lists.by_channel[at] = lists.by_position[i];
+        lists.positions[at] = pixel;
+      }
+    }
+  }
+  strip.starts[positions] = n;
+}
+
+void add_strip_to_windows(const Channels& c, const Strip& strip, const float* in,
+                          const ChannelGradient& g) {
+  const std::int64_t capacity = strip_positions(c);
+  for (std::int64_t o = 0; o < c.out_channels; ++o) {
+    for (std::int64_t y = 0; y < c.taps_y; ++y) {
+      add_scaled_rows({.sum = g.windows_gradient + o * c.window() + y * c.line(),
+                       .rows = in + y * c.in_row(),
+                       .pitch = c.in_channels,
+                       .offsets = g.lists.positions + o * capacity,
+                       .scales = g.lists.by_channel + o * capacity,
+                       .count = strip.counts[o]},
+                      c.line() / kLanes);
+    }
+  }
+}
+
+void add_strip_to_input(const Channels& c, const Strip& strip, float* in_gradient,
+                        const ChannelGradient& g) {
+  for (std::int64_t tap = 0; tap < c.taps_y; ++tap) {
+    std::int64_t position = 0;
+    for (std::int64_t y = 0; y < strip.rows; ++y) {
+      float* row = in_gradient + (y * c.step_y + tap) * c.in_row();
+      for (std::int64_t x = 0; x < c.out_columns; ++x, ++position) {
+        const std::int32_t first = strip.starts[position];
+        add_scaled_rows({.sum = row + x * c.step_x * c.in_channels,
+                         .rows = g.windows + tap * c.line(),
+                         .pitch = c.window(),
+                         .offsets = g.lists.channels + first,
+                         .scales = g.lists.by_position + first,
+                         .count = strip.starts[position + 1] - first},
+                        c.line() / kLanes);
+      }
+    }
+  }
+}
+
+void channel_gradient(const Channels& c, const ChannelGradient& g) {
+  const std::int64_t most = strip_rows(c);
+  const std::int64_t entries = strip_positions(c) * c.out_channels;
+  Strip strip{.first = 0,
+              .rows = 0,
+              .starts = g.lists.channels + entries,
+              .counts = g.lists.positions + entries};
+  for (std::int64_t sample = 0; sample < g.samples; ++sample) {
+    for (strip.first = 0; strip.first < c.out_rows; strip.first += most) {
+      strip.rows = smaller(most, c.out_rows - strip.first);
+      const std::int64_t in_at = sample * c.in_floats() + strip.first * c.step_y * c.in_row();
+      list_strip(c, strip, g.out_gradient + sample * c.out_floats() + strip.first * c.out_row(),
+                 g.lists);
+      add_strip_to_windows(c, strip, g.in + in_at, g);
+      if (g.in_gradient != nullptr) add_strip_to_input(c, strip, g.in_gradient + in_at, g);
+    }
+  }
+}
+
+void sum_rows(const float* values, std::int64_t rows, std::int64_t channels, float* gradient) {
+  for (std::int64_t c = 0; c < channels; c += kLanes) {
+    V sums[4] = {};
+    std::int64_t i = 0;
+    for (; i + 4 <= rows; i += 4) {
+      COPPICE_UNROLL
+      for (int k = 0; k < 4; ++k) sums[k] += load(values + (i + k) * channels + c);
+    }
+    for (; i < rows; ++i) sums[0] += load(values + i * channels + c);
+    store_unaligned(gradient + c,
+                    load_unaligned(gradient + c) + ((sums[0] + sums[1]) + (sums[2] + sums[3])));
+  }
+}
+
+}  // namespace
+}  // namespace coppice::kernels
+// NOLINTEND(misc-definitions-in-headers)
