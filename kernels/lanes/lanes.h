@@ -72,7 +72,7 @@ struct LaneWeightGradient {
   std::int64_t out_chunk = 0;
 };
 
-// gradient[o][i] += sum over samples n of out_gradient[n][o] * in[n][i], for weight matrices:
+// gradient[o][i] = sum over samples n of out_gradient[n][o] * in[n][i], for weight matrices:
 // lanes of weights instead of lanes of samples.
 struct RowsWeightGradient {
   // [samples][row_pitch], not lanes; the pitch is a multiple of 2 lanes and its rest any finite
@@ -84,6 +84,7 @@ struct RowsWeightGradient {
   std::int64_t samples = 0;
   std::int64_t in_channels = 1;
   std::int64_t out_channels = 1;
+  bool accumulates = true;
 };
 
 // Pooling of `channels` images; windows are those of a product, positions outside never count in a

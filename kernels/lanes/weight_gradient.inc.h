@@ -161,9 +161,13 @@ void rows_tile(const RowsWeightGradient& g, std::int64_t o, std::int64_t i, std:
     for (int k = 0; k < kI; ++k) {
       const std::int64_t left = width - k * kLanes;
       if (left >= kLanes) {
-        store_unaligned(to + k * kLanes, load_unaligned(to + k * kLanes) + sums[r][k]);
+        const V before = g.accumulates ? load_unaligned(to + k * kLanes) : V{};
+        store_unaligned(to + k * kLanes, before + sums[r][k]);
       } else {
-        for (std::int64_t l = 0; l < left; ++l) to[k * kLanes + l] += sums[r][k][l];
+        for (std::int64_t l = 0; l < left; ++l) {
+          const float before = g.accumulates ? to[k * kLanes + l] : 0.0F;
+          to[k * kLanes + l] = before + sums[r][k][l];
+        }
       }
     }
   }
@@ -173,14 +177,20 @@ using RowsTile = void (*)(const RowsWeightGradient&, std::int64_t, std::int64_t,
 constexpr RowsTile kRowsTiles[kRowOutputs] = {rows_tile<1, 2>, rows_tile<2, 2>, rows_tile<3, 2>,
                                               rows_tile<4, 2>, rows_tile<5, 2>, rows_tile<6, 2>};
 
+// Weights of a row that are written one after another: enough for whole cache lines and pages, few
+// enough for the first cache to keep the samples' inputs.
+constexpr std::int64_t kRowsPiece = 32 * kLanes;
+
 // row_pitch is a multiple of two registers' lanes: a tile reads both.
 void rows_weight_gradient(const RowsWeightGradient& g) {
   const std::int64_t tiles = tile_count(g.out_channels, kRowOutputs);
-  for (std::int64_t i = 0; i < g.in_channels; i += 2 * kLanes) {
+  for (std::int64_t piece = 0; piece < g.in_channels; piece += kRowsPiece) {
+    const std::int64_t end = smaller(piece + kRowsPiece, g.in_channels);
     for (std::int64_t tile = 0; tile < tiles; ++tile) {
       const std::int64_t first = tile * g.out_channels / tiles;
       const std::int64_t size = (tile + 1) * g.out_channels / tiles - first;
-      kRowsTiles[size - 1](g, first, i, g.in_channels - i);
+      for (std::int64_t i = piece; i < end; i += 2 * kLanes)
+        kRowsTiles[size - 1](g, first, i, g.in_channels - i);
     }
   }
 }

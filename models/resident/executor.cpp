@@ -1,6 +1,6 @@
 #include "models/resident/executor.h"
 
-#include <algorithm>  // for copy, fill, min
+#include <algorithm>  // for copy, min
 #include <optional>   // for optional
 #include <utility>    // for move
 
@@ -120,13 +120,13 @@ TrainResult ResidentExecutor::train(const TrainRequest& request) {
 Scores ResidentExecutor::step(Plan& plan, const float* weights, LocalLoss& loss,
                               const DropoutKey& dropout, std::span<const std::int64_t> indices) {
   const std::int64_t classes = batch_.classes();
-  std::ranges::fill(gradient_.span(), 0.0F);
   loss.begin_batch(indices, classes);
   Scores total;
   for (std::int64_t first = 0; first < batch_.size(); first += plan.block_samples()) {
     Block block = plan.block(batch_.samples(), first, batch_.size());
     block.weights = weights;
     block.gradient = gradient_.data();
+    block.begins_gradient = first == 0;
     block.dropout = &dropout;
     plan.forward(block);
     logits_.resize(static_cast<std::size_t>(block.samples * classes));

@@ -35,7 +35,8 @@ class Plan {
 
   // `block` as from block(). Outputs stand until the next call.
   void forward(const Block& block);
-  // After forward() and with the gradient of the output in place; adds to block.gradient.
+  // After forward() and with the gradient of the output in place; begins or adds to
+  // block.gradient.
   void backward(const Block& block);
 
   // The first block_samples() or fewer of `samples` rows.

@@ -2,11 +2,12 @@
 // One operation of a resident plan: forward and backward of a block, a few chunks of samples, over
 // memory that the plan laid out (kernels/lanes/lanes.h says how). Internal to models/resident.
 
-#include <cstddef>  // for size_t
-#include <cstdint>  // for int64_t
-#include <memory>   // for unique_ptr
-#include <string>   // for string
-#include <vector>   // for vector
+#include <algorithm>  // for fill_n
+#include <cstddef>    // for size_t
+#include <cstdint>    // for int64_t
+#include <memory>     // for unique_ptr
+#include <string>     // for string
+#include <vector>     // for vector
 
 #include "core/aligned_buffer.h"
 #include "core/graph.h"
@@ -35,7 +36,8 @@ struct Block {
   const kernels::LaneKernels& kernels;
   const float* rows = nullptr;     // [samples][elements of the input]
   const float* weights = nullptr;  // parameter_count floats, on their grids if they have some
-  float* gradient = nullptr;       // parameter_count floats, added to; null: no backward
+  float* gradient = nullptr;       // parameter_count floats; null: no backward
+  bool begins_gradient = true;     // the batch's first block: what stands in `gradient` is old
   std::int64_t samples = 0;
   std::int64_t chunks = 0;              // of samples, the last may be partial
   std::int64_t first_sample = 0;        // of the batch
@@ -45,6 +47,13 @@ struct Block {
   std::int64_t registers(const Tensor& tensor) const {
     if (!tensor.has_channels_innermost) return chunks * tensor.elements;
     return (samples * tensor.elements + kernels.lanes - 1) / kernels.lanes;
+  }
+
+  // Where to add the gradient of `count` parameters: zeros if this block begins it.
+  float* gradient_at(std::int64_t offset, std::int64_t count) const {
+    float* at = gradient + offset;
+    if (begins_gradient) std::fill_n(at, count, 0.0F);
+    return at;
   }
 };
 
@@ -66,7 +75,8 @@ class Step {
  public:
   virtual ~Step() = default;
   virtual void forward(const Block& block) = 0;
-  // Reads the gradient of the output, which it may overwrite; adds to the parameters' gradients;
+  // Reads the gradient of the output, which it may overwrite; begins the parameters' gradients or
+  // adds to them;
   // writes those of the inputs that have one, or adds to them.
   virtual void backward(const Block& block) = 0;
 };

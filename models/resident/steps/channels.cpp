@@ -106,9 +106,9 @@ void ChannelConvolution::forward(const Block& block) {
 void ChannelConvolution::backward(const Block& block) {
   if (has_relu_) rectify_own_gradient(block, output_);
   if (bias_ >= 0) {
-    block.kernels.channels.sum_rows(output_.gradient,
-                                    block.samples * sizes_.out_rows * sizes_.out_columns,
-                                    sizes_.out_channels, block.gradient + bias_);
+    block.kernels.channels.sum_rows(
+        output_.gradient, block.samples * sizes_.out_rows * sizes_.out_columns, sizes_.out_channels,
+        block.gradient_at(bias_, sizes_.out_channels));
   }
   if (sizes_.in_channels % block.kernels.lanes == 0) {
     add_gradients(block);
@@ -124,7 +124,7 @@ void ChannelConvolution::add_line_gradient(const Block& block) {
   float* lines = scratch_->get(weights + padded_floats(block));
   kernels.line_gradient(sizes_, padded_input(block, lines + weights), output_.gradient,
                         block.samples, lines);
-  kernels.add_lines(sizes_, lines, block.gradient + weight_);
+  kernels.add_lines(sizes_, lines, block.gradient_at(weight_, weight_count()));
 }
 
 void ChannelConvolution::add_gradients(const Block& block) {
@@ -161,7 +161,7 @@ void ChannelConvolution::add_gradients(const Block& block) {
     std::fill_n(gradient.in_gradient, in_floats, 0.0F);
   }
   kernels.gradient(sizes_, gradient);
-  kernels.add_windows(sizes_, windows_gradient, block.gradient + weight_);
+  kernels.add_windows(sizes_, windows_gradient, block.gradient_at(weight_, weight_count()));
   if (input.gradient != nullptr && !is_direct) unpad_gradient(block, gradient.in_gradient);
 }
 

@@ -172,9 +172,10 @@ void Convolution::forward(const Block& block) {
 void Convolution::backward(const Block& block) {
   if (has_relu_) rectify_own_gradient(block, output_);
   if (bias_ >= 0) {
+    float* bias = block.gradient_at(bias_, out_.channels);
     for (std::int64_t chunk = 0; chunk < block.chunks; ++chunk) {
       block.kernels.channel_sums(output_.gradient + chunk * out_.floats(), out_.channels,
-                                 out_.rows * out_.columns, block.gradient + bias_);
+                                 out_.rows * out_.columns, bias);
     }
   }
   add_weight_gradient(block);
@@ -204,11 +205,12 @@ void Convolution::add_weight_gradient(const Block& block) {
                                        .in_chunk = padded.floats(),
                                        .out_chunk = out_.floats()};
   const std::int64_t weights = out_channels * in_channels * y_.taps * x_.taps;
+  gradient.gradient = block.gradient_at(weight_, groups_ * weights);
   for (std::int64_t group = 0; group < groups_; ++group) {
     gradient.in = in + group * in_channels * gradient.in_strides.channel;
     gradient.out_gradient = output_.gradient + group * out_channels * gradient.out_strides.channel;
-    gradient.gradient = block.gradient + weight_ + group * weights;
     block.kernels.weight_gradient(gradient);
+    gradient.gradient += weights;
   }
 }
 

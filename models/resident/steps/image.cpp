@@ -121,12 +121,15 @@ class GroupNorm final : public Step {
     // Without a gradient to write, as above a network's first layer, it goes where it is not read.
     float* in_gradient =
         input_.tensor.gradient == nullptr ? output_.gradient : input_.tensor.gradient;
+    const std::int64_t channels = norm_.groups * norm_.group_size;
+    float* weight = block.gradient_at(weight_, channels);
+    float* bias = block.gradient_at(bias_, channels);
     for (std::int64_t chunk = 0; chunk < block.chunks; ++chunk) {
       const std::int64_t at = chunk * output_.elements * lanes_;
       block.kernels.group_norm_gradient(norm_, input_.tensor.values + at, block.weights + weight_,
                                         statistics_.data() + chunk * statistics_size(),
                                         output_.gradient + at, input_.accumulates, in_gradient + at,
-                                        block.gradient + weight_, block.gradient + bias_);
+                                        weight, bias);
     }
   }
 

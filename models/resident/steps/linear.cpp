@@ -1,14 +1,14 @@
 // linear on vectors: a product whose positions are chunks.
 
-#include <algorithm>  // for min
+#include <algorithm>  // for copy_n, min
 
 #include "models/resident/step.h"
 
 namespace coppice::resident {
 namespace {
 
-// A matrix above this size is transposed piece by piece for the gradient by its input: a tile takes
-// a few neighbours of a row from every row, which are a cache line and a page each.
+// A matrix above this size is copied piece by piece for the gradient by its input: a tile takes a
+// few neighbours of a row from every row, which are a cache line and a page each.
 constexpr std::int64_t kSmallMatrix = std::int64_t{1} << 16U;
 constexpr std::int64_t kColumns = 48;
 
@@ -42,9 +42,10 @@ class Linear final : public Step {
   void backward(const Block& block) override {
     if (has_relu_) rectify_own_gradient(block, output_);
     if (bias_ >= 0) {
+      float* bias = block.gradient_at(bias_, output_.elements);
       for (std::int64_t chunk = 0; chunk < block.chunks; ++chunk) {
         block.kernels.channel_sums(output_.gradient + chunk * output_.elements * lanes_,
-                                   output_.elements, 1, block.gradient + bias_);
+                                   output_.elements, 1, bias);
       }
     }
     add_weight_gradient(block);
@@ -70,7 +71,8 @@ class Linear final : public Step {
                                         .gradient = block.gradient + weight_,
                                         .samples = block.samples,
                                         .in_channels = features,
-                                        .out_channels = output_.elements});
+                                        .out_channels = output_.elements,
+                                        .accumulates = !block.begins_gradient});
   }
 
   void write_input_gradient(const Block& block) {
@@ -78,17 +80,15 @@ class Linear final : public Step {
     const std::int64_t outputs = output_.elements;
     const float* weights = block.weights + weight_;
     if (features * outputs <= kSmallMatrix) {
-      write_input_gradient(block, weights, {.first = 0, .count = features}, 1, features);
+      write_input_gradient(block, weights, {.first = 0, .count = features}, features);
       return;
     }
     float* packed = scratch_->get(kColumns * outputs);
     for (std::int64_t first = 0; first < features; first += kColumns) {
       const std::int64_t count = std::min(kColumns, features - first);
-      for (std::int64_t o = 0; o < outputs; ++o) {
-        for (std::int64_t c = 0; c < count; ++c)
-          packed[c * outputs + o] = weights[o * features + first + c];
-      }
-      write_input_gradient(block, packed, {.first = first, .count = count}, outputs, 1);
+      for (std::int64_t o = 0; o < outputs; ++o)
+        std::copy_n(weights + o * features + first, count, packed + o * kColumns);
+      write_input_gradient(block, packed, {.first = first, .count = count}, kColumns);
     }
   }
 
@@ -97,9 +97,10 @@ class Linear final : public Step {
     std::int64_t count;
   };
 
-  // Of some features; their weights stand `feature_step` floats apart, outputs' `output_step`.
+  // Of some features, whose weights stand side by side and those of the next output `output_step`
+  // floats on.
   void write_input_gradient(const Block& block, const float* weights, Columns columns,
-                            std::int64_t feature_step, std::int64_t output_step) const {
+                            std::int64_t output_step) const {
     block.kernels.product({.in = output_.gradient,
                            .weights = weights,
                            .out = input_.tensor.gradient + columns.first * lanes_,
@@ -109,7 +110,7 @@ class Linear final : public Step {
                            .x = {.outputs = block.chunks, .inputs = block.chunks},
                            .in_strides = strides(output_),
                            .out_strides = strides(input_.tensor),
-                           .weight_out = feature_step,
+                           .weight_out = 1,
                            .weight_in = output_step,
                            .accumulates = input_.accumulates});
   }
