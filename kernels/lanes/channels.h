@@ -49,15 +49,15 @@ struct ChannelGradient {
 };
 
 struct ChannelKernels {
-  // Weights [out][in][taps_y][taps_x] as [taps_y][taps_x][in][out] and as
-  // [out][taps_y][taps_x][in]; gradients back, added.
-  void (*pack_lines)(const ChannelConvolution&, const float* weights, float* lines);
+  // Weights [out][in][taps_y][taps_x] as convolve() reads them, and as [out][taps_y][taps_x][in];
+  // gradients, those of lines [taps_y][taps_x][in][out], back and added.
+  void (*pack_tiles)(const ChannelConvolution&, const float* weights, float* tiles);
   void (*pack_windows)(const ChannelConvolution&, const float* weights, float* windows);
   void (*add_lines)(const ChannelConvolution&, const float* lines, float* gradient);
   void (*add_windows)(const ChannelConvolution&, const float* windows, float* gradient);
 
   // `bias` may be null and need not be aligned.
-  void (*convolve)(const ChannelConvolution&, const float* in, const float* lines,
+  void (*convolve)(const ChannelConvolution&, const float* in, const float* tiles,
                    const float* bias, bool has_relu, std::int64_t samples, float* out);
   // lines_gradient = the sum over samples and positions; for any number of input channels.
   void (*line_gradient)(const ChannelConvolution&, const float* in, const float* out_gradient,

@@ -96,9 +96,9 @@ const float* ChannelConvolution::padded_input(const Block& block, float* to) con
 void ChannelConvolution::forward(const Block& block) {
   const kernels::ChannelKernels& kernels = block.kernels.channels;
   const std::int64_t weights = whole_lines(weight_count());
-  float* lines = scratch_->get(weights + padded_floats(block));
-  kernels.pack_lines(sizes_, block.weights + weight_, lines);
-  kernels.convolve(sizes_, padded_input(block, lines + weights), lines,
+  float* tiles = scratch_->get(weights + padded_floats(block));
+  kernels.pack_tiles(sizes_, block.weights + weight_, tiles);
+  kernels.convolve(sizes_, padded_input(block, tiles + weights), tiles,
                    bias_ < 0 ? nullptr : block.weights + bias_, has_relu_, block.samples,
                    output_.values);
 }
