@@ -14,7 +14,7 @@ void zero_masked(const std::uint64_t* mask, std::int64_t begin, std::int64_t end
 
 void local_gradient(const LocalGradient& terms, std::int64_t begin, std::int64_t end, float* out) {
   const std::int64_t n = end - begin;
-  std::copy_n(terms.gradient + begin, n, out);
+  std::copy_n(terms.gradient + (begin - terms.gradient_begin), n, out);
   if (terms.global != nullptr) {
     const float* weights = terms.weights + begin;
     const float* global = terms.global + begin;

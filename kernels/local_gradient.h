@@ -15,6 +15,7 @@ namespace coppice::kernels {
 
 struct LocalGradient {
   const float* gradient = nullptr;  // of the data terms
+  std::int64_t gradient_begin = 0;  // the element that gradient[0] is of
   const float* weights = nullptr;
   const float* global = nullptr;      // null: no proximal term
   const float* correction = nullptr;  // null: none

@@ -2,27 +2,48 @@
 
 #include <algorithm>  // for min
 
+#include "kernels/clones.h"
+
 namespace coppice::kernels {
 namespace {
 
+// Of elements whose local gradient is `gradient`.
+COPPICE_CLONES void descend(const SgdStep& step, const float* __restrict gradient, std::int64_t n,
+                            float* __restrict weights) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float direction = step.clip_scale * gradient[i] + step.weight_decay * weights[i];
+    weights[i] -= step.lr * direction;
+  }
+}
+
+COPPICE_CLONES void descend_with_momentum(const SgdStep& step, const float* __restrict gradient,
+                                          std::int64_t n, float* __restrict weights,
+                                          float* __restrict velocity) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float direction = step.clip_scale * gradient[i] + step.weight_decay * weights[i];
+    velocity[i] = step.momentum * velocity[i] + direction;
+    weights[i] -= step.lr * velocity[i];
+  }
+}
+
 void step_piece(const SgdStep& step, const LocalGradient& terms, std::int64_t begin,
                 std::int64_t end) {
-  float direction[kPiece];
-  local_gradient(terms, begin, end, direction);
+  const bool is_plain =
+      terms.global == nullptr && terms.correction == nullptr && terms.mask == nullptr;
+  float local[kPiece];
+  if (!is_plain) local_gradient(terms, begin, end, local);
+  const float* gradient = is_plain ? terms.gradient + (begin - terms.gradient_begin) : local;
   const std::int64_t n = end - begin;
   float* weights = step.weights + begin;
-  for (std::int64_t i = 0; i < n; ++i)
-    direction[i] = step.clip_scale * direction[i] + step.weight_decay * weights[i];
-  if (step.velocity != nullptr) {
-    float* velocity = step.velocity + begin;
-    for (std::int64_t i = 0; i < n; ++i) {
-      velocity[i] = step.momentum * velocity[i] + direction[i];
-      direction[i] = velocity[i];
-    }
-    if (terms.mask != nullptr) zero_masked(terms.mask, begin, end, velocity);
+  float* velocity = step.velocity == nullptr ? nullptr : step.velocity + begin;
+  if (velocity == nullptr) {
+    descend(step, gradient, n, weights);
+  } else {
+    descend_with_momentum(step, gradient, n, weights, velocity);
   }
-  for (std::int64_t i = 0; i < n; ++i) weights[i] -= step.lr * direction[i];
-  if (terms.mask != nullptr) zero_masked(terms.mask, begin, end, weights);
+  if (terms.mask == nullptr) return;
+  zero_masked(terms.mask, begin, end, weights);
+  if (velocity != nullptr) zero_masked(terms.mask, begin, end, velocity);
 }
 
 }  // namespace

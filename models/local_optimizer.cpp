@@ -59,43 +59,61 @@ float LocalOptimizer::clip_scale(const float* weights, const float* gradient) co
   if (limit <= 0.0) return 1.0F;
   const kernels::LocalGradient terms = local_terms(*request_, weights, gradient);
   double square_norm = 0.0;
-  for (const Range& range : trainable_) {
+  for (const ParameterRange& range : trainable_) {
     square_norm += kernels::local_gradient_square_norm(terms, range.begin, range.end);
   }
   const double norm = std::sqrt(square_norm);
   return norm > limit ? static_cast<float>(limit / norm) : 1.0F;
 }
 
-void LocalOptimizer::step(float* weights, const float* gradient) {
+void LocalOptimizer::step_range(float* weights, const kernels::LocalGradient& terms, float scale,
+                                const ParameterRange& range) {
   const OptimizerSpec& optimizer = request_->plan->optimizer;
-  const kernels::LocalGradient terms = local_terms(*request_, weights, gradient);
-  const float scale = clip_scale(weights, gradient);
-  ++steps_done_;
-  for (const Range& range : trainable_) {
-    if (optimizer.kind == OptimizerKind::kAdamW) {
-      kernels::adamw_step({.terms = terms,
-                           .weights = weights,
-                           .first_moment = first_moment_.data(),
-                           .second_moment = second_moment_.data(),
-                           .t = steps_done_,
-                           .lr = optimizer.lr,
-                           .beta1 = optimizer.beta1,
-                           .beta2 = optimizer.beta2,
-                           .epsilon = optimizer.epsilon,
-                           .weight_decay = optimizer.weight_decay,
-                           .clip_scale = scale},
-                          range.begin, range.end);
-    } else {
-      kernels::sgd_step({.terms = terms,
+  if (optimizer.kind == OptimizerKind::kAdamW) {
+    kernels::adamw_step({.terms = terms,
                          .weights = weights,
-                         .velocity = optimizer.momentum != 0.0 ? first_moment_.data() : nullptr,
-                         .lr = static_cast<float>(optimizer.lr),
-                         .momentum = static_cast<float>(optimizer.momentum),
-                         .weight_decay = static_cast<float>(optimizer.weight_decay),
+                         .first_moment = first_moment_.data(),
+                         .second_moment = second_moment_.data(),
+                         .t = steps_done_ + 1,
+                         .lr = optimizer.lr,
+                         .beta1 = optimizer.beta1,
+                         .beta2 = optimizer.beta2,
+                         .epsilon = optimizer.epsilon,
+                         .weight_decay = optimizer.weight_decay,
                          .clip_scale = scale},
                         range.begin, range.end);
-    }
+  } else {
+    kernels::sgd_step({.terms = terms,
+                       .weights = weights,
+                       .velocity = optimizer.momentum != 0.0 ? first_moment_.data() : nullptr,
+                       .lr = static_cast<float>(optimizer.lr),
+                       .momentum = static_cast<float>(optimizer.momentum),
+                       .weight_decay = static_cast<float>(optimizer.weight_decay),
+                       .clip_scale = scale},
+                      range.begin, range.end);
   }
+}
+
+void LocalOptimizer::step_part(float* weights, const float* gradient, const ParameterRange& part) {
+  kernels::LocalGradient terms = local_terms(*request_, weights, gradient);
+  terms.gradient_begin = part.begin;
+  step_range(weights, terms, 1.0F, part);
+}
+
+void LocalOptimizer::step(float* weights, const float* gradient,
+                          std::span<const ParameterRange> parts) {
+  const kernels::LocalGradient terms = local_terms(*request_, weights, gradient);
+  const float scale = clip_scale(weights, gradient);
+  std::size_t next = 0;
+  for (const ParameterRange& range : trainable_) {
+    std::int64_t begin = range.begin;
+    for (; next < parts.size() && parts[next].begin < range.end; ++next) {
+      step_range(weights, terms, scale, {begin, parts[next].begin});
+      begin = parts[next].end;
+    }
+    step_range(weights, terms, scale, {begin, range.end});
+  }
+  ++steps_done_;
 }
 
 }  // namespace coppice

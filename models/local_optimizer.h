@@ -4,13 +4,21 @@
 // tensors.
 
 #include <cstdint>  // for int64_t
+#include <span>     // for span
 #include <vector>   // for vector
 
 #include "core/aligned_buffer.h"
 #include "core/graph.h"
+#include "kernels/local_gradient.h"
 #include "models/executor.h"
 
 namespace coppice {
+
+// Elements of an arena.
+struct ParameterRange {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+};
 
 class LocalOptimizer {
  public:
@@ -19,19 +27,22 @@ class LocalOptimizer {
   // Fresh state for one client. `request` and what it points to must live until the last step().
   void begin(const TrainRequest& request);
 
-  // One step on `weights` from the data terms' `gradient`, both parameter_count floats. Elements of
-  // parameters that are not trainable stay as they are.
-  void step(float* weights, const float* gradient);
+  // Whether an element's step needs nobody else's gradient: parts may go before the rest then.
+  bool can_step_parts() const { return request_->plan->clip_norm <= 0.0; }
+  // A part of the step that the next step() ends; gradient[0] is of element part.begin.
+  void step_part(float* weights, const float* gradient, const ParameterRange& part);
+
+  // One step on `weights` from the data terms' `gradient`, both parameter_count floats, but for
+  // the parts that went before, in ascending order. Elements of parameters that are not trainable
+  // stay as they are.
+  void step(float* weights, const float* gradient, std::span<const ParameterRange> parts = {});
 
  private:
-  struct Range {
-    std::int64_t begin;
-    std::int64_t end;
-  };
-
+  void step_range(float* weights, const kernels::LocalGradient& terms, float scale,
+                  const ParameterRange& range);
   float clip_scale(const float* weights, const float* gradient) const;
 
-  std::vector<Range> trainable_;  // of the arena, ascending, merged
+  std::vector<ParameterRange> trainable_;  // of the arena, ascending, merged
   std::int64_t size_;
   AlignedBuffer first_moment_;  // sgd's velocity
   AlignedBuffer second_moment_;

@@ -40,12 +40,9 @@ struct NonZeroLists {
 
 struct ChannelGradient {
   const float* in = nullptr;            // [samples], padded
-  const float* out = nullptr;           // of a ReLU behind, which passes nothing where it is not
-                                        // positive; null: there is none
   const float* out_gradient = nullptr;  // [samples]
   const float* windows = nullptr;       // the weights, [out][taps_y][taps_x][in]
   float* windows_gradient = nullptr;    // likewise, added to
-  float* bias_gradient = nullptr;       // added to; null: there is none
   float* in_gradient = nullptr;         // [samples], padded, added to; null: not wanted
   std::int64_t samples = 0;
   NonZeroLists lists = {};

@@ -221,30 +221,9 @@ struct Strip {
   std::int32_t* counts;  // of channels' entries
 };
 
-// Appends a position's entries from `n` on; returns where the next position's begin. `out` as in
-// ChannelGradient.
-COPPICE_INLINE std::int32_t list_position(const float* gradient, const float* out,
-                                          std::int64_t channels, std::int32_t n,
-                                          const NonZeroLists& lists) {
-  if (out == nullptr) {
-    for (std::int64_t o = 0; o < channels; ++o) {
-      lists.by_position[n] = gradient[o];
-      lists.channels[n] = static_cast<std::int32_t>(o);
-      n += gradient[o] != 0.0F ? 1 : 0;
-    }
-    return n;
-  }
-  for (std::int64_t o = 0; o < channels; ++o) {
-    lists.by_position[n] = gradient[o];
-    lists.channels[n] = static_cast<std::int32_t>(o);
-    n += static_cast<int>(gradient[o] != 0.0F) & static_cast<int>(!(out[o] <= 0.0F));
-  }
-  return n;
-}
-
-// `at`: offset of the strip among outputs.
-void list_strip(const Channels& c, const Strip& strip, std::int64_t at, const ChannelGradient& g) {
-  const NonZeroLists& lists = g.lists;
+// `out_gradient`: the strip's.
+void list_strip(const Channels& c, const Strip& strip, const float* out_gradient,
+                const NonZeroLists& lists) {
   const std::int64_t positions = strip.rows * c.out_columns;
   const std::int64_t capacity = strip_positions(c);
   for (std::int64_t o = 0; o < c.out_channels; ++o) strip.counts[o] = 0;
@@ -252,10 +231,13 @@ void list_strip(const Channels& c, const Strip& strip, std::int64_t at, const Ch
   std::int64_t position = 0;
   for (std::int64_t y = 0; y < strip.rows; ++y) {
     for (std::int64_t x = 0; x < c.out_columns; ++x, ++position) {
-      const std::int64_t from = at + position * c.out_channels;
+      const float* gradient = out_gradient + position * c.out_channels;
       strip.starts[position] = n;
-      n = list_position(g.out_gradient + from, g.out == nullptr ? nullptr : g.out + from,
-                        c.out_channels, n, lists);
+      for (std::int64_t o = 0; o < c.out_channels; ++o) {
+        lists.by_position[n] = gradient[o];
+        lists.channels[n] = static_cast<std::int32_t>(o);
+        n += gradient[o] != 0.0F ? 1 : 0;
+      }
       const auto pixel = static_cast<std::int32_t>(y * c.step_y * c.in_columns + x * c.step_x);
       for (std::int32_t i = strip.starts[position]; i < n; ++i) {
         const std::int32_t o = lists.channels[i];
@@ -266,15 +248,6 @@ void list_strip(const Channels& c, const Strip& strip, std::int64_t at, const Ch
     }
   }
   strip.starts[positions] = n;
-}
-
-void add_strip_to_bias(const Channels& c, const Strip& strip, const ChannelGradient& g) {
-  const std::int64_t capacity = strip_positions(c);
-  for (std::int64_t o = 0; o < c.out_channels; ++o) {
-    float sum = 0.0F;
-    for (std::int64_t i = 0; i < strip.counts[o]; ++i) sum += g.lists.by_channel[o * capacity + i];
-    g.bias_gradient[o] += sum;
-  }
 }
 
 void add_strip_to_windows(const Channels& c, const Strip& strip, const float* in,
@@ -324,8 +297,8 @@ void channel_gradient(const Channels& c, const ChannelGradient& g) {
     for (strip.first = 0; strip.first < c.out_rows; strip.first += most) {
       strip.rows = smaller(most, c.out_rows - strip.first);
       const std::int64_t in_at = sample * c.in_floats() + strip.first * c.step_y * c.in_row();
-      list_strip(c, strip, sample * c.out_floats() + strip.first * c.out_row(), g);
-      if (g.bias_gradient != nullptr) add_strip_to_bias(c, strip, g);
+      list_strip(c, strip, g.out_gradient + sample * c.out_floats() + strip.first * c.out_row(),
+                 g.lists);
       add_strip_to_windows(c, strip, g.in + in_at, g);
       if (g.in_gradient != nullptr) add_strip_to_input(c, strip, g.in_gradient + in_at, g);
     }

@@ -80,7 +80,8 @@ struct RowsWeightGradient {
   const float* in_rows = nullptr;
   std::int64_t row_pitch = 0;
   const float* out_gradient = nullptr;  // lanes: [chunk][out_channels]
-  float* gradient = nullptr;            // [out_channels][in_channels]
+  float* gradient = nullptr;            // [out_channels][gradient_pitch]
+  std::int64_t gradient_pitch = 0;
   std::int64_t samples = 0;
   std::int64_t in_channels = 1;
   std::int64_t out_channels = 1;

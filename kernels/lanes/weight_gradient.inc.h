@@ -156,7 +156,7 @@ void rows_tile(const RowsWeightGradient& g, std::int64_t o, std::int64_t i, std:
   }
   COPPICE_UNROLL
   for (int r = 0; r < kO; ++r) {
-    float* to = g.gradient + (o + r) * g.in_channels + i;
+    float* to = g.gradient + (o + r) * g.gradient_pitch + i;
     COPPICE_UNROLL
     for (int k = 0; k < kI; ++k) {
       const std::int64_t left = width - k * kLanes;
@@ -177,21 +177,14 @@ using RowsTile = void (*)(const RowsWeightGradient&, std::int64_t, std::int64_t,
 constexpr RowsTile kRowsTiles[kRowOutputs] = {rows_tile<1, 2>, rows_tile<2, 2>, rows_tile<3, 2>,
                                               rows_tile<4, 2>, rows_tile<5, 2>, rows_tile<6, 2>};
 
-// Weights of a row that are written one after another: enough for whole cache lines and pages, few
-// enough for the first cache to keep the samples' inputs.
-constexpr std::int64_t kRowsPiece = 32 * kLanes;
-
 // row_pitch is a multiple of two registers' lanes: a tile reads both.
 void rows_weight_gradient(const RowsWeightGradient& g) {
   const std::int64_t tiles = tile_count(g.out_channels, kRowOutputs);
-  for (std::int64_t piece = 0; piece < g.in_channels; piece += kRowsPiece) {
-    const std::int64_t end = smaller(piece + kRowsPiece, g.in_channels);
-    for (std::int64_t tile = 0; tile < tiles; ++tile) {
-      const std::int64_t first = tile * g.out_channels / tiles;
-      const std::int64_t size = (tile + 1) * g.out_channels / tiles - first;
-      for (std::int64_t i = piece; i < end; i += 2 * kLanes)
-        kRowsTiles[size - 1](g, first, i, g.in_channels - i);
-    }
+  for (std::int64_t tile = 0; tile < tiles; ++tile) {
+    const std::int64_t first = tile * g.out_channels / tiles;
+    const std::int64_t size = (tile + 1) * g.out_channels / tiles - first;
+    for (std::int64_t i = 0; i < g.in_channels; i += 2 * kLanes)
+      kRowsTiles[size - 1](g, first, i, g.in_channels - i);
   }
 }
 

@@ -57,8 +57,15 @@ class ResidentExecutor final : public Executor {
   // Of `quant`, made anew only if the last one was of another; null: fp32.
   Quantized* quantized_for(const QuantPlan* quant);
 
+  TrainResult train_on_grids(const TrainRequest& request, Quantized& quantized, LocalLoss& loss);
   const float* on_grids(const FakeQuant& grids, std::span<const float> weights);
-  Scores step(Plan& plan, const float* weights, LocalLoss& loss, const DropoutKey& dropout,
+  struct StepTask {
+    Plan& plan;
+    const float* weights;
+    LocalLoss& loss;
+    const EarlyUpdate* update;  // for batches of one block; may be null
+  };
+  Scores step(const StepTask& task, const DropoutKey& dropout,
               std::span<const std::int64_t> indices);
   // Runs all samples of batch_ through a plan with the model's grids; `done` sees block by block.
   template <typename Done>
@@ -102,29 +109,51 @@ TrainResult ResidentExecutor::train(const TrainRequest& request) {
   optimizer_.begin(request);
   Quantized* quantized = quantized_for(request.quant);
   LocalLoss loss(request);
+  if (quantized != nullptr) return train_on_grids(request, *quantized, loss);
+  const EarlyUpdate update = [&](std::int64_t first, std::span<const float> gradient) {
+    const auto size = static_cast<std::int64_t>(gradient.size());
+    optimizer_.step_part(weights_.data(), gradient.data(), {first, first + size});
+  };
+  StepTask task{.plan = plan_, .weights = weights_.data(), .loss = loss, .update = nullptr};
   return train_steps(
       request, batch_, [&](std::span<const std::int64_t> indices, const DropoutKey& dropout) {
-        const float* weights =
-            quantized != nullptr ? on_grids(quantized->grids, weights_.span()) : weights_.data();
-        const Scores scores =
-            step(quantized != nullptr ? quantized->plan : plan_, weights, loss, dropout, indices);
-        if (quantized != nullptr)
-          quantized->grids.stop_saturated(weights_.data(), gradient_.data());
+        const bool is_one_block = batch_.size() <= plan_.block_samples();
+        task.update = is_one_block && optimizer_.can_step_parts() ? &update : nullptr;
+        const Scores scores = step(task, dropout, indices);
+        optimizer_.step(
+            weights_.data(), gradient_.data(),
+            task.update == nullptr ? std::span<const ParameterRange>() : plan_.early_parts());
+        return scores;
+      });
+}
+
+TrainResult ResidentExecutor::train_on_grids(const TrainRequest& request, Quantized& quantized,
+                                             LocalLoss& loss) {
+  return train_steps(
+      request, batch_, [&](std::span<const std::int64_t> indices, const DropoutKey& dropout) {
+        const Scores scores = step({.plan = quantized.plan,
+                                    .weights = on_grids(quantized.grids, weights_.span()),
+                                    .loss = loss,
+                                    .update = nullptr},
+                                   dropout, indices);
+        quantized.grids.stop_saturated(weights_.data(), gradient_.data());
         optimizer_.step(weights_.data(), gradient_.data());
         return scores;
       });
 }
 
-// Forward and backward of the batch that was read, block by block; the gradient stands in
-// gradient_.
-Scores ResidentExecutor::step(Plan& plan, const float* weights, LocalLoss& loss,
-                              const DropoutKey& dropout, std::span<const std::int64_t> indices) {
+// Forward and backward of the batch that was read, block by block; the gradient of what was not
+// updated early stands in gradient_.
+Scores ResidentExecutor::step(const StepTask& task, const DropoutKey& dropout,
+                              std::span<const std::int64_t> indices) {
+  Plan& plan = task.plan;
   const std::int64_t classes = batch_.classes();
-  loss.begin_batch(indices, classes);
+  task.loss.begin_batch(indices, classes);
   Scores total;
   for (std::int64_t first = 0; first < batch_.size(); first += plan.block_samples()) {
     Block block = plan.block(batch_.samples(), first, batch_.size());
-    block.weights = weights;
+    block.weights = task.weights;
+    block.update = task.update;
     block.gradient = gradient_.data();
     block.begins_gradient = first == 0;
     block.dropout = &dropout;
@@ -132,10 +161,10 @@ Scores ResidentExecutor::step(Plan& plan, const float* weights, LocalLoss& loss,
     logits_.resize(static_cast<std::size_t>(block.samples * classes));
     plan.read(graph_.nodes().size() - 1, block, logits_.data());
     const Scores scores =
-        loss.to_gradient(logits_,
-                         batch_.labels().subspan(static_cast<std::size_t>(first),
-                                                 static_cast<std::size_t>(block.samples)),
-                         first);
+        task.loss.to_gradient(logits_,
+                              batch_.labels().subspan(static_cast<std::size_t>(first),
+                                                      static_cast<std::size_t>(block.samples)),
+                              first);
     total.loss_sum += scores.loss_sum;
     total.correct += scores.correct;
     plan.set_output_gradient(block, logits_.data());

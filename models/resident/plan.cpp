@@ -1,6 +1,6 @@
 #include "models/resident/plan.h"
 
-#include <algorithm>  // for clamp, max, min
+#include <algorithm>  // for clamp, max, min, sort
 #include <optional>   // for optional
 
 #include "core/error.h"
@@ -256,7 +256,10 @@ void Plan::make_steps(const Draft& draft) {
     }
     if (node.op == OpKind::dropout) ++dropout;
     steps_.push_back(make_step(inputs));
+    if (const ParameterRange part = steps_.back()->early_part(); part.end > part.begin)
+      early_parts_.push_back(part);
   }
+  std::ranges::sort(early_parts_, {}, &ParameterRange::begin);
 }
 
 Block Plan::block(std::span<const float> rows, std::int64_t first, std::int64_t samples) const {

@@ -32,6 +32,8 @@ class Plan {
   Plan(const Graph& graph, const kernels::LaneKernels& kernels, const PlanOptions& options);
 
   std::int64_t block_samples() const { return block_chunks_ * kernels_.lanes; }
+  // What steps can update early, by offset.
+  std::span<const ParameterRange> early_parts() const { return early_parts_; }
 
   // `block` as from block(). Outputs stand until the next call.
   void forward(const Block& block);
@@ -69,6 +71,7 @@ class Plan {
   std::vector<Tensor> tensors_;
   std::vector<std::size_t> tensor_of_node_;
   std::vector<std::unique_ptr<Step>> steps_;
+  std::vector<ParameterRange> early_parts_;
   std::vector<bool> trains_;  // by step: there is a gradient of its output
   std::unique_ptr<Scratch> scratch_;
   AlignedBuffer arena_;

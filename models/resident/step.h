@@ -2,18 +2,21 @@
 // One operation of a resident plan: forward and backward of a block, a few chunks of samples, over
 // memory that the plan laid out (kernels/lanes/lanes.h says how). Internal to models/resident.
 
-#include <algorithm>  // for fill_n
-#include <cstddef>    // for size_t
-#include <cstdint>    // for int64_t
-#include <memory>     // for unique_ptr
-#include <string>     // for string
-#include <vector>     // for vector
+#include <algorithm>   // for fill_n
+#include <cstddef>     // for size_t
+#include <cstdint>     // for int64_t
+#include <functional>  // for function
+#include <memory>      // for unique_ptr
+#include <span>        // for span
+#include <string>      // for string
+#include <vector>      // for vector
 
 #include "core/aligned_buffer.h"
 #include "core/graph.h"
 #include "kernels/lanes/lanes.h"
 #include "models/dropout_key.h"
 #include "models/fake_quant.h"
+#include "models/local_optimizer.h"
 
 namespace coppice::resident {
 
@@ -31,6 +34,9 @@ struct Input {
   bool accumulates = false;  // another step has written its gradient before this one
 };
 
+// Steps the weights [first, first + gradient.size()), whose gradient this is.
+using EarlyUpdate = std::function<void(std::int64_t first, std::span<const float> gradient)>;
+
 // One block on its way through the plan.
 struct Block {
   const kernels::LaneKernels& kernels;
@@ -38,6 +44,10 @@ struct Block {
   const float* weights = nullptr;  // parameter_count floats, on their grids if they have some
   float* gradient = nullptr;       // parameter_count floats; null: no backward
   bool begins_gradient = true;     // the batch's first block: what stands in `gradient` is old
+  // Not null if this block is all of its batch and nothing but its gradient decides how a weight
+  // moves. A step with an early_part() then calls this for all of it instead of writing to
+  // `gradient`, after its last use of those weights.
+  const EarlyUpdate* update = nullptr;
   std::int64_t samples = 0;
   std::int64_t chunks = 0;              // of samples, the last may be partial
   std::int64_t first_sample = 0;        // of the batch
@@ -79,6 +89,9 @@ class Step {
   // adds to them;
   // writes those of the inputs that have one, or adds to them.
   virtual void backward(const Block& block) = 0;
+  // The parameters that it can update early: a matrix so large that its gradient had better not go
+  // through memory.
+  virtual ParameterRange early_part() const { return {}; }
 };
 
 // What a step is made of. Tensors stay where they are for the plan's life.

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 # The widest tile of each kind that has to fit its registers.
-TILES = re.compile(r"product_tile<(\d), (\d), \d>|gradient_tile<(\d), (\d)>")
+TILES = re.compile(r"product_tile<\d, \d, \d>|gradient_tile<\d, \d>|scaled_rows_tile<\d+>")
 
 
 def weak_symbols(nm, path):

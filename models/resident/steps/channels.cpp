@@ -104,6 +104,12 @@ void ChannelConvolution::forward(const Block& block) {
 }
 
 void ChannelConvolution::backward(const Block& block) {
+  if (has_relu_) rectify_own_gradient(block, output_);
+  if (bias_ >= 0) {
+    block.kernels.channels.sum_rows(
+        output_.gradient, block.samples * sizes_.out_rows * sizes_.out_columns, sizes_.out_channels,
+        block.gradient_at(bias_, sizes_.out_channels));
+  }
   if (sizes_.in_channels % block.kernels.lanes == 0) {
     add_gradients(block);
   } else {
@@ -114,11 +120,6 @@ void ChannelConvolution::backward(const Block& block) {
 // There is no gradient by the input then: see can_have_channels_innermost().
 void ChannelConvolution::add_line_gradient(const Block& block) {
   const kernels::ChannelKernels& kernels = block.kernels.channels;
-  if (has_relu_) rectify_own_gradient(block, output_);
-  if (bias_ >= 0) {
-    kernels.sum_rows(output_.gradient, block.samples * sizes_.out_rows * sizes_.out_columns,
-                     sizes_.out_channels, block.gradient_at(bias_, sizes_.out_channels));
-  }
   const std::int64_t weights = whole_lines(weight_count());
   float* lines = scratch_->get(weights + padded_floats(block));
   kernels.line_gradient(sizes_, padded_input(block, lines + weights), output_.gradient,
@@ -143,19 +144,16 @@ void ChannelConvolution::add_gradients(const Block& block) {
   float* padded = by_channel + whole_lines(list);
   channels_.resize(static_cast<std::size_t>(list));
   positions_.resize(static_cast<std::size_t>(list));
-  kernels::ChannelGradient gradient{
-      .in = padded_input(block, padded),
-      .out = has_relu_ ? output_.values : nullptr,
-      .out_gradient = output_.gradient,
-      .windows = windows,
-      .windows_gradient = windows_gradient,
-      .bias_gradient = bias_ < 0 ? nullptr : block.gradient_at(bias_, sizes_.out_channels),
-      .in_gradient = nullptr,
-      .samples = block.samples,
-      .lists = {.by_position = by_position,
-                .by_channel = by_channel,
-                .channels = channels_.data(),
-                .positions = positions_.data()}};
+  kernels::ChannelGradient gradient{.in = padded_input(block, padded),
+                                    .out_gradient = output_.gradient,
+                                    .windows = windows,
+                                    .windows_gradient = windows_gradient,
+                                    .in_gradient = nullptr,
+                                    .samples = block.samples,
+                                    .lists = {.by_position = by_position,
+                                              .by_channel = by_channel,
+                                              .channels = channels_.data(),
+                                              .positions = positions_.data()}};
   std::fill_n(windows_gradient, weight_count(), 0.0F);
   if (input.gradient != nullptr) {
     kernels.pack_windows(sizes_, block.weights + weight_, windows);

@@ -7,10 +7,11 @@
 namespace coppice::resident {
 namespace {
 
-// A matrix above this size is copied piece by piece for the gradient by its input: a tile takes a
-// few neighbours of a row from every row, which are a cache line and a page each.
+// A matrix above this size is gone through in pieces of some columns: its rows are pages apart, and
+// the gradient by the input, that of the weights and their update share each piece while it is in
+// the cache.
 constexpr std::int64_t kSmallMatrix = std::int64_t{1} << 16U;
-constexpr std::int64_t kColumns = 48;
+constexpr std::int64_t kColumns = 192;
 
 class Linear final : public Step {
  public:
@@ -48,70 +49,89 @@ class Linear final : public Step {
                                    output_.elements, 1, bias);
       }
     }
-    add_weight_gradient(block);
-    if (input_.tensor.gradient != nullptr) write_input_gradient(block);
-  }
-
- private:
-  kernels::ImageStrides strides(const Tensor& tensor) const {
-    return {.channel = lanes_, .row = 0, .column = tensor.elements * lanes_};
-  }
-
-  void add_weight_gradient(const Block& block) {
     const std::int64_t features = input_.tensor.elements;
+    const std::int64_t outputs = output_.elements;
     const std::int64_t pitch = (features + 2 * lanes_ - 1) / (2 * lanes_) * (2 * lanes_);
-    float* rows = scratch_->get(block.chunks * lanes_ * pitch);
+    const std::int64_t piece = is_large() ? kColumns : features;
+    float* rows = scratch_->get(block.chunks * lanes_ * pitch + 2 * outputs * kColumns);
+    float* packed = rows + block.chunks * lanes_ * pitch;
+    float* gradient = packed + outputs * kColumns;
     for (std::int64_t first = 0; first < block.samples; first += lanes_) {
       block.kernels.to_rows(input_.tensor.values + first * features, features,
                             std::min(lanes_, block.samples - first), rows + first * pitch, pitch);
     }
-    block.kernels.rows_weight_gradient({.in_rows = rows,
-                                        .row_pitch = pitch,
-                                        .out_gradient = output_.gradient,
-                                        .gradient = block.gradient + weight_,
-                                        .samples = block.samples,
-                                        .in_channels = features,
-                                        .out_channels = output_.elements,
-                                        .accumulates = !block.begins_gradient});
-  }
-
-  void write_input_gradient(const Block& block) {
-    const std::int64_t features = input_.tensor.elements;
-    const std::int64_t outputs = output_.elements;
-    const float* weights = block.weights + weight_;
-    if (features * outputs <= kSmallMatrix) {
-      write_input_gradient(block, weights, {.first = 0, .count = features}, features);
-      return;
-    }
-    float* packed = scratch_->get(kColumns * outputs);
-    for (std::int64_t first = 0; first < features; first += kColumns) {
-      const std::int64_t count = std::min(kColumns, features - first);
-      for (std::int64_t o = 0; o < outputs; ++o)
-        std::copy_n(weights + o * features + first, count, packed + o * kColumns);
-      write_input_gradient(block, packed, {.first = first, .count = count}, kColumns);
+    for (std::int64_t first = 0; first < features; first += piece) {
+      const Columns columns{.first = first, .count = std::min(piece, features - first)};
+      if (input_.tensor.gradient != nullptr) write_input_gradient(block, columns, packed);
+      const kernels::RowsWeightGradient task{.in_rows = rows + first,
+                                             .row_pitch = pitch,
+                                             .out_gradient = output_.gradient,
+                                             .samples = block.samples,
+                                             .in_channels = columns.count,
+                                             .out_channels = outputs};
+      write_weight_gradient(block, task, columns, gradient);
     }
   }
 
+  ParameterRange early_part() const override {
+    if (!is_large()) return {};
+    return {weight_, weight_ + input_.tensor.elements * output_.elements};
+  }
+
+ private:
   struct Columns {
     std::int64_t first;
     std::int64_t count;
   };
 
-  // Of some features, whose weights stand side by side and those of the next output `output_step`
-  // floats on.
-  void write_input_gradient(const Block& block, const float* weights, Columns columns,
-                            std::int64_t output_step) const {
+  bool is_large() const { return input_.tensor.elements * output_.elements > kSmallMatrix; }
+
+  kernels::ImageStrides strides(const Tensor& tensor) const {
+    return {.channel = lanes_, .row = 0, .column = tensor.elements * lanes_};
+  }
+
+  // `gradient`: room for that of some columns of a large matrix.
+  void write_weight_gradient(const Block& block, kernels::RowsWeightGradient task, Columns columns,
+                             float* gradient) const {
+    const std::int64_t features = input_.tensor.elements;
+    const std::int64_t first = weight_ + columns.first;
+    if (block.update == nullptr || !is_large()) {
+      task.gradient = block.gradient + first;
+      task.gradient_pitch = features;
+      task.accumulates = !block.begins_gradient;
+      block.kernels.rows_weight_gradient(task);
+      return;
+    }
+    task.gradient = gradient;
+    task.gradient_pitch = columns.count;
+    task.accumulates = false;
+    block.kernels.rows_weight_gradient(task);
+    for (std::int64_t o = 0; o < output_.elements; ++o) {
+      (*block.update)(first + o * features,
+                      {gradient + o * columns.count, static_cast<std::size_t>(columns.count)});
+    }
+  }
+
+  // `packed`: room for the weights of some columns of a large matrix.
+  void write_input_gradient(const Block& block, Columns columns, float* packed) const {
+    const std::int64_t features = input_.tensor.elements;
+    const std::int64_t outputs = output_.elements;
+    const float* weights = block.weights + weight_ + columns.first;
+    if (is_large()) {
+      for (std::int64_t o = 0; o < outputs; ++o)
+        std::copy_n(weights + o * features, columns.count, packed + o * columns.count);
+    }
     block.kernels.product({.in = output_.gradient,
-                           .weights = weights,
+                           .weights = is_large() ? packed : weights,
                            .out = input_.tensor.gradient + columns.first * lanes_,
-                           .in_channels = output_.elements,
+                           .in_channels = outputs,
                            .out_channels = columns.count,
                            .y = {},
                            .x = {.outputs = block.chunks, .inputs = block.chunks},
                            .in_strides = strides(output_),
                            .out_strides = strides(input_.tensor),
                            .weight_out = 1,
-                           .weight_in = output_step,
+                           .weight_in = is_large() ? columns.count : features,
                            .accumulates = input_.accumulates});
   }
 

@@ -82,6 +82,28 @@ std::vector<NumericsCase> cases() {
        numbers({5, 7, 7}),
        {conv(10, {1, 1}, {1, 1}, {0, 0}), relu, conv(10, {3, 3}, {2, 2}, {1, 1}, 10), relu,
         conv(6, {1, 1}, {1, 1}, {0, 0}), layer("global_avg_pool")}},
+      // Channels innermost with any lanes: all are multiples of 16.
+      {"wide_convolutions",
+       numbers({3, 9, 8}),
+       {conv(16, {3, 3}, {1, 1}, {1, 1}), relu, conv(48, {2, 3}, {2, 1}, {1, 0}), relu,
+        conv(32, {3, 2}, {1, 2}, {2, 1}), relu, flat}},
+      {"wide_pools",
+       numbers({1, 13, 13}),
+       {layer("normalize", {.mean = 0.2, .deviation = 0.7}), conv(32, {3, 3}, {1, 1}, {0, 0}), relu,
+        layer("max_pool2d", {.kernel = {2, 2}}), conv(16, {5, 5}, {1, 1}, {2, 2}),
+        layer("leaky_relu", {.slope = 0.1}),
+        layer("max_pool2d", {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}}),
+        layer("avg_pool2d", {.kernel = {2, 2}, .stride = {1, 1}}), layer("global_avg_pool")}},
+      {"wide_residual",
+       numbers({16, 6, 6}),
+       {{"conv2d", "a", {}, {.out = 16, .kernel = {3, 3}, .padding = {1, 1}}},
+        {"relu", "b", {}, {}},
+        {"conv2d", "c", {}, {.out = 16, .kernel = {3, 3}, .padding = {1, 1}, .bias = false}},
+        {"add", "d", {"c", "b", "a"}, {}},
+        {"relu", "e", {}, {}},
+        {"flatten", "f", {}, {}},
+        {"global_avg_pool", "g", {"d"}, {}},
+        {"concat", "h", {"f", "g"}, {}}}},
       {"max_pool",
        numbers({2, 9, 9}),
        {conv(4, {3, 3}, {1, 1}, {0, 0}), relu, layer("max_pool2d", {.kernel = {2, 2}}), flat}},
@@ -214,6 +236,30 @@ TEST_P(ResidentNumericsTest, TwentyStepsAreThoseOfLibTorchInDouble) {
     }
     EXPECT_GT(moved, 1e-4);
     EXPECT_LT(std::sqrt(error / moved), 1e-4) << kernels->isa;
+  }
+}
+
+// Without clipping a large matrix is stepped while its gradient is made; a bound that never holds
+// makes it wait for the whole gradient.
+TEST(ResidentExecutorTest, StepsOfLargeMatricesHaveTheSameBitsEarlyAndLate) {
+  const Graph graph = Graph::build(
+      numbers({12}), {layer("linear", {.out = 300}), layer("relu"), layer("linear", {.out = 257}),
+                      layer("relu"), layer("linear", {.out = 3})});
+  const SampleArrays data = SampleArrays::random(kSamples, 12, 3, 5);
+  const SampleSource source = data.source();
+  const ParameterArena global = initial_parameters(graph, 3);
+  for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdamW}) {
+    std::vector<std::vector<float>> weights;
+    for (const double clip_norm : {0.0, 1e30}) {
+      LocalPlan plan = local_plan();
+      plan.optimizer.kind = kind;
+      plan.clip_norm = clip_norm;
+      const auto executor = resident::make_resident_executor(graph);
+      executor->train({.plan = &plan, .source = &source, .global = global.values()});
+      weights.emplace_back(executor->parameters().begin(), executor->parameters().end());
+    }
+    EXPECT_EQ(weights[0], weights[1]);
+    EXPECT_NE(weights[0], std::vector<float>(global.values().begin(), global.values().end()));
   }
 }
 
