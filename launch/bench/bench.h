@@ -63,4 +63,9 @@ BenchReport bench_round(ExperimentConfig config);
 // LibTorch runs.
 BenchReport bench_step(const Graph& graph, const TrainConfig& config);
 
+// A training step of `graph` layer by layer, with the resident executor on one thread: time, share
+// and arithmetic of each against that of multiply-adds in registers, measured in the same run.
+// Throws KernelError for a graph that only LibTorch runs.
+BenchReport bench_kernels(const Graph& graph, const TrainConfig& config);
+
 }  // namespace coppice

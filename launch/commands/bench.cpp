@@ -74,15 +74,16 @@ InputSpec grey_images() {
   return input;
 }
 
-// The config's network for its data, or for grey images.
-BenchReport step_of(const BenchArguments& arguments) {
+// Of the config's network for its data, or for grey images.
+template <BenchReport (*kBench)(const Graph&, const TrainConfig&)>
+BenchReport of_network(const BenchArguments& arguments) {
   const BenchConfig config = config_of(arguments);
   const ModelConfig& model = config.config.model;
   const DataConfig& data = config.config.data;
   const Graph graph = data.name.empty() ? make_model(model, {.input = grey_images()})
                                         : graph_for(model, *load_dataset(dataset_request(data)));
   configure_process_for_training();
-  BenchReport report = bench_step(graph, config.config.train);
+  BenchReport report = kBench(graph, config.config.train);
   name_config(report, config);
   return report;
 }
@@ -91,8 +92,11 @@ struct Bench {
   std::string_view name;
   BenchReport (*run)(const BenchArguments&);
 };
-constexpr Bench kBenches[] = {
-    {"ceilings", ceilings}, {"codecs", codecs}, {"round", round_of}, {"step", step_of}};
+constexpr Bench kBenches[] = {{"ceilings", ceilings},
+                              {"codecs", codecs},
+                              {"kernels", of_network<bench_kernels>},
+                              {"round", round_of},
+                              {"step", of_network<bench_step>}};
 
 const Bench& bench_named(const std::string& name) {
   for (const Bench& bench : kBenches) {

@@ -243,21 +243,28 @@ void Plan::make_steps(const Draft& draft) {
                       .scratch = scratch_.get(),
                       .dropout_ordinal = dropout,
                       .dropout_count = dropouts};
-    trains_.push_back(inputs.output.gradient != nullptr);
-    for (std::size_t i = 0; i < step.inputs.size(); ++i)
+    PlanStep made{.step = nullptr,
+                  .node = step.node,
+                  .suffix = step.image  ? " to lanes"
+                            : step.grid ? " grid"
+                                        : "",
+                  .trains = inputs.output.gradient != nullptr,
+                  .has_channels_innermost = inputs.output.has_channels_innermost};
+    for (std::size_t i = 0; i < step.inputs.size(); ++i) {
       inputs.inputs.push_back({tensors_[step.inputs[i]], step.accumulates[i]});
+      if (inputs.inputs.back().tensor.gradient != nullptr) made.writes_input_gradient = true;
+    }
     if (step.image) {
-      steps_.push_back(make_to_lanes_step(inputs, *step.image));
-      continue;
+      made.step = make_to_lanes_step(inputs, *step.image);
+    } else if (step.grid) {
+      made.step = make_grid_step(inputs, *step.grid);
+    } else {
+      if (node.op == OpKind::dropout) ++dropout;
+      made.step = make_step(inputs);
     }
-    if (step.grid) {
-      steps_.push_back(make_grid_step(inputs, *step.grid));
-      continue;
-    }
-    if (node.op == OpKind::dropout) ++dropout;
-    steps_.push_back(make_step(inputs));
-    if (const ParameterRange part = steps_.back()->early_part(); part.end > part.begin)
+    if (const ParameterRange part = made.step->early_part(); part.end > part.begin)
       early_parts_.push_back(part);
+    steps_.push_back(std::move(made));
   }
   std::ranges::sort(early_parts_, {}, &ParameterRange::begin);
 }
@@ -273,12 +280,12 @@ Block Plan::block(std::span<const float> rows, std::int64_t first, std::int64_t 
 }
 
 void Plan::forward(const Block& block) {
-  for (const std::unique_ptr<Step>& step : steps_) step->forward(block);
+  for (const PlanStep& step : steps_) step.step->forward(block);
 }
 
 void Plan::backward(const Block& block) {
   for (std::size_t i = steps_.size(); i-- > 0;) {
-    if (trains_[i]) steps_[i]->backward(block);
+    if (steps_[i].trains) steps_[i].step->backward(block);
   }
 }
 

@@ -3,13 +3,14 @@
 // is computed, where it lies and who adds to whose gradient is settled when the plan is made.
 // Internal to models/resident. Refers to the graph, which must outlive it. Not thread-safe.
 
-#include <cstddef>     // for size_t
-#include <cstdint>     // for int64_t
-#include <functional>  // for function
-#include <memory>      // for unique_ptr
-#include <span>        // for span
-#include <string>      // for string
-#include <vector>      // for vector
+#include <cstddef>      // for size_t
+#include <cstdint>      // for int64_t
+#include <functional>   // for function
+#include <memory>       // for unique_ptr
+#include <span>         // for span
+#include <string>       // for string
+#include <string_view>  // for string_view
+#include <vector>       // for vector
 
 #include "core/aligned_buffer.h"
 #include "core/graph.h"
@@ -26,12 +27,22 @@ struct PlanOptions {
 // Empty if the graph can be planned, else the first node that cannot.
 std::string unsupported(const Graph& graph);
 
+struct PlanStep {
+  std::unique_ptr<Step> step;
+  std::size_t node = 0;     // of the graph
+  std::string_view suffix;  // empty: the node's operation itself, else what is put behind or before
+  bool trains = false;      // there is a gradient of its output
+  bool writes_input_gradient = false;
+  bool has_channels_innermost = false;  // its output
+};
+
 class Plan {
  public:
   // Throws KernelError for a graph that is unsupported().
   Plan(const Graph& graph, const kernels::LaneKernels& kernels, const PlanOptions& options);
 
   std::int64_t block_samples() const { return block_chunks_ * kernels_.lanes; }
+  const std::vector<PlanStep>& steps() const { return steps_; }
   // What steps can update early, by offset.
   std::span<const ParameterRange> early_parts() const { return early_parts_; }
 
@@ -70,9 +81,8 @@ class Plan {
   std::int64_t block_chunks_ = 1;
   std::vector<Tensor> tensors_;
   std::vector<std::size_t> tensor_of_node_;
-  std::vector<std::unique_ptr<Step>> steps_;
+  std::vector<PlanStep> steps_;
   std::vector<ParameterRange> early_parts_;
-  std::vector<bool> trains_;  // by step: there is a gradient of its output
   std::unique_ptr<Scratch> scratch_;
   AlignedBuffer arena_;
 };

@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "comm/codec.h"
+#include "models/zoo.h"
+#include "tests/models/input_specs.h"
 
 namespace coppice {
 namespace {
@@ -42,6 +44,20 @@ TEST(BenchTest, CodecsAreAllMeasuredAndTheirFiguresFitTheirClaims) {
     EXPECT_GT(figure(report, label + ".encode"), 0.0);
     EXPECT_LT(figure(report, label + ".bias"), 0.03 * figure(report, label + ".error")) << label;
   }
+}
+
+TEST(BenchTest, KernelsNamesEveryLayerAndCountsItsArithmetic) {
+  ModelConfig model;
+  model.name = "lenet5";
+  const Graph graph = make_model(model, {.input = numbers({1, 28, 28})});
+  TrainConfig config;
+  config.batch_size = 10;
+  const BenchReport report = bench_kernels(graph, config);
+  for (const std::string name : {"conv1.conv2d.forward", "conv2.conv2d.backward",
+                                 "pool1.max_pool2d.backward", "fc1.linear.forward"})
+    EXPECT_GT(figure(report, name), 0.0);
+  EXPECT_GT(figure(report, "ceiling"), 0.0);
+  EXPECT_EQ(report.facts.at("samples").as_integer(), 10);
 }
 
 }  // namespace
