@@ -2,10 +2,10 @@
 
 #include <algorithm>  // for max
 #include <cmath>      // for sqrt
-#include <ctime>      // for clock_gettime
 
 #include "comm/codec.h"
 #include "core/text.h"
+#include "core/thread_time.h"
 #include "launch/bench/bench.h"
 #include "launch/tables.h"
 
@@ -45,14 +45,6 @@ std::vector<float> normal_values(std::int64_t n) {
 
 RandomKey key_of(std::int64_t draw) {
   return {.seed = 1, .purpose = Purpose::kRounding, .client = 0, .task = draw};
-}
-
-// Seconds that this thread has had a core: encoding waits for nothing, so others' turns between two
-// readings are no part of it.
-double thread_seconds() {
-  std::timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
 struct Speed {

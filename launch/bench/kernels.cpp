@@ -3,9 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>  // for max
-#include <ctime>      // for clock_gettime
 
 #include "core/text.h"
+#include "core/thread_time.h"
 #include "launch/bench/bench.h"
 #include "launch/tables.h"
 #include "models/layer_times.h"
@@ -17,15 +17,11 @@ constexpr int kRuns = 41;
 constexpr std::int64_t kCeilingRounds = 1 << 22;
 
 double multiply_add_rate() {
-  std::timespec begin{};
-  std::timespec end{};
   volatile float sink = 0.0F;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+  const double begin = thread_seconds();
   const kernels::MultiplyAdds done = kernels::multiply_add(kCeilingRounds);
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+  const double seconds = thread_seconds() - begin;
   sink = sink + done.result;
-  const double seconds = static_cast<double>(end.tv_sec - begin.tv_sec) +
-                         static_cast<double>(end.tv_nsec - begin.tv_nsec) * 1e-9;
   return static_cast<double>(done.operations) / seconds * 1e-9;
 }
 

@@ -1,8 +1,7 @@
-#include <chrono>  // for steady_clock
-
 #include "core/parameter_arena.h"
 #include "core/random.h"
 #include "core/text.h"
+#include "core/thread_time.h"
 #include "launch/bench/bench.h"
 #include "models/executor.h"
 
@@ -14,9 +13,9 @@ constexpr double kLeastSeconds = 0.3;  // of a run
 constexpr std::int64_t kSamples = 512;
 
 double seconds_of(Executor& executor, const TrainRequest& request) {
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = thread_seconds();
   executor.train(request);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return thread_seconds() - begin;
 }
 
 // Steps on generated samples: what a step costs does not depend on what is in them.
@@ -97,8 +96,9 @@ BenchReport bench_step(const Graph& graph, const TrainConfig& config) {
   gflops.reserve(resident_ms.size());
   for (const double ms : resident_ms) gflops.push_back(6.0 * macs * samples / ms / 1e6);
   BenchReport report;
-  report.subject = text("one training step of ", graph.parameter_count(), " parameters, batch ",
-                        config.batch_size, ", one thread; executors in turn, ", kRuns, " pairs");
+  report.subject = text(
+      "one training step of ", graph.parameter_count(), " parameters, batch ", config.batch_size,
+      ", one thread and the time it had a core; executors in turn, ", kRuns, " pairs");
   report.facts.set("parameters", graph.parameter_count());
   report.facts.set("macs_a_sample", graph.total_cost().macs);
   report.facts.set("batch_size", config.batch_size);

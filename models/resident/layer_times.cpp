@@ -1,23 +1,16 @@
 #include "models/layer_times.h"
 
 #include <algorithm>  // for min
-#include <ctime>      // for clock_gettime
 
 #include "core/aligned_buffer.h"
 #include "core/parameter_arena.h"
 #include "core/random.h"
 #include "core/text.h"
+#include "core/thread_time.h"
 #include "models/resident/plan.h"
 
 namespace coppice {
 namespace {
-
-// Others' turns between two readings are no part of what this thread does.
-double thread_seconds() {
-  std::timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
 
 std::vector<float> generated(std::int64_t n) {
   std::vector<float> values(static_cast<std::size_t>(n));
