@@ -46,10 +46,17 @@ COPPICE_INLINE void clear(float* to, std::int64_t n) {
   for (std::int64_t i = 0; i < n * kLanes; i += kLanes) store(to + i, V{});
 }
 
+// Whether every input is in exactly one window, so that a gradient can be written where others are
+// summed.
+COPPICE_INLINE bool is_partition(const WindowAxis& axis) {
+  return axis.origin == 0 && axis.step == axis.taps && axis.outputs * axis.step == axis.inputs;
+}
+
 void max_pool_gradient(const LanePool& pool, const float* in, const float* out,
                        const float* out_gradient, bool accumulates, float* in_gradient) {
   const ImageStrides strides = pool.in_strides;
-  if (!accumulates) clear(in_gradient, pool.channels * pool.y.inputs * pool.x.inputs);
+  const bool adds = accumulates || !is_partition(pool.y) || !is_partition(pool.x);
+  if (adds && !accumulates) clear(in_gradient, pool.channels * pool.y.inputs * pool.x.inputs);
   for (std::int64_t c = 0; c < pool.channels; ++c) {
     const float* image = in + c * strides.channel;
     float* to = in_gradient + c * strides.channel;
@@ -62,7 +69,7 @@ void max_pool_gradient(const LanePool& pool, const float* in, const float* out,
         for (std::int64_t x = left; x < right; ++x) {
           const std::int64_t i = y * strides.row + x * strides.column;
           const auto is_it = load(image + i) == largest;
-          store(to + i, load(to + i) + (is_it ? rest : V{}));
+          put(to + i, is_it ? rest : V{}, adds);
           rest = is_it ? V{} : rest;
         }
       }

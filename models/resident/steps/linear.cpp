@@ -12,6 +12,7 @@ namespace {
 // the cache.
 constexpr std::int64_t kSmallMatrix = std::int64_t{1} << 16U;
 constexpr std::int64_t kColumns = 192;
+constexpr std::int64_t kCacheLine = 16;  // floats
 
 class Linear final : public Step {
  public:
@@ -118,8 +119,12 @@ class Linear final : public Step {
     const std::int64_t outputs = output_.elements;
     const float* weights = block.weights + weight_ + columns.first;
     if (is_large()) {
-      for (std::int64_t o = 0; o < outputs; ++o)
+      for (std::int64_t o = 0; o < outputs; ++o) {
         std::copy_n(weights + o * features, columns.count, packed + o * columns.count);
+        // The next piece's; no stream of addresses is long enough for the processor to see it.
+        for (std::int64_t i = 0; i < columns.count; i += kCacheLine)
+          __builtin_prefetch(weights + o * features + columns.count + i, 1, 2);
+      }
     }
     block.kernels.product({.in = output_.gradient,
                            .weights = is_large() ? packed : weights,
