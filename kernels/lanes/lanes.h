@@ -72,15 +72,15 @@ struct LaneWeightGradient {
   std::int64_t out_chunk = 0;
 };
 
-// gradient[o][i] = sum over samples n of out_gradient[n][o] * in[n][i], for weight matrices:
-// lanes of weights instead of lanes of samples.
+// gradient[o][i] = sum over samples n of out_rows[n][o] * in_rows[n][i], for weight matrices: lanes
+// of weights instead of lanes of samples.
 struct RowsWeightGradient {
   // [samples][row_pitch], not lanes; the pitch is a multiple of 2 lanes and its rest any finite
   // value
   const float* in_rows = nullptr;
   std::int64_t row_pitch = 0;
-  const float* out_gradient = nullptr;  // lanes: [chunk][out_channels]
-  float* gradient = nullptr;            // [out_channels][gradient_pitch]
+  const float* out_rows = nullptr;  // [samples][out_channels], not lanes: the output's gradient
+  float* gradient = nullptr;        // [out_channels][gradient_pitch]
   std::int64_t gradient_pitch = 0;
   std::int64_t samples = 0;
   std::int64_t in_channels = 1;

@@ -141,15 +141,15 @@ constexpr int kRowOutputs = 6;
 template <int kO, int kI>
 void rows_tile(const RowsWeightGradient& g, std::int64_t o, std::int64_t i, std::int64_t width) {
   V sums[kO][kI] = {};
-  for (std::int64_t n = 0; n < g.samples; ++n) {
-    const float* out = g.out_gradient + (n / kLanes * g.out_channels + o) * kLanes + n % kLanes;
-    const float* in = g.in_rows + n * g.row_pitch + i;
+  const float* out = g.out_rows + o;
+  const float* in = g.in_rows + i;
+  for (std::int64_t n = 0; n < g.samples; ++n, out += g.out_channels, in += g.row_pitch) {
     V values[kI];
     COPPICE_UNROLL
     for (int k = 0; k < kI; ++k) values[k] = load(in + k * kLanes);
     COPPICE_UNROLL
     for (int r = 0; r < kO; ++r) {
-      const V gradient = all(out[r * kLanes]);
+      const V gradient = all(out[r]);
       COPPICE_UNROLL
       for (int k = 0; k < kI; ++k) sums[r][k] += values[k] * gradient;
     }

@@ -12,7 +12,7 @@ namespace {
 // the cache.
 constexpr std::int64_t kSmallMatrix = std::int64_t{1} << 16U;
 constexpr std::int64_t kColumns = 192;
-constexpr std::int64_t kCacheLine = 16;  // floats
+constexpr std::int64_t kPackedColumns = 48;  // copied to lie together, in the first cache
 
 class Linear final : public Step {
  public:
@@ -54,19 +54,24 @@ class Linear final : public Step {
     const std::int64_t outputs = output_.elements;
     const std::int64_t pitch = (features + 2 * lanes_ - 1) / (2 * lanes_) * (2 * lanes_);
     const std::int64_t piece = is_large() ? kColumns : features;
-    float* rows = scratch_->get(block.chunks * lanes_ * pitch + 2 * outputs * kColumns);
-    float* packed = rows + block.chunks * lanes_ * pitch;
-    float* gradient = packed + outputs * kColumns;
+    const std::int64_t lanes = block.chunks * lanes_;
+    float* rows = scratch_->get(lanes * (pitch + outputs) + outputs * (kPackedColumns + kColumns));
+    float* out_rows = rows + lanes * pitch;
+    float* packed = out_rows + lanes * outputs;
+    float* gradient = packed + outputs * kPackedColumns;
     for (std::int64_t first = 0; first < block.samples; first += lanes_) {
-      block.kernels.to_rows(input_.tensor.values + first * features, features,
-                            std::min(lanes_, block.samples - first), rows + first * pitch, pitch);
+      const std::int64_t samples = std::min(lanes_, block.samples - first);
+      block.kernels.to_rows(input_.tensor.values + first * features, features, samples,
+                            rows + first * pitch, pitch);
+      block.kernels.to_rows(output_.gradient + first * outputs, outputs, samples,
+                            out_rows + first * outputs, outputs);
     }
     for (std::int64_t first = 0; first < features; first += piece) {
       const Columns columns{.first = first, .count = std::min(piece, features - first)};
       if (input_.tensor.gradient != nullptr) write_input_gradient(block, columns, packed);
       const kernels::RowsWeightGradient task{.in_rows = rows + first,
                                              .row_pitch = pitch,
-                                             .out_gradient = output_.gradient,
+                                             .out_rows = out_rows,
                                              .samples = block.samples,
                                              .in_channels = columns.count,
                                              .out_channels = outputs};
@@ -113,30 +118,38 @@ class Linear final : public Step {
     }
   }
 
-  // `packed`: room for the weights of some columns of a large matrix.
+  // `packed`: room for a few columns of a large matrix.
   void write_input_gradient(const Block& block, Columns columns, float* packed) const {
     const std::int64_t features = input_.tensor.elements;
     const std::int64_t outputs = output_.elements;
-    const float* weights = block.weights + weight_ + columns.first;
-    if (is_large()) {
-      for (std::int64_t o = 0; o < outputs; ++o) {
-        std::copy_n(weights + o * features, columns.count, packed + o * columns.count);
-        // The next piece's; no stream of addresses is long enough for the processor to see it.
-        for (std::int64_t i = 0; i < columns.count; i += kCacheLine)
-          __builtin_prefetch(weights + o * features + columns.count + i, 1, 2);
-      }
+    const float* weights = block.weights + weight_;
+    if (!is_large()) {
+      write_input_gradient(block, columns, weights, features);
+      return;
     }
+    const std::int64_t end = columns.first + columns.count;
+    for (std::int64_t first = columns.first; first < end; first += kPackedColumns) {
+      const Columns few{.first = first, .count = std::min(kPackedColumns, end - first)};
+      for (std::int64_t o = 0; o < outputs; ++o)
+        std::copy_n(weights + o * features + first, few.count, packed + o * few.count);
+      write_input_gradient(block, few, packed, few.count);
+    }
+  }
+
+  // From weights[output * pitch + column].
+  void write_input_gradient(const Block& block, Columns columns, const float* weights,
+                            std::int64_t pitch) const {
     block.kernels.product({.in = output_.gradient,
-                           .weights = is_large() ? packed : weights,
+                           .weights = weights,
                            .out = input_.tensor.gradient + columns.first * lanes_,
-                           .in_channels = outputs,
+                           .in_channels = output_.elements,
                            .out_channels = columns.count,
                            .y = {},
                            .x = {.outputs = block.chunks, .inputs = block.chunks},
                            .in_strides = strides(output_),
                            .out_strides = strides(input_.tensor),
                            .weight_out = 1,
-                           .weight_in = is_large() ? columns.count : features,
+                           .weight_in = pitch,
                            .accumulates = input_.accumulates});
   }
 
