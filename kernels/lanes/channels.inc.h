@@ -14,7 +14,8 @@ using Channels = ChannelConvolution;
 // Registers of a tile when `left` are to do: as many as leave room for kMostScalars rows.
 COPPICE_INLINE std::int64_t next_vectors(std::int64_t left) {
   constexpr std::int64_t kUsual = kAccumulators / kMostScalars;
-  return left == kUsual + 1 && left <= kMostVectors ? left : smaller(left, kUsual);
+  constexpr std::int64_t kMost = kUsual < kMostVectors ? kUsual + 1 : kUsual;  // none is left over
+  return left <= kMost ? left : kUsual;
 }
 
 // Calls visit(first channel, registers) for each tile of output channels.
@@ -87,28 +88,34 @@ COPPICE_INLINE void run_tiles(TileTask task, std::int64_t vectors, std::int64_t 
 
 void convolve(const Channels& c, const float* in, const float* tiles, const float* bias,
               bool has_relu, std::int64_t samples, float* out) {
+  const TileTask all{.vectors = tiles,
+                     .vector_step = kLanes,
+                     .vector_tap = 0,
+                     .scalars = in,
+                     .scalar_step = c.step_x * c.in_channels,
+                     .scalar_tap = 1,
+                     .start_scalars = nullptr,
+                     .start_vectors = bias,
+                     .out = out,
+                     .out_scalar = c.out_channels,
+                     .out_vector = kLanes,
+                     .lines = {.outer = 1,
+                               .vector_outer = 0,
+                               .scalar_outer = 0,
+                               .inner = c.taps_y,
+                               .vector_inner = 0,
+                               .scalar_inner = c.in_row()},
+                     .taps = c.line(),
+                     .accumulates = false,
+                     .has_relu = has_relu};
   const auto run = [&](std::int64_t sample, std::int64_t channel, std::int64_t vectors) {
-    const std::int64_t width = vectors * kLanes;
-    TileTask task{.vectors = tiles + channel * c.window(),
-                  .vector_step = kLanes,
-                  .vector_tap = width,
-                  .scalars = in + sample * c.in_floats(),
-                  .scalar_step = c.step_x * c.in_channels,
-                  .scalar_tap = 1,
-                  .start_scalars = nullptr,
-                  .start_vectors = bias == nullptr ? nullptr : bias + channel,
-                  .out = out + sample * c.out_floats() + channel,
-                  .out_scalar = c.out_channels,
-                  .out_vector = kLanes,
-                  .lines = {.outer = 1,
-                            .vector_outer = 0,
-                            .scalar_outer = 0,
-                            .inner = c.taps_y,
-                            .vector_inner = c.line() * width,
-                            .scalar_inner = c.in_row()},
-                  .taps = c.line(),
-                  .accumulates = false,
-                  .has_relu = has_relu};
+    TileTask task = all;
+    task.vectors += channel * c.window();
+    task.vector_tap = vectors * kLanes;
+    task.lines.vector_inner = c.line() * task.vector_tap;
+    if (bias != nullptr) task.start_vectors += channel;
+    task.scalars += sample * c.in_floats();
+    task.out += sample * c.out_floats() + channel;
     for (std::int64_t y = 0; y < c.out_rows; ++y) {
       run_tiles(task, vectors, c.out_columns);
       task.scalars += c.step_y * c.in_row();
