@@ -2,6 +2,7 @@
 # Sourced, not run. An environment is whole when its stamp names what was asked for; anything else is made anew.
 # shellcheck shell=bash
 
+readonly PYTHON=/usr/bin/python3
 readonly TORCH=torch==2.11.0  # the version that Coppice builds on (launch/setup.sh)
 
 # What pip is asked for. flwr without a version: pip takes the newest release that can be installed on the day, and
@@ -26,7 +27,7 @@ make_environment() {
   [[ -x $folder/bin/python && -f $folder/stamp && $(<"$folder/stamp") == "$wanted" ]] && return 0
   printf 'installing %s into %s\n' "${wanted//$'\n'/ }" "$folder" >&2
   rm -rf "$folder"
-  python3 -m venv "$folder" || fail "python3 cannot make $folder (Debian package python3-venv)"
+  "$PYTHON" -m venv "$folder" || fail "$PYTHON cannot make $folder (Debian package python3-venv)"
   # PyTorch takes gigabytes, so it stands on the disk once. Its folder comes last in the search path: where a peer
   # wants another version of a small package, its own wins.
   [[ $name == torch ]] || site_of "$torch" >"$(site_of "$folder")/torch.pth"

@@ -12,7 +12,8 @@ import torch
 
 import peer
 import training
-from workloads import WORKLOADS, Samples, added_constant, client_ids, mean_added_constant
+from samples import Samples
+from workloads import WORKLOADS, added_constant, client_ids, mean_added_constant
 
 
 class FlatNetwork:
