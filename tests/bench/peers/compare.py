@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -135,6 +136,8 @@ def main(arguments):
         return 0
     (options.folder / "logs").mkdir(parents=True, exist_ok=True)
     measure.adopt_orphans()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    started = datetime.datetime.now().isoformat(timespec="seconds")
     failures = 0
     for repetition in range(1, options.repetitions + 1):
         for workload, rounds in options.workloads.items():
@@ -142,7 +145,8 @@ def main(arguments):
                 if peer == "coppice" and not coppice_peer.config_of(workload).exists():
                     print(f"{workload} coppice: there is no {coppice_peer.config_of(workload)}; left out", file=sys.stderr)
                     continue
-                line = {**run_one(options, peer, processes, workload, rounds), "repetition": repetition, "commit": commit()}
+                line = {**run_one(options, peer, processes, workload, rounds), "started": started, "repetition": repetition,
+                        "commit": commit()}
                 with open(options.folder / "results.jsonl", "a", encoding="utf-8") as results:
                     results.write(json.dumps(line) + "\n")
                 failures += "failed" in line

@@ -75,20 +75,23 @@ def run(command, environment, log, limit_seconds):
     load = os.getloadavg()
     start = time.monotonic()
     resident = proportional = looks = 0
-    with open(log, "wb") as output:
-        child = subprocess.Popen(command, env={**os.environ, **environment}, stdout=output, stderr=output,
-                                 stdin=subprocess.DEVNULL)
-        while (code := child.poll()) is None and time.monotonic() - start < limit_seconds:
-            processes = descendants()
-            resident = max(resident, total(resident_bytes, processes))
-            if looks % LOOKS_EACH_PSS == 0:
-                proportional = max(proportional, total(proportional_bytes, processes))
-            looks += 1
-            time.sleep(0.25)
-    measured = {"wall_seconds": round(time.monotonic() - start, 2), "peak_rss_mib": round(resident / MIB),
+    try:
+        with open(log, "wb") as output:
+            child = subprocess.Popen(command, env={**os.environ, **environment}, stdout=output, stderr=output,
+                                     stdin=subprocess.DEVNULL)
+            while (code := child.poll()) is None and time.monotonic() - start < limit_seconds:
+                processes = descendants()
+                resident = max(resident, total(resident_bytes, processes))
+                if looks % LOOKS_EACH_PSS == 0:
+                    proportional = max(proportional, total(proportional_bytes, processes))
+                looks += 1
+                time.sleep(0.25)
+        wall_seconds = time.monotonic() - start
+    finally:  # also when this process is told to end
+        end_all()
+    measured = {"wall_seconds": round(wall_seconds, 2), "peak_rss_mib": round(resident / MIB),
                 "peak_pss_mib": round(proportional / MIB), "load_before": [round(value, 2) for value in load],
                 "load_after": [round(value, 2) for value in os.getloadavg()]}
-    end_all()
     if code is None:
         return measured, f"not done after {limit_seconds} s"
     return measured, None if code == 0 else f"exit code {code}"

@@ -13,6 +13,7 @@ import pathlib
 import statistics
 import sys
 
+NEEDED = ("workload", "peer", "processes", "rounds", "started", "repetition", "load_before", "load_after")
 LARGEST_SPREAD = 0.005  # of accuracy
 HEADER = ("workload", "peer", "processes", "runs", "s/round, median", "best", "x bare", "x best bare", "RSS MiB", "PSS MiB",
           "accuracy", "wall s")
@@ -35,7 +36,7 @@ def read_lines(paths):
                 values["source"] = str(path)
                 if "failed" not in values:
                     values["seconds_per_round"] = float(values["seconds_per_round"])
-                lines.append({key: values[key] for key in ("workload", "peer", "processes", "repetition")} | values)
+                lines.append({key: values[key] for key in NEEDED} | values)
             except (ValueError, KeyError, TypeError) as error:
                 raise BadResults(f"{path}:{index}: not a line of results.jsonl: {error!r}") from error
     return lines
@@ -51,8 +52,11 @@ def median_of(runs, key):
 
 
 def paired_ratio(runs, bare_runs):
-    bare = {(run["source"], run["repetition"]): run["seconds_per_round"] for run in bare_runs}
-    ratios = [run["seconds_per_round"] / bare[pair] for run in runs if (pair := (run["source"], run["repetition"])) in bare]
+    def pair_of(run):
+        return run["source"], run["started"], run["repetition"]
+
+    bare = {pair_of(run): run["seconds_per_round"] for run in bare_runs}
+    ratios = [run["seconds_per_round"] / bare[pair_of(run)] for run in runs if pair_of(run) in bare]
     return number(statistics.median(ratios)) if ratios else ""
 
 
