@@ -9,7 +9,7 @@ import time
 
 PR_SET_CHILD_SUBREAPER = 36
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-LOOKS_EACH_PSS = 8  # the proportional size is dear to read for a process of gigabytes
+LOOKS_EACH_PSS = 8  # after the first so many: the proportional size is dear to read for a process of gigabytes
 MIB = 2**20
 
 
@@ -82,7 +82,7 @@ def run(command, environment, log, limit_seconds):
             while (code := child.poll()) is None and time.monotonic() - start < limit_seconds:
                 processes = descendants()
                 resident = max(resident, total(resident_bytes, processes))
-                if looks % LOOKS_EACH_PSS == 0:
+                if looks < LOOKS_EACH_PSS or looks % LOOKS_EACH_PSS == 0:
                     proportional = max(proportional, total(proportional_bytes, processes))
                 looks += 1
                 time.sleep(0.25)

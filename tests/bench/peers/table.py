@@ -13,6 +13,8 @@ import pathlib
 import statistics
 import sys
 
+from workloads import WORKLOADS
+
 NEEDED = ("workload", "peer", "processes", "rounds", "started", "repetition", "load_before", "load_after")
 LARGEST_SPREAD = 0.005  # of accuracy
 HEADER = ("workload", "peer", "processes", "runs", "s/round, median", "best", "x bare", "x best bare", "RSS MiB", "PSS MiB",
@@ -80,18 +82,18 @@ def preconditions(workload, runs):
     """[(is met, sentence)]: what must hold before times of these runs are compared."""
     rounds = {run["rounds"] for run in runs}
     found = [(len(rounds) == 1, f"rounds: {', '.join(map(str, sorted(rounds)))}")]
-    samples = sorted({run["samples"] for run in runs if run["samples"] and run.get("accuracy") is not None})
-    if samples:
+    if WORKLOADS[workload].epochs:
+        samples = sorted({run["samples"] for run in runs})
         found.append((len(samples) == 1, "samples a round: " + ", ".join(f"{value:,}" for value in samples)))
-    accuracies = [run["accuracy"] for run in runs if run.get("accuracy") is not None and run["samples"]]
-    if accuracies:
-        low, high = min(accuracies), max(accuracies)
+        low, high = min(run["accuracy"] for run in runs), max(run["accuracy"] for run in runs)
         text = f"accuracy: {100 * low:.2f} to {100 * high:.2f} %, {100 * (high - low):.2f} points apart, 0.5 allowed"
         found.append((high - low <= LARGEST_SPREAD, text))
+    elif extra := sorted({run["peer"] for run in runs if run["samples"]}):
+        found.append((True, f"more than asked: {', '.join(extra)} trains a step on a sample in each client"))
     checked = [run["mean_is_right"] for run in runs if run.get("mean_is_right") is not None]
     if checked:
         found.append((all(checked), f"the mean is right: in {sum(checked)} of {len(checked)} runs that say so"))
-    return [(is_met, f"{workload}: {text}: {'equal' if is_met else 'NOT EQUAL, do not compare'}") for is_met, text in found]
+    return [(is_met, f"{workload}: {text}{'' if is_met else ': NOT EQUAL, do not compare'}") for is_met, text in found]
 
 
 def main(arguments):

@@ -22,7 +22,7 @@ class Workload:
 WORKLOADS = {
     "w1": Workload("LeNet-5, all of 10 clients (Dirichlet 0.5), 5 epochs, batch 64", 10, 10, 2, epochs=5, batch=64,
                    lr=0.01, momentum=0.9, weight_decay=1e-5, centred=True),
-    "w2": Workload("null round: all of 100 clients give back a vector of 1,000 floats", 100, 100, 50, values=1_000),
+    "w2": Workload("null round: all of 100 clients give back a vector of 1,000 floats", 100, 100, 20, values=1_000),
     "w3": Workload("mean of the updates of 100 clients, 10,000,000 floats each", 100, 100, 3, values=10_000_000),
     "w4": Workload("logistic regression, 100 of 1,000 clients of 60 samples, batch 10", 1000, 100, 40, epochs=1,
                    batch=10, lr=0.03),
