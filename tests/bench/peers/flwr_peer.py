@@ -2,7 +2,8 @@
 
 import os
 
-os.environ.update(FLWR_TELEMETRY_ENABLED="0", RAY_USAGE_STATS_ENABLED="0")
+# Ray gives its actors a niceness of 15, and then they wait for whatever else the machine does.
+os.environ.update(FLWR_TELEMETRY_ENABLED="0", RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0")
 
 import importlib.metadata
 

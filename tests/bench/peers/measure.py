@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import time
@@ -56,23 +57,31 @@ def total(count_bytes, processes):
 
 
 def end_all():
-    """Whatever the command left behind. Twice, as a process may have started another meanwhile."""
-    for _ in range(2):
-        for process in descendants():
+    """Whatever the command left behind, and whatever that starts meanwhile."""
+    while processes := descendants():
+        for process in processes:
             try:
                 os.kill(process, signal.SIGKILL)
             except OSError:
-                pass
+                pass  # it has just ended
+        time.sleep(0.05)
         try:
-            while os.waitpid(-1, 0):
+            while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         except ChildProcessError:
-            pass
+            return
+
+
+def cpu_seconds():
+    """Of everything that ran below this process and has ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def run(command, environment, log, limit_seconds):
     """Runs `command` with its output in the file `log`. Returns what was measured, and why it failed or None."""
     load = os.getloadavg()
+    cpu = cpu_seconds()
     start = time.monotonic()
     resident = proportional = looks = 0
     try:
@@ -89,8 +98,9 @@ def run(command, environment, log, limit_seconds):
         wall_seconds = time.monotonic() - start
     finally:  # also when this process is told to end
         end_all()
-    measured = {"wall_seconds": round(wall_seconds, 2), "peak_rss_mib": round(resident / MIB),
-                "peak_pss_mib": round(proportional / MIB), "load_before": [round(value, 2) for value in load],
+    measured = {"wall_seconds": round(wall_seconds, 2), "cpu_seconds": round(cpu_seconds() - cpu, 2),
+                "peak_rss_mib": round(resident / MIB), "peak_pss_mib": round(proportional / MIB),
+                "load_before": [round(value, 2) for value in load],
                 "load_after": [round(value, 2) for value in os.getloadavg()]}
     if code is None:
         return measured, f"not done after {limit_seconds} s"

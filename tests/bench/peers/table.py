@@ -18,7 +18,7 @@ from workloads import WORKLOADS
 NEEDED = ("workload", "peer", "processes", "rounds", "started", "repetition", "load_before", "load_after")
 LARGEST_SPREAD = 0.005  # of accuracy
 HEADER = ("workload", "peer", "processes", "runs", "s/round, median", "best", "x bare", "x best bare", "RSS MiB", "PSS MiB",
-          "accuracy", "wall s")
+          "accuracy", "wall s", "CPU s")
 
 
 class BadResults(Exception):
@@ -36,6 +36,8 @@ def read_lines(paths):
             try:
                 values = json.loads(line)
                 values["source"] = str(path)
+                if values["workload"] not in WORKLOADS:
+                    raise ValueError(f"unknown workload {values['workload']!r}")
                 if "failed" not in values:
                     values["seconds_per_round"] = float(values["seconds_per_round"])
                 lines.append({key: values[key] for key in NEEDED} | values)
@@ -75,7 +77,8 @@ def rows_of(workload, runs_of):
         yield (workload, f"{peer} {runs[-1]['version']}", str(processes), str(len(runs)), median_of(runs, "seconds_per_round"),
                number(best[peer, processes]), paired_ratio(runs, runs_of.get(("bare", processes), [])),
                number(best[peer, processes] / min(bare)) if bare else "", median_of(runs, "peak_rss_mib"),
-               median_of(runs, "peak_pss_mib"), accuracy_text(runs), median_of(runs, "wall_seconds"))
+               median_of(runs, "peak_pss_mib"), accuracy_text(runs), median_of(runs, "wall_seconds"),
+               median_of(runs, "cpu_seconds"))
 
 
 def preconditions(workload, runs):
