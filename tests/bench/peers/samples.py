@@ -77,7 +77,7 @@ def generated_images(count, prototypes, generator):
     images = np.empty((count, 3, 32, 32), np.uint8)
     for row, label in enumerate(labels):
         shifted = np.roll(prototypes[label], generator.integers(-2, 3, 2), (1, 2))
-        noisy = shifted * generator.uniform(0.3, 1.0) + generator.normal(0, 1.6, shifted.shape)
+        noisy = shifted * generator.uniform(0.3, 1.0) + generator.normal(0, 1.0, shifted.shape)
         images[row] = np.clip(128 + 32 * noisy, 0, 255)
     return images, labels.astype(np.int64)
 

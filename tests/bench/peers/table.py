@@ -77,8 +77,8 @@ def rows_of(workload, runs_of):
         yield (workload, f"{peer} {runs[-1]['version']}", str(processes), str(len(runs)), median_of(runs, "seconds_per_round"),
                number(best[peer, processes]), paired_ratio(runs, runs_of.get(("bare", processes), [])),
                number(best[peer, processes] / min(bare)) if bare else "", median_of(runs, "peak_rss_mib"),
-               median_of(runs, "peak_pss_mib"), accuracy_text(runs), median_of(runs, "wall_seconds"),
-               median_of(runs, "cpu_seconds"))
+               median_of(runs, "peak_pss_mib"), accuracy_text(runs) if WORKLOADS[workload].epochs else "",
+               median_of(runs, "wall_seconds"), median_of(runs, "cpu_seconds"))
 
 
 def preconditions(workload, runs):

@@ -26,7 +26,7 @@ WORKLOADS = {
     "w3": Workload("mean of the updates of 100 clients, 10,000,000 floats each", 100, 100, 3, values=10_000_000),
     "w4": Workload("logistic regression, 100 of 1,000 clients of 60 samples, batch 10", 1000, 100, 40, epochs=1,
                    batch=10, lr=0.03),
-    "w5": Workload("CNN of 1,626,442 parameters on 3 x 32 x 32, all of 10 clients of 200 samples, batch 10", 10, 10, 5,
+    "w5": Workload("CNN of 1,626,442 parameters on 3 x 32 x 32, all of 10 clients of 200 samples, batch 10", 10, 10, 8,
                    epochs=1, batch=10, lr=0.05, centred=True),
 }
 
