@@ -96,7 +96,7 @@ void convolve(const Channels& c, const float* in, const float* tiles, const floa
                      .scalar_tap = 1,
                      .start_scalars = nullptr,
                      .start_vectors = bias,
-                     .out = out,
+                     .out = nullptr,
                      .out_scalar = c.out_channels,
                      .out_vector = kLanes,
                      .lines = {.outer = 1,
@@ -115,7 +115,7 @@ void convolve(const Channels& c, const float* in, const float* tiles, const floa
     task.lines.vector_inner = c.line() * task.vector_tap;
     if (bias != nullptr) task.start_vectors += channel;
     task.scalars += sample * c.in_floats();
-    task.out += sample * c.out_floats() + channel;
+    task.out = out + sample * c.out_floats() + channel;
     for (std::int64_t y = 0; y < c.out_rows; ++y) {
       run_tiles(task, vectors, c.out_columns);
       task.scalars += c.step_y * c.in_row();
