@@ -3,8 +3,10 @@
 #include <algorithm>  // for min
 #include <chrono>     // for steady_clock
 #include <exception>  // for throw_with_nested
+#include <optional>   // for optional
 
 #include "algorithms/pruner.h"
+#include "algorithms/update_sum.h"
 #include "client/calibration.h"
 #include "client/update_gate.h"
 #include "comm/codec.h"
@@ -21,7 +23,7 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-// What a client does after training: gate, vote, encode, decode, add. Buffers are reused from
+// What a client does after training: gate, encode, decode, add, vote. Buffers are reused from
 // client to client.
 class Reporter {
  public:
@@ -40,11 +42,11 @@ class Reporter {
   }
 
   void add(ClientRow row, std::span<const float> global, std::span<const float> local) {
-    update_.resize(global.size());
-    for (std::size_t i = 0; i < global.size(); ++i) update_[i] = local[i] - global[i];
-    row.update_norm = update_norm(update_);
-    row.reason = gate(row.update_norm, task_);
-    if (row.reason == RefusalReason::kNone) row.reason = add_to_sums(row, local);
+    const std::optional<std::size_t> frame_bytes = codec_->lossless_frame_bytes(local.size());
+    row.reason = frame_bytes && fits_one_pass(task_.update_grid)
+                     ? add_update(row, global, local, *frame_bytes)
+                     : add_decoded(row, global, local);
+    if (row.reason == RefusalReason::kNone && task_.ballot) add_ballot(row, local);
     row.status =
         row.reason == RefusalReason::kNone ? ClientStatus::kAccepted : ClientStatus::kRefused;
     row.bytes_up += static_cast<std::int64_t>(encode_rows({&row, 1}).size());
@@ -54,19 +56,43 @@ class Reporter {
   RankReport take() { return std::move(report_); }
 
  private:
-  RefusalReason add_to_sums(ClientRow& row, std::span<const float> local) {
-    codec_->encode(update_, {seed_, Purpose::kRounding, row.client, task_.round}, frame_);
-    row.bytes_up += static_cast<std::int64_t>(frame_.size());
-    codec_->decode(frame_, update_);
-    if (!sums_->at(kUpdateSum).add(update_, row.weight)) return RefusalReason::kOutOfRange;
-    if (!task_.ballot) return RefusalReason::kNone;
+  // What arrives is what is sent: it is added in the pass that measures it, and taken back in the
+  // rare case that it is refused.
+  RefusalReason add_update(ClientRow& row, std::span<const float> global,
+                           std::span<const float> local, std::size_t frame_bytes) {
+    ExactSum& sum = sums_->at(kUpdateSum);
+    WeightedModel model{.parameters = local, .weight = row.weight};
+    add_differences(sum, global, {&model, 1});
+    row.update_norm = model.length.norm();
+    RefusalReason reason = gate(row.update_norm, task_);
+    if (reason == RefusalReason::kNone) {
+      row.bytes_up += static_cast<std::int64_t>(frame_bytes);
+      if (!is_within(sum.grid(), row.update_norm, global, local))
+        reason = RefusalReason::kOutOfRange;
+    }
+    if (reason != RefusalReason::kNone) take_back_difference(sum, global, model);
+    return reason;
+  }
+
+  RefusalReason add_decoded(ClientRow& row, std::span<const float> global,
+                            std::span<const float> local) {
+    update_.resize(global.size());
+    row.update_norm = difference(local, global, update_);
+    const RefusalReason reason = gate(row.update_norm, task_);
+    if (reason != RefusalReason::kNone) return reason;
+    const RandomKey key{seed_, Purpose::kRounding, row.client, task_.round};
+    row.bytes_up += static_cast<std::int64_t>(codec_->round_trip(update_, key, update_, frame_));
+    return add_values(sums_->at(kUpdateSum), update_, row.weight) ? RefusalReason::kNone
+                                                                  : RefusalReason::kOutOfRange;
+  }
+
+  void add_ballot(ClientRow& row, std::span<const float> local) {
     const std::vector<double> scores = pruner_->scores(graph_, coupling_, local);
     const auto ballot_frame =
         encode_ballot(make_ballot(coupling_, scores, task_.ballot->keep_counts));
     row.bytes_up += static_cast<std::int64_t>(ballot_frame.size());
     const bool is_added = sums_->at(kBallotSum).add(decode_ballot(ballot_frame), row.weight);
     if (!is_added) throw Error("a ballot of 0s and 1s did not fit its grid");
-    return RefusalReason::kNone;
   }
 
   const ClientTask& task_;

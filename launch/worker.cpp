@@ -88,23 +88,12 @@ PairedCounts Worker::score_model(const StepCommand& command) {
           .has_reference = true};
 }
 
-// One reduce of all named sums and their weights, one gather of rows.
+// Sums are joined where they lie, in the order of their names; then one gather of rows.
 RankReport Worker::combine(const ClientTask& task, RankReport report) {
   NamedSums& sums = report.sums[sum_key(task)];
-  std::vector<std::int64_t> units;
-  for (const auto& [name, sum] : sums) {
-    units.insert(units.end(), sum.units().begin(), sum.units().end());
-    units.push_back(sum.weight());
-  }
-  communicator_.reduce_sum(units, kRoot);
+  for (auto& [name, sum] : sums) communicator_.reduce_sum(sum.exchanged(), kRoot);
   const auto frames = communicator_.gather(encode_rows(report.rows), kRoot);
   if (communicator_.rank() != kRoot) return {};
-  std::span<const std::int64_t> rest(units);
-  for (auto& [name, sum] : sums) {
-    const auto size = static_cast<std::size_t>(sum.size());
-    sum.assign(rest.first(size), rest[size]);
-    rest = rest.subspan(size + 1);
-  }
   report.rows.clear();
   for (const auto& frame : frames) {
     const std::vector<ClientRow> rows = decode_rows(frame);
