@@ -3,13 +3,10 @@
 #include <algorithm>  // for min
 #include <chrono>     // for steady_clock
 #include <exception>  // for throw_with_nested
-#include <optional>   // for optional
 
 #include "algorithms/pruner.h"
-#include "algorithms/update_sum.h"
 #include "client/calibration.h"
-#include "client/update_gate.h"
-#include "comm/codec.h"
+#include "client/update_adder.h"
 #include "comm/messages.h"
 #include "core/error.h"
 #include "core/failpoint.h"
@@ -23,15 +20,11 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-// What a client does after training: gate, encode, decode, add, vote. Buffers are reused from
-// client to client.
+// What a client does after training: send its update, vote, and fill in its row.
 class Reporter {
  public:
   Reporter(const ClientTask& task, const Graph& graph, std::uint64_t seed)
-      : task_(task),
-        graph_(graph),
-        seed_(seed),
-        codec_(make_codec(task.codec, task.codec_options)) {
+      : task_(task), graph_(graph), adder_(task, seed) {
     if (task.ballot) {
       coupling_ = couple(graph);
       pruner_ = make_pruner(task.ballot->pruner);
@@ -42,50 +35,17 @@ class Reporter {
   }
 
   void add(ClientRow row, std::span<const float> global, std::span<const float> local) {
-    const std::optional<std::size_t> frame_bytes = codec_->lossless_frame_bytes(local.size());
-    row.reason = frame_bytes && fits_one_pass(task_.update_grid)
-                     ? add_update(row, global, local, *frame_bytes)
-                     : add_decoded(row, global, local);
+    adder_.add(row, global, local, sums_->at(kUpdateSum));
     if (row.reason == RefusalReason::kNone && task_.ballot) add_ballot(row, local);
     row.status =
         row.reason == RefusalReason::kNone ? ClientStatus::kAccepted : ClientStatus::kRefused;
-    row.bytes_up += static_cast<std::int64_t>(encode_rows({&row, 1}).size());
+    row.bytes_up += row_frame_bytes();
     report_.rows.push_back(row);
   }
 
   RankReport take() { return std::move(report_); }
 
  private:
-  // What arrives is what is sent: it is added in the pass that measures it, and taken back in the
-  // rare case that it is refused.
-  RefusalReason add_update(ClientRow& row, std::span<const float> global,
-                           std::span<const float> local, std::size_t frame_bytes) {
-    ExactSum& sum = sums_->at(kUpdateSum);
-    WeightedModel model{.parameters = local, .weight = row.weight};
-    add_differences(sum, global, {&model, 1});
-    row.update_norm = model.length.norm();
-    RefusalReason reason = gate(row.update_norm, task_);
-    if (reason == RefusalReason::kNone) {
-      row.bytes_up += static_cast<std::int64_t>(frame_bytes);
-      if (!is_within(sum.grid(), row.update_norm, global, local))
-        reason = RefusalReason::kOutOfRange;
-    }
-    if (reason != RefusalReason::kNone) take_back_difference(sum, global, model);
-    return reason;
-  }
-
-  RefusalReason add_decoded(ClientRow& row, std::span<const float> global,
-                            std::span<const float> local) {
-    update_.resize(global.size());
-    row.update_norm = difference(local, global, update_);
-    const RefusalReason reason = gate(row.update_norm, task_);
-    if (reason != RefusalReason::kNone) return reason;
-    const RandomKey key{seed_, Purpose::kRounding, row.client, task_.round};
-    row.bytes_up += static_cast<std::int64_t>(codec_->round_trip(update_, key, update_, frame_));
-    return add_values(sums_->at(kUpdateSum), update_, row.weight) ? RefusalReason::kNone
-                                                                  : RefusalReason::kOutOfRange;
-  }
-
   void add_ballot(ClientRow& row, std::span<const float> local) {
     const std::vector<double> scores = pruner_->scores(graph_, coupling_, local);
     const auto ballot_frame =
@@ -97,14 +57,11 @@ class Reporter {
 
   const ClientTask& task_;
   const Graph& graph_;
-  std::uint64_t seed_;
-  std::unique_ptr<Codec> codec_;
+  UpdateAdder adder_;
   Coupling coupling_;
   std::unique_ptr<Pruner> pruner_;
   RankReport report_;
   NamedSums* sums_ = nullptr;
-  std::vector<float> update_;
-  std::vector<std::uint8_t> frame_;
 };
 
 // The node of the model that a feature matching term names; empty: there is none.
@@ -234,7 +191,7 @@ RankReport LocalClients::calibrate(const ClientTask& task, const ModelView& glob
       row.reason = is_added            ? RefusalReason::kNone
                    : counted.is_finite ? RefusalReason::kOutOfRange
                                        : RefusalReason::kNotFinite;
-      row.bytes_up += static_cast<std::int64_t>(encode_rows({&row, 1}).size());
+      row.bytes_up += row_frame_bytes();
       report.rows.push_back(row);
       failpoint("after_count");
     } catch (const Error&) {

@@ -226,6 +226,10 @@ std::vector<std::uint8_t> encode_rows(std::span<const ClientRow> rows) {
   return framed(FrameType::kReport, payload);
 }
 
+std::int64_t row_frame_bytes() {
+  return static_cast<std::int64_t>(kFrameHeaderBytes + sizeof(std::uint64_t) + kRowBytes);
+}
+
 std::vector<ClientRow> decode_rows(std::span<const std::uint8_t> frame) {
   WireReader in(read_frame(FrameType::kReport, frame), "rows");
   std::vector<ClientRow> rows(read_count(in, kRowBytes, "rows"));
