@@ -49,6 +49,19 @@ struct CodecBenchSize {
 };
 BenchReport bench_codecs(const CodecBenchSize& size = {});
 
+// Updates of generated models in memory, 2 to 100 of them, added as a run adds them, with every
+// codec, on one rank and on two: GB/s of updates, and the share of the rate at which the same ranks
+// read them. Also several models in one pass. About 3 minutes and 1.2 GB at full size.
+struct AggregateBenchSize {
+  std::int64_t least_parameters = 100'000;  // then ten times as many, and so on
+  std::int64_t most_parameters = 10'000'000;
+  int most_ranks = 2;
+};
+BenchReport bench_aggregate(const AggregateBenchSize& size = {});
+
+// Null rounds of 1, 10, 100, ... clients on one rank: milliseconds of a round. About 20 seconds.
+BenchReport bench_latency(std::int64_t most_clients = 10'000);
+
 // Rounds of `config` on one rank, in a run folder that is removed again: steps and samples a
 // second, seconds of a round, and of a null round, in which every client takes one step on one
 // sample, so that what is left is the round's own cost. The config's data, model, clients and local

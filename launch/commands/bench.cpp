@@ -41,6 +41,16 @@ BenchReport codecs(const BenchArguments& arguments) {
   return bench_codecs();
 }
 
+BenchReport aggregate(const BenchArguments& arguments) {
+  expect_no_config(arguments);
+  return bench_aggregate();
+}
+
+BenchReport latency(const BenchArguments& arguments) {
+  expect_no_config(arguments);
+  return bench_latency();
+}
+
 struct BenchConfig {
   ExperimentConfig config;
   std::string origin;
@@ -91,8 +101,8 @@ struct Bench {
   std::string_view name;
   BenchReport (*run)(const BenchArguments&);
 };
-constexpr Bench kBenches[] = {
-    {"ceilings", ceilings}, {"codecs", codecs}, {"round", round_of}, {"step", step_of}};
+constexpr Bench kBenches[] = {{"aggregate", aggregate}, {"ceilings", ceilings}, {"codecs", codecs},
+                              {"latency", latency},     {"round", round_of},    {"step", step_of}};
 
 const Bench& bench_named(const std::string& name) {
   for (const Bench& bench : kBenches) {
