@@ -89,21 +89,22 @@ void LocalClients::set_graph(const Graph& graph) {
   executor_ = make_executor(executor_name_, graph);
 }
 
-SampleSource LocalClients::source(std::span<const std::int64_t> owned) const {
-  const auto resolve = [owned](std::span<const std::int64_t> indices) {
-    std::vector<std::int64_t> samples;
-    samples.reserve(indices.size());
-    for (const std::int64_t i : indices) samples.push_back(owned[static_cast<std::size_t>(i)]);
-    return samples;
-  };
+std::span<const std::int64_t> LocalClients::resolve(std::span<const std::int64_t> owned,
+                                                    std::span<const std::int64_t> indices) {
+  resolved_.clear();
+  for (const std::int64_t i : indices) resolved_.push_back(owned[static_cast<std::size_t>(i)]);
+  return resolved_;
+}
+
+SampleSource LocalClients::source(std::span<const std::int64_t> owned) {
   return {.size = static_cast<std::int64_t>(owned.size()),
           .samples =
-              [this, resolve](std::span<const std::int64_t> indices, std::span<float> out) {
-                gather_samples(dataset_, dataset_.train, resolve(indices), out);
+              [this, owned](std::span<const std::int64_t> indices, std::span<float> out) {
+                gather_samples(dataset_, dataset_.train, resolve(owned, indices), out);
               },
           .labels =
-              [this, resolve](std::span<const std::int64_t> indices, std::span<std::int32_t> out) {
-                gather_labels(dataset_, dataset_.train, resolve(indices), out);
+              [this, owned](std::span<const std::int64_t> indices, std::span<std::int32_t> out) {
+                gather_labels(dataset_, dataset_.train, resolve(owned, indices), out);
               }};
 }
 

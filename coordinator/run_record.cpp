@@ -7,6 +7,14 @@ Json optional_accuracy(const std::optional<EvalSums>& sums) {
   return sums && sums->labels > 0 ? Json(sums->accuracy()) : Json();
 }
 
+// The share of the round's seconds that each rank was at work.
+Json utilisation(const RoundSeconds& seconds) {
+  Json::Array shares;
+  for (const double busy : seconds.busy)
+    shares.push_back(seconds.train > 0.0 ? busy / seconds.train : 0.0);
+  return shares;
+}
+
 Json optional_loss(const std::optional<EvalSums>& sums) {
   return sums && sums->labels > 0 ? Json(sums->loss()) : Json();
 }
@@ -49,6 +57,7 @@ Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds) {
   out.set("train_loss", record.train_loss);
   out.set("seconds", seconds.train);
   out.set("eval_seconds", seconds.evaluate);
+  out.set("utilisation", utilisation(seconds));
   out.set("samples", record.samples);
   out.set("bytes_up", record.bytes_up);
   out.set("bytes_down", record.bytes_down);

@@ -3,6 +3,7 @@
 #include <algorithm>  // for all_of, min
 #include <bit>        // for bit_cast, bit_width
 #include <cmath>      // for ldexp, nearbyint, isfinite
+#include <utility>    // for move, as_const
 
 #include "core/error.h"
 #include "core/text.h"
@@ -95,13 +96,26 @@ std::span<std::int64_t> ExactSum::begin_take_back(std::int64_t weight) {
   return std::span(units_).first(units_.size() - 1);
 }
 
-void ExactSum::merge(const ExactSum& other) {
+void ExactSum::check_merge(const ExactSum& other) const {
   if (other.size() != size() || other.grid_ != grid_)
     throw ConfigError("exact sum: merge of different grids");
   if (other.weight() > max_weight_ - weight()) {
     throw ConfigError(text("exact sum: merged weight ", other.weight(), " on top of ", weight(),
                            " exceeds the announced total ", max_weight_));
   }
+}
+
+void ExactSum::merge(ExactSum&& other) {
+  check_merge(other);
+  if (weight() == 0) {  // then all sums are 0
+    units_ = std::move(other.units_);
+  } else {
+    merge(std::as_const(other));
+  }
+}
+
+void ExactSum::merge(const ExactSum& other) {
+  check_merge(other);
   for (std::size_t i = 0; i < units_.size(); ++i) units_[i] += other.units_[i];
 }
 

@@ -50,6 +50,7 @@ class ExactSum {
 
   // Adds another sum on the same grid and of the same size.
   void merge(const ExactSum& other);
+  void merge(ExactSum&& other);  // the same; into an empty sum nothing is copied
 
   // The sums in quanta and, last, the weight: what ranks add up in place to join theirs.
   std::span<std::int64_t> exchanged() { return units_; }
@@ -67,6 +68,7 @@ class ExactSum {
 
  private:
   void check_added_weight(std::int64_t weight) const;
+  void check_merge(const ExactSum& other) const;
 
   std::vector<std::int64_t> units_;  // the last is the weight
   std::int64_t max_weight_;

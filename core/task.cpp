@@ -16,15 +16,15 @@ const char* reason_text(RefusalReason reason) {
   return "unknown";
 }
 
-void RankReport::merge(const RankReport& other) {
-  for (const auto& [key, named] : other.sums) {
+void RankReport::merge(RankReport&& other) {
+  for (auto& [key, named] : other.sums) {
     NamedSums& mine = sums[key];
-    for (const auto& [name, sum] : named) {
+    for (auto& [name, sum] : named) {
       const auto found = mine.find(name);
       if (found == mine.end()) {
-        mine.emplace(name, sum);
+        mine.emplace(name, std::move(sum));
       } else {
-        found->second.merge(sum);
+        found->second.merge(std::move(sum));
       }
     }
   }

@@ -1,7 +1,10 @@
 #include "launch/worker.h"
 
+#include <chrono>  // for steady_clock
+
 #include "client/evaluation.h"
 #include "comm/messages.h"
+#include "comm/wire.h"
 #include "core/failpoint.h"
 #include "deploy/runtime/cpk.h"
 
@@ -49,9 +52,11 @@ RankReport Worker::train(const StepCommand& command) {
   const auto bytes_down =
       static_cast<std::int64_t>(command.task_frame.size() + command.model_frame.size());
   const auto& mine = command.assignments.at(static_cast<std::size_t>(communicator_.rank()));
+  const auto begin = std::chrono::steady_clock::now();
   RankReport report = clients_.run(task, model.view(), mine, bytes_down);
+  const std::chrono::duration<double> busy = std::chrono::steady_clock::now() - begin;
   failpoint("after_train");
-  return combine(task, std::move(report));
+  return combine(task, std::move(report), busy.count());
 }
 
 Worker::Evaluation Worker::evaluate(const StepCommand& command) {
@@ -88,15 +93,23 @@ PairedCounts Worker::score_model(const StepCommand& command) {
           .has_reference = true};
 }
 
-// Sums are joined where they lie, in the order of their names; then one gather of rows.
-RankReport Worker::combine(const ClientTask& task, RankReport report) {
+// Sums are joined where they lie, in the order of their names; then one gather of
+// rows and busy seconds.
+RankReport Worker::combine(const ClientTask& task, RankReport report, double busy_seconds) {
   NamedSums& sums = report.sums[sum_key(task)];
   for (auto& [name, sum] : sums) communicator_.reduce_sum(sum.exchanged(), kRoot);
-  const auto frames = communicator_.gather(encode_rows(report.rows), kRoot);
+  std::vector<std::uint8_t> share;
+  WireWriter writer(share);
+  writer.f64(busy_seconds);
+  writer.bytes(encode_rows(report.rows));
+  const auto shares = communicator_.gather(share, kRoot);
   if (communicator_.rank() != kRoot) return {};
   report.rows.clear();
-  for (const auto& frame : frames) {
-    const std::vector<ClientRow> rows = decode_rows(frame);
+  busy_seconds_.clear();
+  for (const auto& bytes : shares) {
+    WireReader reader(bytes, "share of a rank");
+    busy_seconds_.push_back(reader.f64());
+    const std::vector<ClientRow> rows = decode_rows(reader.bytes());
     report.rows.insert(report.rows.end(), rows.begin(), rows.end());
   }
   return report;
