@@ -43,6 +43,7 @@ class Reporter {
     report_.rows.push_back(row);
   }
 
+  void expect(std::size_t clients) { report_.rows.reserve(clients); }
   RankReport take() { return std::move(report_); }
 
  private:
@@ -141,6 +142,7 @@ TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& glo
 RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
                                std::span<const std::int64_t> clients, std::int64_t bytes_down) {
   Reporter reporter(task, executor_->graph(), seed_);
+  reporter.expect(clients.size());
   for (const std::int64_t client : clients) {
     try {
       const auto begin = std::chrono::steady_clock::now();

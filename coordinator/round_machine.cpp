@@ -222,7 +222,7 @@ std::optional<Action> RoundMachine::handle(Event event) {
     record_.test = evaluated->test;
     record_.validation = evaluated->validation;
     step_ = Step::kCommitting;
-    return CommitRound{record_};
+    return CommitRound{std::move(record_)};
   }
   require(Step::kCommitting, "commit");
   ++state_.position;
@@ -280,7 +280,7 @@ Action RoundMachine::close_round() {
     return Evaluate{};
   }
   step_ = Step::kCommitting;
-  return CommitRound{record_};
+  return CommitRound{std::move(record_)};
 }
 
 // One row a client of the cohort, by client; those without a report are missing. Summed in that
@@ -293,6 +293,7 @@ void RoundMachine::fill_rows() {
     if (found != task_.cohort.end() && *found == row.client)
       record_.rows[static_cast<std::size_t>(found - task_.cohort.begin())] = row;
   }
+  reports_.rows = {};  // a large cohort's are not kept twice
   std::vector<double> norms;
   double loss = 0.0;
   std::int64_t weight = 0;

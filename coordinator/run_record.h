@@ -29,7 +29,9 @@ struct CommitRecord {
   std::string checkpoint_sha256;
   Json metrics;
 
-  Json to_json(const RoundRecord& record) const;
+  // As one line of JSON; rows become text one by one, for a large cohort's tree of values takes
+  // more memory than the model.
+  std::string to_text(const RoundRecord& record) const;
   static CommitRecord from_json(const Json& json);
 };
 

@@ -1,5 +1,7 @@
 #include "core/task.h"
 
+#include <utility>  // for move
+
 namespace coppice {
 
 const char* reason_text(RefusalReason reason) {
@@ -28,7 +30,11 @@ void RankReport::merge(RankReport&& other) {
       }
     }
   }
-  rows.insert(rows.end(), other.rows.begin(), other.rows.end());
+  if (rows.empty()) {
+    rows = std::move(other.rows);
+  } else {
+    rows.insert(rows.end(), other.rows.begin(), other.rows.end());
+  }
 }
 
 SumKey sum_key(const ClientTask& task) { return {task.model_version, 0, task.mask_epoch}; }

@@ -29,6 +29,12 @@ ReceivedModel receive_model(std::span<const std::uint8_t> frame) {
   return model;
 }
 
+std::vector<std::uint8_t> encode_seconds(double seconds) {
+  std::vector<std::uint8_t> bytes;
+  WireWriter(bytes).f64(seconds);
+  return bytes;
+}
+
 }  // namespace
 
 Worker::Worker(Communicator& communicator, const ExperimentConfig& config, const World& world)
@@ -93,23 +99,20 @@ PairedCounts Worker::score_model(const StepCommand& command) {
           .has_reference = true};
 }
 
-// Sums are joined where they lie, in the order of their names; then one gather of
-// rows and busy seconds.
+// Sums are joined where they lie, in the order of their names; then rows and busy
+// seconds are gathered.
 RankReport Worker::combine(const ClientTask& task, RankReport report, double busy_seconds) {
   NamedSums& sums = report.sums[sum_key(task)];
   for (auto& [name, sum] : sums) communicator_.reduce_sum(sum.exchanged(), kRoot);
-  std::vector<std::uint8_t> share;
-  WireWriter writer(share);
-  writer.f64(busy_seconds);
-  writer.bytes(encode_rows(report.rows));
-  const auto shares = communicator_.gather(share, kRoot);
+  const auto frames = communicator_.gather(encode_rows(report.rows), kRoot);
+  const auto busy = communicator_.gather(encode_seconds(busy_seconds), kRoot);
   if (communicator_.rank() != kRoot) return {};
-  report.rows.clear();
   busy_seconds_.clear();
-  for (const auto& bytes : shares) {
-    WireReader reader(bytes, "share of a rank");
-    busy_seconds_.push_back(reader.f64());
-    const std::vector<ClientRow> rows = decode_rows(reader.bytes());
+  for (const auto& bytes : busy)
+    busy_seconds_.push_back(WireReader(bytes, "busy seconds of a rank").f64());
+  report.rows.clear();
+  for (const auto& frame : frames) {
+    const std::vector<ClientRow> rows = decode_rows(frame);
     report.rows.insert(report.rows.end(), rows.begin(), rows.end());
   }
   return report;
