@@ -70,6 +70,15 @@ BenchReport bench_latency(std::int64_t most_clients = 10'000);
 // made.
 BenchReport bench_round(ExperimentConfig config);
 
+// Rounds of 10, 100, ... clients on 1, 2, ... ranks, each in processes of its own: milliseconds of
+// a round, how busy the least busy rank was, and the memory of the coordinating one, which hosts
+// clients too. More than one rank only where mpirun is on PATH. Less than a minute.
+struct ScalingBenchSize {
+  std::int64_t most_clients = 10'000;
+  std::int64_t most_ranks = 8;  // and not more than there are cores
+};
+BenchReport bench_scaling(const ScalingBenchSize& size = {});
+
 // One training step of `graph` on generated samples, on one thread, with each executor in turn:
 // milliseconds of both, their ratio pair by pair, and the resident one's arithmetic (forward and
 // backward counted as three times the forward pass). Throws KernelError for a graph that only

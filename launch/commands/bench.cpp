@@ -51,6 +51,11 @@ BenchReport latency(const BenchArguments& arguments) {
   return bench_latency();
 }
 
+BenchReport scaling(const BenchArguments& arguments) {
+  expect_no_config(arguments);
+  return bench_scaling();
+}
+
 struct BenchConfig {
   ExperimentConfig config;
   std::string origin;
@@ -101,8 +106,9 @@ struct Bench {
   std::string_view name;
   BenchReport (*run)(const BenchArguments&);
 };
-constexpr Bench kBenches[] = {{"aggregate", aggregate}, {"ceilings", ceilings}, {"codecs", codecs},
-                              {"latency", latency},     {"round", round_of},    {"step", step_of}};
+constexpr Bench kBenches[] = {
+    {"aggregate", aggregate}, {"ceilings", ceilings}, {"codecs", codecs}, {"latency", latency},
+    {"round", round_of},      {"scaling", scaling},   {"step", step_of}};
 
 const Bench& bench_named(const std::string& name) {
   for (const Bench& bench : kBenches) {

@@ -44,5 +44,24 @@ TEST(BenchTest, CodecsAreAllMeasuredAndTheirFiguresFitTheirClaims) {
   }
 }
 
+TEST(BenchTest, AggregationIsMeasuredForEveryCodec) {
+  const BenchReport report =
+      bench_aggregate({.least_parameters = 2000, .most_parameters = 2000, .most_ranks = 2});
+  for (const CodecInfo& info : known_codecs()) {
+    const std::string name = std::string(info.name) + ".2000.10.1";
+    EXPECT_GT(figure(report, name), 0.0) << name;
+    EXPECT_GT(figure(report, name + ".share"), 0.0) << name;
+  }
+  EXPECT_GT(figure(report, "dense-8.2000.100.1"), 0.0);
+}
+
+TEST(BenchTest, NullRoundsAreMeasuredForEveryCohortUpToTheLargest) {
+  const BenchReport report = bench_latency(10);
+  EXPECT_GT(figure(report, "clients_1"), 0.0);
+  EXPECT_GT(figure(report, "clients_10"), 0.0);
+  EXPECT_GT(figure(report, "clients_10.committed"), figure(report, "clients_10"));
+  EXPECT_EQ(report.figures.size(), 4U);
+}
+
 }  // namespace
 }  // namespace coppice
