@@ -86,16 +86,21 @@ void md5_compress(std::array<std::uint32_t, 4>& state, const std::uint8_t* block
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define COPPICE_SHA_INSTRUCTIONS
-using Words = int __attribute__((vector_size(16)));
+using Words = std::uint32_t __attribute__((vector_size(16)));
+using Ints = int __attribute__((vector_size(16)));  // what the instructions are declared with
 using Bytes = char __attribute__((vector_size(16)));
+
+template <typename To, typename From>
+[[gnu::always_inline]] inline To as(From vector) {
+  return reinterpret_cast<To>(vector);
+}
 
 // The same by the instructions of the SHA extensions, six times as fast: two rounds each, on the
 // state as {f, e, b, a} and {h, g, d, c}, and on four words of the message at a time.
 __attribute__((target("sha,sse4.1"))) void compress_by_instructions(
     std::array<std::uint32_t, 8>& state, const std::uint8_t* block) {
-  const auto word = [&state](std::size_t i) { return static_cast<int>(state[i]); };
-  const Words first_before{word(5), word(4), word(1), word(0)};
-  const Words second_before{word(7), word(6), word(3), word(2)};
+  const Words first_before{state[5], state[4], state[1], state[0]};
+  const Words second_before{state[7], state[6], state[3], state[2]};
   Words first = first_before;
   Words second = second_before;
   Words message[16];
@@ -107,24 +112,27 @@ __attribute__((target("sha,sse4.1"))) void compress_by_instructions(
       bytes = __builtin_shuffle(bytes, big_endian);
       std::memcpy(&message[i], &bytes, sizeof bytes);
     } else {
-      const Words older = __builtin_ia32_sha256msg1(message[i - 4], message[i - 3]);
+      const Words older =
+          as<Words>(__builtin_ia32_sha256msg1(as<Ints>(message[i - 4]), as<Ints>(message[i - 3])));
       const Words seven_back = __builtin_shufflevector(message[i - 2], message[i - 1], 1, 2, 3, 4);
-      message[i] = __builtin_ia32_sha256msg2(older + seven_back, message[i - 1]);
+      message[i] = as<Words>(
+          __builtin_ia32_sha256msg2(as<Ints>(older + seven_back), as<Ints>(message[i - 1])));
     }
     Words constants;
     std::memcpy(&constants, &kSha256Constants[4 * i], sizeof constants);
     const Words scheduled = message[i] + constants;
-    second = __builtin_ia32_sha256rnds2(second, first, scheduled);
-    first = __builtin_ia32_sha256rnds2(first, second,
-                                       __builtin_shufflevector(scheduled, scheduled, 2, 3, 2, 3));
+    const Words later = __builtin_shufflevector(scheduled, scheduled, 2, 3, 2, 3);
+    second = as<Words>(
+        __builtin_ia32_sha256rnds2(as<Ints>(second), as<Ints>(first), as<Ints>(scheduled)));
+    first =
+        as<Words>(__builtin_ia32_sha256rnds2(as<Ints>(first), as<Ints>(second), as<Ints>(later)));
   }
   first += first_before;
   second += second_before;
   const Words sums[2] = {first, second};
   constexpr std::size_t kPlace[2][4] = {{5, 4, 1, 0}, {7, 6, 3, 2}};
   for (std::size_t half = 0; half < 2; ++half) {
-    for (std::size_t lane = 0; lane < 4; ++lane)
-      state[kPlace[half][lane]] = static_cast<std::uint32_t>(sums[half][lane]);
+    for (std::size_t lane = 0; lane < 4; ++lane) state[kPlace[half][lane]] = sums[half][lane];
   }
 }
 #endif

@@ -6,9 +6,7 @@
 
 #include "kernels/clones.h"
 
-#if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wpsabi"  // no vector leaves an inlined function
-#endif
 
 namespace coppice::kernels {
 namespace {
