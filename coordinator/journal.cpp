@@ -137,10 +137,10 @@ void JournalWriter::append(std::string_view payload) {
     throw Error(text("journal '", path_.string(), "': expected a record of at most ",
                      kMaxJournalPayloadBytes, " bytes, got ", payload.size()));
   }
-  const std::vector<std::uint8_t> header = header_of(payload);
+  std::vector<std::uint8_t> header = header_of(payload);
   if (failpoint_is_due("during_commit")) {
-    write_all(file_, header, path_);
-    write_all(file_, bytes_of(payload).first(payload.size() / 2), path_);
+    header.insert(header.end(), payload.begin(), payload.end());
+    write_all(file_, Bytes(header).first(header.size() / 2), path_);
     die_at_failpoint();
   }
   try {

@@ -49,39 +49,39 @@ Grid grid_of(const ExactTerm& term) {
           .integer_weight = static_cast<std::uint64_t>(term.weight)};
 }
 
-template <Weighting weighting, typename Word, typename Value>
+template <Weighting kWeighting, typename Word, typename Value>
 [[gnu::always_inline]] inline Word quanta(Value value, const Grid& grid) {
   const Value shift = grid.shift - Value{};
   Value shifted = value + shift;
-  if constexpr (weighting == Weighting::kLight) shifted = (shifted - shift) * grid.weight + shift;
+  if constexpr (kWeighting == Weighting::kLight) shifted = (shifted - shift) * grid.weight + shift;
   Word words;
   Word zeros;
   std::memcpy(&words, &shifted, sizeof words);
   std::memcpy(&zeros, &shift, sizeof zeros);
   words -= zeros;
-  if constexpr (weighting == Weighting::kHeavy) words *= grid.integer_weight;
+  if constexpr (kWeighting == Weighting::kHeavy) words *= grid.integer_weight;
   return words;
 }
 
-template <Weighting weighting, bool takes_back, typename Word, typename Value>
+template <Weighting kWeighting, bool kTakesBack, typename Word, typename Value>
 [[gnu::always_inline]] inline void add(Value value, const Grid& grid, std::int64_t* units) {
-  const Word terms = quanta<weighting, Word>(value, grid);
+  const Word terms = quanta<kWeighting, Word>(value, grid);
   Word sums;
   std::memcpy(&sums, units, sizeof sums);
-  sums = takes_back ? sums - terms : sums + terms;
+  sums = kTakesBack ? sums - terms : sums + terms;
   std::memcpy(units, &sums, sizeof sums);
 }
 
-template <Weighting weighting, bool takes_back>
+template <Weighting kWeighting, bool kTakesBack>
 [[gnu::always_inline]] inline void add_all(const float* values, const Grid& grid, std::int64_t n,
                                            std::int64_t* units) {
   std::int64_t i = 0;
   for (; i + kWidth <= n; i += kWidth)
-    add<weighting, takes_back, Words>(widen(load<Floats>(values + i)), grid, units + i);
-  for (; i < n; ++i) add<weighting, takes_back, std::uint64_t>(double{values[i]}, grid, units + i);
+    add<kWeighting, kTakesBack, Words>(widen(load<Floats>(values + i)), grid, units + i);
+  for (; i < n; ++i) add<kWeighting, kTakesBack, std::uint64_t>(double{values[i]}, grid, units + i);
 }
 
-template <Weighting weighting, bool takes_back>
+template <Weighting kWeighting, bool kTakesBack>
 [[gnu::always_inline]] inline void add_all_differences(const float* local, const float* global,
                                                        const Grid& grid, std::int64_t n,
                                                        std::int64_t* units, SquaredLength& length) {
@@ -94,14 +94,14 @@ template <Weighting weighting, bool takes_back>
       const std::int64_t at = i + k * kWidth;
       const Doubles values = widen(load<Floats>(local + at) - load<Floats>(global + at));
       squares[k] += values * values;
-      add<weighting, takes_back, Words>(values, grid, units + at);
+      add<kWeighting, kTakesBack, Words>(values, grid, units + at);
     }
   }
   std::memcpy(length.lanes.data(), squares, sizeof squares);
   for (std::size_t lane = 0; i < n; ++i, ++lane) {
     const double value = double{local[i] - global[i]};
     length.lanes[lane] += value * value;
-    add<weighting, takes_back, std::uint64_t>(value, grid, units + i);
+    add<kWeighting, kTakesBack, std::uint64_t>(value, grid, units + i);
   }
 }
 

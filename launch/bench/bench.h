@@ -60,7 +60,7 @@ struct AggregateBenchSize {
 BenchReport bench_aggregate(const AggregateBenchSize& size = {});
 
 // Null rounds of 1, 10, 100, ... clients on one rank: milliseconds of a round. About 20 seconds.
-BenchReport bench_latency(std::int64_t most_clients = 10'000);
+BenchReport bench_latency();
 
 // Rounds of `config` on one rank, in a run folder that is removed again: steps and samples a
 // second, seconds of a round, and of a null round, in which every client takes one step on one

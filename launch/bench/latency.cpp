@@ -16,6 +16,7 @@ data: {name: idx, partition: {scheme: iid}, validation_fraction: 0}
 train: {local_steps: 1, batch_size: 1, optimizer: {name: sgd, lr: 0.01}}
 )";
 constexpr std::size_t kWarmUpRounds = 3;
+constexpr std::int64_t kPopulation = 10'000;
 constexpr std::int64_t kSamplesAClient = 2;
 
 struct Cohort {
@@ -23,11 +24,10 @@ struct Cohort {
   std::int64_t rounds;
 };
 
-ExperimentConfig null_rounds(const Cohort& cohort, std::int64_t population,
-                             const std::filesystem::path& data) {
+ExperimentConfig null_rounds(const Cohort& cohort, const std::filesystem::path& data) {
   ExperimentConfig config = parse_config(kNullConfig, "the bench's own config");
   config.data.root = data.string();
-  config.data.partition.clients = population;
+  config.data.partition.clients = kPopulation;
   config.train.clients_per_round = cohort.clients;
   config.train.rounds = cohort.rounds + static_cast<std::int64_t>(kWarmUpRounds);
   config.eval.every = config.train.rounds;
@@ -36,11 +36,11 @@ ExperimentConfig null_rounds(const Cohort& cohort, std::int64_t population,
 
 }  // namespace
 
-BenchReport bench_latency(std::int64_t most_clients) {
+BenchReport bench_latency() {
   using Round = RoundWatcher::Round;
   const TemporaryFolder folder;
   write_noise(folder.path(), {.side = 10,
-                              .train = static_cast<std::uint32_t>(kSamplesAClient * most_clients),
+                              .train = static_cast<std::uint32_t>(kSamplesAClient * kPopulation),
                               .test = 100});
   BenchReport report;
   report.subject = text(
@@ -52,10 +52,9 @@ BenchReport bench_latency(std::int64_t most_clients) {
               "rrrrrrr");
   for (const Cohort& cohort :
        {Cohort{1, 60}, Cohort{10, 60}, Cohort{100, 60}, Cohort{1000, 30}, Cohort{10'000, 12}}) {
-    if (cohort.clients > most_clients) continue;
     const RoundWatcher watcher =
-        watch(null_rounds(cohort, most_clients, folder.path()),
-              folder.path() / std::to_string(cohort.clients), kWarmUpRounds);
+        watch(null_rounds(cohort, folder.path()), folder.path() / std::to_string(cohort.clients),
+              kWarmUpRounds);
     const Spread ms = watcher.spread([](const Round& round) { return round.seconds * 1e3; });
     const Spread committed = watcher.spread(
         [](const Round& round) { return (round.whole_seconds - round.evaluate_seconds) * 1e3; });

@@ -55,13 +55,5 @@ TEST(BenchTest, AggregationIsMeasuredForEveryCodec) {
   EXPECT_GT(figure(report, "dense-8.2000.100.1"), 0.0);
 }
 
-TEST(BenchTest, NullRoundsAreMeasuredForEveryCohortUpToTheLargest) {
-  const BenchReport report = bench_latency(10);
-  EXPECT_GT(figure(report, "clients_1"), 0.0);
-  EXPECT_GT(figure(report, "clients_10"), 0.0);
-  EXPECT_GT(figure(report, "clients_10.committed"), figure(report, "clients_10"));
-  EXPECT_EQ(report.figures.size(), 4U);
-}
-
 }  // namespace
 }  // namespace coppice
