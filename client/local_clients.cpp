@@ -6,8 +6,7 @@
 
 #include "algorithms/pruner.h"
 #include "client/calibration.h"
-#include "client/update_gate.h"
-#include "comm/codec.h"
+#include "client/update_adder.h"
 #include "comm/messages.h"
 #include "core/error.h"
 #include "core/failpoint.h"
@@ -21,15 +20,11 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-// What a client does after training: gate, vote, encode, decode, add. Buffers are reused from
-// client to client.
+// What a client does after training: send its update, vote, and fill in its row.
 class Reporter {
  public:
   Reporter(const ClientTask& task, const Graph& graph, std::uint64_t seed)
-      : task_(task),
-        graph_(graph),
-        seed_(seed),
-        codec_(make_codec(task.codec, task.codec_options)) {
+      : task_(task), graph_(graph), adder_(task, seed) {
     if (task.ballot) {
       coupling_ = couple(graph);
       pruner_ = make_pruner(task.ballot->pruner);
@@ -40,45 +35,34 @@ class Reporter {
   }
 
   void add(ClientRow row, std::span<const float> global, std::span<const float> local) {
-    update_.resize(global.size());
-    for (std::size_t i = 0; i < global.size(); ++i) update_[i] = local[i] - global[i];
-    row.update_norm = update_norm(update_);
-    row.reason = gate(row.update_norm, task_);
-    if (row.reason == RefusalReason::kNone) row.reason = add_to_sums(row, local);
+    adder_.add(row, global, local, sums_->at(kUpdateSum));
+    if (row.reason == RefusalReason::kNone && task_.ballot) add_ballot(row, local);
     row.status =
         row.reason == RefusalReason::kNone ? ClientStatus::kAccepted : ClientStatus::kRefused;
-    row.bytes_up += static_cast<std::int64_t>(encode_rows({&row, 1}).size());
+    row.bytes_up += row_frame_bytes();
     report_.rows.push_back(row);
   }
 
+  void expect(std::size_t clients) { report_.rows.reserve(clients); }
   RankReport take() { return std::move(report_); }
 
  private:
-  RefusalReason add_to_sums(ClientRow& row, std::span<const float> local) {
-    codec_->encode(update_, {seed_, Purpose::kRounding, row.client, task_.round}, frame_);
-    row.bytes_up += static_cast<std::int64_t>(frame_.size());
-    codec_->decode(frame_, update_);
-    if (!sums_->at(kUpdateSum).add(update_, row.weight)) return RefusalReason::kOutOfRange;
-    if (!task_.ballot) return RefusalReason::kNone;
+  void add_ballot(ClientRow& row, std::span<const float> local) {
     const std::vector<double> scores = pruner_->scores(graph_, coupling_, local);
     const auto ballot_frame =
         encode_ballot(make_ballot(coupling_, scores, task_.ballot->keep_counts));
     row.bytes_up += static_cast<std::int64_t>(ballot_frame.size());
     const bool is_added = sums_->at(kBallotSum).add(decode_ballot(ballot_frame), row.weight);
     if (!is_added) throw Error("a ballot of 0s and 1s did not fit its grid");
-    return RefusalReason::kNone;
   }
 
   const ClientTask& task_;
   const Graph& graph_;
-  std::uint64_t seed_;
-  std::unique_ptr<Codec> codec_;
+  UpdateAdder adder_;
   Coupling coupling_;
   std::unique_ptr<Pruner> pruner_;
   RankReport report_;
   NamedSums* sums_ = nullptr;
-  std::vector<float> update_;
-  std::vector<std::uint8_t> frame_;
 };
 
 // The node of the model that a feature matching term names; empty: there is none.
@@ -106,21 +90,22 @@ void LocalClients::set_graph(const Graph& graph) {
   executor_ = make_executor(executor_name_, graph);
 }
 
-SampleSource LocalClients::source(std::span<const std::int64_t> owned) const {
-  const auto resolve = [owned](std::span<const std::int64_t> indices) {
-    std::vector<std::int64_t> samples;
-    samples.reserve(indices.size());
-    for (const std::int64_t i : indices) samples.push_back(owned[static_cast<std::size_t>(i)]);
-    return samples;
-  };
+std::span<const std::int64_t> LocalClients::resolve(std::span<const std::int64_t> owned,
+                                                    std::span<const std::int64_t> indices) {
+  resolved_.clear();
+  for (const std::int64_t i : indices) resolved_.push_back(owned[static_cast<std::size_t>(i)]);
+  return resolved_;
+}
+
+SampleSource LocalClients::source(std::span<const std::int64_t> owned) {
   return {.size = static_cast<std::int64_t>(owned.size()),
           .samples =
-              [this, resolve](std::span<const std::int64_t> indices, std::span<float> out) {
-                gather_samples(dataset_, dataset_.train, resolve(indices), out);
+              [this, owned](std::span<const std::int64_t> indices, std::span<float> out) {
+                gather_samples(dataset_, dataset_.train, resolve(owned, indices), out);
               },
           .labels =
-              [this, resolve](std::span<const std::int64_t> indices, std::span<std::int32_t> out) {
-                gather_labels(dataset_, dataset_.train, resolve(indices), out);
+              [this, owned](std::span<const std::int64_t> indices, std::span<std::int32_t> out) {
+                gather_labels(dataset_, dataset_.train, resolve(owned, indices), out);
               }};
 }
 
@@ -157,6 +142,7 @@ TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& glo
 RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
                                std::span<const std::int64_t> clients, std::int64_t bytes_down) {
   Reporter reporter(task, executor_->graph(), seed_);
+  reporter.expect(clients.size());
   for (const std::int64_t client : clients) {
     try {
       const auto begin = std::chrono::steady_clock::now();
@@ -208,7 +194,7 @@ RankReport LocalClients::calibrate(const ClientTask& task, const ModelView& glob
       row.reason = is_added            ? RefusalReason::kNone
                    : counted.is_finite ? RefusalReason::kOutOfRange
                                        : RefusalReason::kNotFinite;
-      row.bytes_up += static_cast<std::int64_t>(encode_rows({&row, 1}).size());
+      row.bytes_up += row_frame_bytes();
       report.rows.push_back(row);
       failpoint("after_count");
     } catch (const Error&) {

@@ -49,7 +49,10 @@ class LocalClients {
                        std::span<const std::int64_t> clients, std::int64_t bytes_down);
   TrainResult train_one(const ClientTask& task, const ModelView& global, std::int64_t client,
                         const SampleSource& samples);
-  SampleSource source(std::span<const std::int64_t> owned) const;
+  SampleSource source(std::span<const std::int64_t> owned);
+  // Samples of the data set: those of `indices` into `owned`. Valid until the next call.
+  std::span<const std::int64_t> resolve(std::span<const std::int64_t> owned,
+                                        std::span<const std::int64_t> indices);
 
   const Dataset& dataset_;
   const Partition& partition_;
@@ -57,6 +60,7 @@ class LocalClients {
   std::uint64_t seed_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<LocalTeacher> teacher_;
+  std::vector<std::int64_t> resolved_;
 };
 
 }  // namespace coppice

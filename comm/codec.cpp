@@ -22,6 +22,13 @@ constexpr auto kCodecs = std::to_array<CodecInfo>({
 
 }  // namespace
 
+std::size_t Codec::round_trip(std::span<const float> values, const RandomKey& key,
+                              std::span<float> out, std::vector<std::uint8_t>& scratch) const {
+  encode(values, key, scratch);
+  decode(scratch, out);
+  return scratch.size();
+}
+
 std::span<const CodecInfo> known_codecs() { return kCodecs; }
 
 std::unique_ptr<Codec> make_codec(std::string_view name, const CodecOptions& options) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>      // for uint8_t
 #include <memory>       // for unique_ptr
+#include <optional>     // for optional
 #include <span>         // for span
 #include <string_view>  // for string_view
 #include <vector>       // for vector
@@ -32,6 +33,17 @@ class Codec {
   // encode() did not make: wrong magic, type, length, count or checksum, truncation, trailing
   // bytes. Reads nothing out of bounds.
   virtual void decode(std::span<const std::uint8_t> frame, std::span<float> out) const = 0;
+
+  // Fills `out`, which may be `values`, with what decode() makes of encode()'s frame, and returns
+  // the frame's bytes. Codecs that can do so skip the frame; `scratch` is for those that cannot.
+  virtual std::size_t round_trip(std::span<const float> values, const RandomKey& key,
+                                 std::span<float> out, std::vector<std::uint8_t>& scratch) const;
+
+  // The bytes of a frame of `count` finite values, if decode() gives back every one of them bit for
+  // bit; then nobody needs to make the frame to know what arrives.
+  virtual std::optional<std::size_t> lossless_frame_bytes(std::size_t /*count*/) const {
+    return std::nullopt;
+  }
 
   // Largest |decoded - value| that encode() may cause for values of magnitude at most
   // `max_magnitude`.

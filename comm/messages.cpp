@@ -206,8 +206,10 @@ ModelMessage decode_model(std::span<const std::uint8_t> frame) {
 }
 
 std::vector<std::uint8_t> encode_rows(std::span<const ClientRow> rows) {
-  std::vector<std::uint8_t> payload;
-  WireWriter out(payload);
+  std::vector<std::uint8_t> frame;
+  frame.reserve(kFrameHeaderBytes + sizeof(std::uint64_t) + rows.size() * kRowBytes);
+  begin_frame(frame);
+  WireWriter out(frame);
   out.u64(rows.size());
   for (const ClientRow& row : rows) {
     out.i64(row.client);
@@ -223,7 +225,12 @@ std::vector<std::uint8_t> encode_rows(std::span<const ClientRow> rows) {
     out.i64(row.bytes_up);
     out.i64(row.bytes_down);
   }
-  return framed(FrameType::kReport, payload);
+  finish_frame(FrameType::kReport, frame);
+  return frame;
+}
+
+std::int64_t row_frame_bytes() {
+  return static_cast<std::int64_t>(kFrameHeaderBytes + sizeof(std::uint64_t) + kRowBytes);
 }
 
 std::vector<ClientRow> decode_rows(std::span<const std::uint8_t> frame) {

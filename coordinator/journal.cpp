@@ -30,15 +30,13 @@ std::uint32_t get_u32(Bytes in) {
          std::uint32_t{in[3]} << 24U;
 }
 
-std::vector<std::uint8_t> record_of(std::string_view payload) {
-  std::vector<std::uint8_t> record;
-  record.reserve(kHeaderBytes + payload.size());
-  put_u32(record, kMagic);
-  put_u32(record, static_cast<std::uint32_t>(payload.size()));
-  put_u32(record, crc32c(record));
-  put_u32(record, crc32c(bytes_of(payload)));
-  record.insert(record.end(), payload.begin(), payload.end());
-  return record;
+std::vector<std::uint8_t> header_of(std::string_view payload) {
+  std::vector<std::uint8_t> header;
+  put_u32(header, kMagic);
+  put_u32(header, static_cast<std::uint32_t>(payload.size()));
+  put_u32(header, crc32c(header));
+  put_u32(header, crc32c(bytes_of(payload)));
+  return header;
 }
 
 // Reads records one after the other; knows where it is for the message.
@@ -139,13 +137,15 @@ void JournalWriter::append(std::string_view payload) {
     throw Error(text("journal '", path_.string(), "': expected a record of at most ",
                      kMaxJournalPayloadBytes, " bytes, got ", payload.size()));
   }
-  const std::vector<std::uint8_t> record = record_of(payload);
+  std::vector<std::uint8_t> header = header_of(payload);
   if (failpoint_is_due("during_commit")) {
-    write_all(file_, Bytes(record).first(record.size() / 2), path_);
+    header.insert(header.end(), payload.begin(), payload.end());
+    write_all(file_, Bytes(header).first(header.size() / 2), path_);
     die_at_failpoint();
   }
   try {
-    write_all(file_, record, path_);
+    write_all(file_, header, path_);
+    write_all(file_, bytes_of(payload), path_);
   } catch (const Error&) {
     // No later append may bury half a record: cut it, or else write no more, and read_journal will
     // cut it.
@@ -154,7 +154,7 @@ void JournalWriter::append(std::string_view payload) {
     if (!is_cut) file_ = FileDescriptor();
     throw;
   }
-  size_bytes_ += static_cast<std::int64_t>(record.size());
+  size_bytes_ += static_cast<std::int64_t>(header.size() + payload.size());
   ++unsynced_records_;
   if (unsynced_records_ > lag_) sync();
 }

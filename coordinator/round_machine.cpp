@@ -1,7 +1,6 @@
 #include "coordinator/round_machine.h"
 
 #include <algorithm>  // for sort, max, nth_element
-#include <map>        // for map
 #include <numeric>    // for accumulate
 
 #include "algorithms/quantize.h"
@@ -20,8 +19,9 @@ constexpr int kUpdateRangeBits =
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0.0;
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 
 }  // namespace
@@ -222,7 +222,7 @@ std::optional<Action> RoundMachine::handle(Event event) {
     record_.test = evaluated->test;
     record_.validation = evaluated->validation;
     step_ = Step::kCommitting;
-    return CommitRound{record_};
+    return CommitRound{std::move(record_)};
   }
   require(Step::kCommitting, "commit");
   ++state_.position;
@@ -238,7 +238,7 @@ std::optional<Action> RoundMachine::take(ReportArrived event) {
   if (!awaits_reports() || !is_ours || waiting_.erase(event.site) == 0) return std::nullopt;
   std::erase_if(event.report.sums, [&](const auto& entry) { return entry.first != key; });
   try {
-    reports_.merge(event.report);
+    reports_.merge(std::move(event.report));
   } catch (const Error&) {
     std::throw_with_nested(
         Error(text("round ", task_.round, ": report of site ", event.site, " cannot be added")));
@@ -280,23 +280,24 @@ Action RoundMachine::close_round() {
     return Evaluate{};
   }
   step_ = Step::kCommitting;
-  return CommitRound{record_};
+  return CommitRound{std::move(record_)};
 }
 
 // One row a client of the cohort, by client; those without a report are missing. Summed in that
 // order, so that doubles do not depend on who reported first.
 void RoundMachine::fill_rows() {
-  std::map<std::int64_t, ClientRow> by_client;
-  for (const std::int64_t client : task_.cohort) by_client[client].client = client;
+  record_.rows.resize(task_.cohort.size());
+  for (std::size_t i = 0; i < task_.cohort.size(); ++i) record_.rows[i].client = task_.cohort[i];
   for (const ClientRow& row : reports_.rows) {
-    const auto found = by_client.find(row.client);
-    if (found != by_client.end()) found->second = row;
+    const auto found = std::ranges::lower_bound(task_.cohort, row.client);
+    if (found != task_.cohort.end() && *found == row.client)
+      record_.rows[static_cast<std::size_t>(found - task_.cohort.begin())] = row;
   }
+  reports_.rows = {};  // a large cohort's are not kept twice
   std::vector<double> norms;
   double loss = 0.0;
   std::int64_t weight = 0;
-  for (const auto& [client, row] : by_client) {
-    record_.rows.push_back(row);
+  for (const ClientRow& row : record_.rows) {
     record_.bytes_up += row.bytes_up;
     record_.bytes_down += row.bytes_down;
     record_.samples += row.samples;

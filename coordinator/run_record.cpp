@@ -7,6 +7,14 @@ Json optional_accuracy(const std::optional<EvalSums>& sums) {
   return sums && sums->labels > 0 ? Json(sums->accuracy()) : Json();
 }
 
+// The share of the round's seconds that each rank was at work.
+Json utilisation(const RoundSeconds& seconds) {
+  Json::Array shares;
+  for (const double busy : seconds.busy)
+    shares.push_back(seconds.train > 0.0 ? busy / seconds.train : 0.0);
+  return shares;
+}
+
 Json optional_loss(const std::optional<EvalSums>& sums) {
   return sums && sums->labels > 0 ? Json(sums->loss()) : Json();
 }
@@ -22,6 +30,8 @@ const char* status_text(ClientStatus status) {
   }
   return "unknown";
 }
+
+constexpr std::size_t kSpareBytes = 16;  // by which rows are longer than the first
 
 Json row_json(const ClientRow& row) {
   Json out;
@@ -49,6 +59,7 @@ Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds) {
   out.set("train_loss", record.train_loss);
   out.set("seconds", seconds.train);
   out.set("eval_seconds", seconds.evaluate);
+  out.set("utilisation", utilisation(seconds));
   out.set("samples", record.samples);
   out.set("bytes_up", record.bytes_up);
   out.set("bytes_down", record.bytes_down);
@@ -61,9 +72,7 @@ Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds) {
   return out;
 }
 
-Json CommitRecord::to_json(const RoundRecord& record) const {
-  Json::Array rows;
-  for (const ClientRow& row : record.rows) rows.push_back(row_json(row));
+std::string CommitRecord::to_text(const RoundRecord& record) const {
   Json out;
   out.set("type", "commit");
   out.set("position", position);
@@ -71,8 +80,16 @@ Json CommitRecord::to_json(const RoundRecord& record) const {
   out.set("checkpoint", checkpoint);
   out.set("checkpoint_sha256", checkpoint_sha256);
   out.set("metrics", metrics);
-  out.set("clients", std::move(rows));
-  return out;
+  std::string text = out.dump();
+  text.back() = ',';  // the object goes on
+  text += R"("clients":[)";
+  for (std::size_t i = 0; i < record.rows.size(); ++i) {
+    const std::string row = row_json(record.rows[i]).dump();
+    if (i == 0) text.reserve(text.size() + (row.size() + kSpareBytes) * record.rows.size());
+    if (i > 0) text += ',';
+    text += row;
+  }
+  return text += "]}";
 }
 
 CommitRecord CommitRecord::from_json(const Json& json) {

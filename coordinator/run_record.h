@@ -4,6 +4,7 @@
 // (docs/run_folder.md).
 
 #include <string>  // for string
+#include <vector>  // for vector
 
 #include "coordinator/round_machine.h"
 #include "core/json.h"
@@ -14,6 +15,7 @@ namespace coppice {
 struct RoundSeconds {
   double train = 0.0;  // from sending the task to the new global model
   double evaluate = 0.0;
+  std::vector<double> busy = {};  // of `train`, a rank each: with clients, not waiting for others
 };
 
 Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds);
@@ -27,7 +29,9 @@ struct CommitRecord {
   std::string checkpoint_sha256;
   Json metrics;
 
-  Json to_json(const RoundRecord& record) const;
+  // As one line of JSON; rows become text one by one, for a large cohort's tree of values takes
+  // more memory than the model.
+  std::string to_text(const RoundRecord& record) const;
   static CommitRecord from_json(const Json& json);
 };
 

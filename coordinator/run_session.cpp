@@ -109,7 +109,7 @@ void RunSession::commit(const RoundRecord& record, const RoundSeconds& seconds,
                             .checkpoint_sha256 = sha256_hex(bytes),
                             .metrics = metrics_json(record, seconds)};
   failpoint("before_commit");
-  journal_->append(commit.to_json(record).dump());
+  journal_->append(commit.to_text(record));
   failpoint("after_commit");
   folder_.append_metrics(commit.metrics.dump());
   metrics_.push_back(commit.metrics);

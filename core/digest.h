@@ -27,6 +27,9 @@ class Sha256 {
   std::uint64_t length_bytes_ = 0;
 };
 
+// One block of 64 bytes into `state`, without the processor's instructions for it.
+void sha256_compress(std::array<std::uint32_t, 8>& state, const std::uint8_t* block);
+
 std::string sha256_hex(std::span<const std::uint8_t> bytes);
 std::string sha256_hex(std::string_view bytes);
 

@@ -42,27 +42,35 @@ class ExactSum {
   // positive, or max_weight would be exceeded.
   [[nodiscard]] bool add(std::span<const float> values, std::int64_t weight);
 
+  // For loops elsewhere that add weight * values as add() would, or take back what they added:
+  // counts the weight and gives out the sums, in quanta. Throws ConfigError as add() does for a
+  // weight, and for one to take back that was not there.
+  std::span<std::int64_t> begin_add(std::int64_t weight);
+  std::span<std::int64_t> begin_take_back(std::int64_t weight);
+
   // Adds another sum on the same grid and of the same size.
   void merge(const ExactSum& other);
+  void merge(ExactSum&& other);  // the same; into an empty sum nothing is copied
 
-  // Replaces the content by sums that were added elsewhere (one reduce over ranks). |weight| must
-  // fit max_weight.
-  void assign(std::span<const std::int64_t> units, std::int64_t weight);
+  // The sums in quanta and, last, the weight: what ranks add up in place to join theirs.
+  std::span<std::int64_t> exchanged() { return units_; }
 
   // Writes sum / weight(), rounded once to double and once to float. weight() must be positive.
   void mean(std::span<float> out) const;
 
-  std::int64_t size() const { return static_cast<std::int64_t>(units_.size()); }
-  std::int64_t weight() const { return weight_; }
+  std::int64_t size() const { return static_cast<std::int64_t>(units_.size()) - 1; }
+  std::int64_t weight() const { return units_.back(); }
   std::int64_t max_weight() const { return max_weight_; }
   GridSpec grid() const { return grid_; }
-  std::span<const std::int64_t> units() const {
-    return units_;
-  }  // in quanta; what travels between ranks
+  std::span<const std::int64_t> units() const {  // in quanta
+    return std::span(units_).first(units_.size() - 1);
+  }
 
  private:
-  std::vector<std::int64_t> units_;
-  std::int64_t weight_ = 0;
+  void check_added_weight(std::int64_t weight) const;
+  void check_merge(const ExactSum& other) const;
+
+  std::vector<std::int64_t> units_;  // the last is the weight
   std::int64_t max_weight_;
   GridSpec grid_;
 };

@@ -1,5 +1,7 @@
 #include "core/task.h"
 
+#include <utility>  // for move
+
 namespace coppice {
 
 const char* reason_text(RefusalReason reason) {
@@ -16,19 +18,23 @@ const char* reason_text(RefusalReason reason) {
   return "unknown";
 }
 
-void RankReport::merge(const RankReport& other) {
-  for (const auto& [key, named] : other.sums) {
+void RankReport::merge(RankReport&& other) {
+  for (auto& [key, named] : other.sums) {
     NamedSums& mine = sums[key];
-    for (const auto& [name, sum] : named) {
+    for (auto& [name, sum] : named) {
       const auto found = mine.find(name);
       if (found == mine.end()) {
-        mine.emplace(name, sum);
+        mine.emplace(name, std::move(sum));
       } else {
-        found->second.merge(sum);
+        found->second.merge(std::move(sum));
       }
     }
   }
-  rows.insert(rows.end(), other.rows.begin(), other.rows.end());
+  if (rows.empty()) {
+    rows = std::move(other.rows);
+  } else {
+    rows.insert(rows.end(), other.rows.begin(), other.rows.end());
+  }
 }
 
 SumKey sum_key(const ClientTask& task) { return {task.model_version, 0, task.mask_epoch}; }

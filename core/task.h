@@ -106,7 +106,7 @@ struct RankReport {
   std::vector<ClientRow> rows;
 
   // Joins another rank's report of the same round. Throws ConfigError if grids or sizes differ.
-  void merge(const RankReport& other);
+  void merge(RankReport&& other);
 };
 
 // How large a model is, in what clients answer with.

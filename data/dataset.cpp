@@ -1,6 +1,6 @@
 #include "data/dataset.h"
 
-#include <algorithm>   // for copy_n, transform
+#include <algorithm>   // for copy_n, min, transform
 #include <functional>  // for multiplies
 #include <numeric>     // for accumulate
 
@@ -24,14 +24,37 @@ void check_gather(const Split& split, std::span<const std::int64_t> indices, std
   }
 }
 
+// Samples lie all over a data set larger than the caches: each is asked for while those before it
+// are copied.
+constexpr std::size_t kAhead = 4;
+constexpr std::size_t kLineBytes = 64;
+
+template <typename Value>
+void prefetch(const Value* sample, std::int64_t width) {
+  const char* const bytes = reinterpret_cast<const char*>(sample);
+  const std::size_t end = static_cast<std::size_t>(width) * sizeof(Value);
+  for (std::size_t at = 0; at < end; at += kLineBytes) __builtin_prefetch(bytes + at);
+}
+
 // Calls copy(first value of the sample, place in `out`) for each index.
 template <typename Value, typename Out, typename Copy>
 void for_each_sample(const std::vector<Value>& values, std::span<const std::int64_t> indices,
                      std::int64_t width, Out* out, Copy&& copy) {
-  for (const std::int64_t index : indices) {
-    copy(values.data() + index * width, out);
+  for (std::size_t i = 0; i < std::min(kAhead, indices.size()); ++i)
+    prefetch(values.data() + indices[i] * width, width);
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    if (i + kAhead < indices.size()) prefetch(values.data() + indices[i + kAhead] * width, width);
+    copy(values.data() + indices[i] * width, out);
     out += width;
   }
+}
+
+// byte / 255 without the division, which takes most of the time: 1 / 255 = 257 / 2^16 + rest, a
+// byte's product with the first is exact, and the sum with that of the rest rounds to the quotient
+// for all 256 bytes.
+float fraction_of(std::uint8_t byte) {
+  const auto value = static_cast<float>(byte);
+  return value * 0x1.01p-8F + value * 0x1.010102p-24F;
 }
 
 }  // namespace
@@ -47,11 +70,11 @@ void gather_samples(const Dataset& dataset, const Split& split,
   check_gather(split, indices, width, out.size());
   switch (dataset.type) {
     case SampleType::kUint8:
-      for_each_sample(
-          split.uint8s, indices, width, out.data(), [width](const std::uint8_t* from, float* to) {
-            std::transform(from, from + width, to,
-                           [](std::uint8_t byte) { return static_cast<float>(byte) / 255.0F; });
-          });
+      for_each_sample(split.uint8s, indices, width, out.data(),
+                      [width](const std::uint8_t* from, float* to) {
+                        std::transform(from, from + width, to,
+                                       [](std::uint8_t byte) { return fraction_of(byte); });
+                      });
       return;
     case SampleType::kFloat32:
       for_each_sample(split.float32s, indices, width, out.data(),

@@ -182,7 +182,8 @@ class Parser {
   void add_bench() {
     CLI::App* app = app_.add_subcommand(
         "bench",
-        "Measure this machine: ceilings (arithmetic, memory), codecs, step or round (training)");
+        "Measure this machine: ceilings (arithmetic, memory), codecs, aggregate (sums of updates), "
+        "step or round (training), latency (null rounds), scaling (clients, ranks, memory)");
     app->add_option("NAME", bench_.name, join(bench_names()))->required();
     app->add_option("CONFIG", bench_.config,
                     "round: YAML file to measure instead of LeNet-5 on synthetic images");

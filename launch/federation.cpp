@@ -1,7 +1,7 @@
 #include "launch/federation.h"
 
 #include <chrono>  // for steady_clock
-#include <map>     // for map
+#include <vector>  // for vector
 
 #include "comm/codec.h"
 #include "comm/messages.h"
@@ -61,7 +61,8 @@ class Leader {
         identity_(identity(config, world)),
         machine_(config, world.client_weights(), start_of(world.graph, world.parameters),
                  other_models(world)),
-        session_({options.out, options.is_resumed, resolved_yaml(config), identity_}, machine_) {}
+        session_({options.out, options.is_resumed, resolved_yaml(config), identity_}, machine_),
+        trained_(world.partition.clients.size()) {}
 
   // Analysing is done: the constructor has coupled the graph and laid the stages over the rounds.
   Json run() {
@@ -110,21 +111,32 @@ class Leader {
             .libraries = executor_library_version()};
   }
 
-  // Samples times measured seconds a sample; a client that was not trained yet is taken as the mean
-  // of the others.
+  // Seconds when last trained; a client that was not trained yet is taken to need the mean of the
+  // others for each sample that it passes.
   std::vector<double> expected_costs(std::span<const std::int64_t> cohort) const {
-    double mean = 0.0;
-    for (const auto& [client, seconds] : seconds_per_sample_) mean += seconds;
-    mean =
-        seconds_per_sample_.empty() ? 1.0 : mean / static_cast<double>(seconds_per_sample_.size());
+    double seconds = 0.0;
+    double samples = 0.0;
+    for (const Trained& trained : trained_) {
+      seconds += trained.seconds;
+      samples += trained.samples;
+    }
+    const double mean = samples > 0.0 ? seconds / samples : 1.0;
     std::vector<double> costs;
+    costs.reserve(cohort.size());
     for (const std::int64_t client : cohort) {
-      const auto known = seconds_per_sample_.find(client);
-      const auto samples = static_cast<double>(
-          world_.partition.clients[static_cast<std::size_t>(client)].train.size());
-      costs.push_back(samples * (known == seconds_per_sample_.end() ? mean : known->second));
+      const Trained& trained = trained_[static_cast<std::size_t>(client)];
+      costs.push_back(trained.samples > 0.0 ? trained.seconds : mean * samples_a_round(client));
     }
     return costs;
+  }
+
+  // About how many samples `client` passes in a round.
+  double samples_a_round(std::int64_t client) const {
+    const TrainConfig& train = config_.train;
+    const auto owned = world_.partition.clients[static_cast<std::size_t>(client)].train.size();
+    return train.local_steps > 0
+               ? static_cast<double>(train.local_steps)
+               : static_cast<double>(owned) * static_cast<double>(train.local_epochs);
   }
 
   std::vector<std::uint8_t> model_frame() const {
@@ -165,13 +177,17 @@ class Leader {
       std::optional<Action> next = machine_.handle(ReportArrived{kRoot, std::move(report)});
       failpoint("after_apply");
       const double seconds = seconds_since(step_began_);
-      if (task.calibration) {
-        seconds_.train += seconds;
-      } else {
-        seconds_ = {.train = seconds, .evaluate = 0.0};
-      }
+      count_seconds(task, seconds);
       return next;
     });
+  }
+
+  // A calibration is a part of its round.
+  void count_seconds(const ClientTask& task, double seconds) {
+    const std::span<const double> busy = worker_.busy_seconds();
+    if (!task.calibration) seconds_ = {.busy = std::vector<double>(busy.size())};
+    seconds_.train += seconds;
+    for (std::size_t rank = 0; rank < busy.size(); ++rank) seconds_.busy[rank] += busy[rank];
   }
 
   std::optional<Action> evaluate() {
@@ -190,8 +206,8 @@ class Leader {
   std::optional<Action> commit(const RoundRecord& record) {
     session_.commit(record, seconds_, machine_.state());
     for (const ClientRow& row : record.rows) {
-      if (row.weight > 0)
-        seconds_per_sample_[row.client] = row.seconds / static_cast<double>(row.weight);
+      if (row.samples > 0)
+        trained_[static_cast<std::size_t>(row.client)] = {row.seconds, samples_a_round(row.client)};
     }
     const auto left = static_cast<std::int64_t>(machine_.plans().size()) - record.position - 1;
     if (observer_ != nullptr) observer_->round_finished(record, session_.metrics().back(), left);
@@ -256,8 +272,12 @@ class Leader {
   RunIdentity identity_;
   RoundMachine machine_;
   RunSession session_;
-  std::map<std::int64_t, double> seconds_per_sample_;  // of clients that were trained before, when
-                                                       // last measured
+  // By client: what the last round with it took.
+  struct Trained {
+    double seconds = 0.0;
+    double samples = 0.0;  // 0: it was in no round yet
+  };
+  std::vector<Trained> trained_;
   Clock::time_point step_began_;
   bool is_teacher_sent_ = false;
   RoundSeconds seconds_;

@@ -1,7 +1,10 @@
 #include "launch/worker.h"
 
+#include <chrono>  // for steady_clock
+
 #include "client/evaluation.h"
 #include "comm/messages.h"
+#include "comm/wire.h"
 #include "core/failpoint.h"
 #include "deploy/runtime/cpk.h"
 
@@ -24,6 +27,12 @@ ReceivedModel receive_model(std::span<const std::uint8_t> frame) {
   if (!message.plan_json.empty()) model.plan = quant_plan_from_json(message.plan_json, model.graph);
   model.parameters = std::move(message.parameters);
   return model;
+}
+
+std::vector<std::uint8_t> encode_seconds(double seconds) {
+  std::vector<std::uint8_t> bytes;
+  WireWriter(bytes).f64(seconds);
+  return bytes;
 }
 
 }  // namespace
@@ -49,9 +58,11 @@ RankReport Worker::train(const StepCommand& command) {
   const auto bytes_down =
       static_cast<std::int64_t>(command.task_frame.size() + command.model_frame.size());
   const auto& mine = command.assignments.at(static_cast<std::size_t>(communicator_.rank()));
+  const auto begin = std::chrono::steady_clock::now();
   RankReport report = clients_.run(task, model.view(), mine, bytes_down);
+  const std::chrono::duration<double> busy = std::chrono::steady_clock::now() - begin;
   failpoint("after_train");
-  return combine(task, std::move(report));
+  return combine(task, std::move(report), busy.count());
 }
 
 Worker::Evaluation Worker::evaluate(const StepCommand& command) {
@@ -88,23 +99,17 @@ PairedCounts Worker::score_model(const StepCommand& command) {
           .has_reference = true};
 }
 
-// One reduce of all named sums and their weights, one gather of rows.
-RankReport Worker::combine(const ClientTask& task, RankReport report) {
+// Sums are joined where they lie, in the order of their names; then rows and busy
+// seconds are gathered.
+RankReport Worker::combine(const ClientTask& task, RankReport report, double busy_seconds) {
   NamedSums& sums = report.sums[sum_key(task)];
-  std::vector<std::int64_t> units;
-  for (const auto& [name, sum] : sums) {
-    units.insert(units.end(), sum.units().begin(), sum.units().end());
-    units.push_back(sum.weight());
-  }
-  communicator_.reduce_sum(units, kRoot);
+  for (auto& [name, sum] : sums) communicator_.reduce_sum(sum.exchanged(), kRoot);
   const auto frames = communicator_.gather(encode_rows(report.rows), kRoot);
+  const auto busy = communicator_.gather(encode_seconds(busy_seconds), kRoot);
   if (communicator_.rank() != kRoot) return {};
-  std::span<const std::int64_t> rest(units);
-  for (auto& [name, sum] : sums) {
-    const auto size = static_cast<std::size_t>(sum.size());
-    sum.assign(rest.first(size), rest[size]);
-    rest = rest.subspan(size + 1);
-  }
+  busy_seconds_.clear();
+  for (const auto& bytes : busy)
+    busy_seconds_.push_back(WireReader(bytes, "busy seconds of a rank").f64());
   report.rows.clear();
   for (const auto& frame : frames) {
     const std::vector<ClientRow> rows = decode_rows(frame);

@@ -2,6 +2,7 @@
 // The part of a run that every rank does: train its clients, evaluate its share, and meet in one
 // reduce. Owned and called by one thread.
 
+#include <span>    // for span
 #include <vector>  // for vector
 
 #include "client/local_clients.h"
@@ -28,6 +29,9 @@ class Worker {
   // The whole group's report at rank 0; elsewhere empty.
   RankReport train(const StepCommand& command);
 
+  // At rank 0: for how many seconds each rank was busy with its clients in the last train().
+  std::span<const double> busy_seconds() const { return busy_seconds_; }
+
   // The whole group's sums at rank 0; elsewhere nothing of use.
   struct Evaluation {
     EvalSums test;
@@ -39,7 +43,7 @@ class Worker {
   PairedCounts score_model(const StepCommand& command);
 
  private:
-  RankReport combine(const ClientTask& task, RankReport report);
+  RankReport combine(const ClientTask& task, RankReport report, double busy_seconds);
 
   Communicator& communicator_;
   const ExperimentConfig& config_;
@@ -47,6 +51,7 @@ class Worker {
   LocalClients clients_;
   std::vector<std::int64_t> test_;
   std::vector<std::int64_t> validation_;
+  std::vector<double> busy_seconds_;
 };
 
 }  // namespace coppice

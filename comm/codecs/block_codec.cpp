@@ -89,6 +89,28 @@ void BlockCodec::decode(std::span<const std::uint8_t> frame, std::span<float> ou
   reader.expect_end();
 }
 
+// A block after the other while it is in the first-level cache; codes are neither packed nor
+// checked.
+std::size_t BlockCodec::round_trip(std::span<const float> values, const RandomKey& key,
+                                   std::span<float> out,
+                                   std::vector<std::uint8_t>& /*scratch*/) const {
+  expect_finite(name_, values);
+  expect_count(name_, out.size(), values.size());
+  std::array<std::uint32_t, kBlock> words;
+  std::array<std::int8_t, kBlock> codes;
+  std::size_t bytes = kFrameHeaderBytes + sizeof(std::uint64_t);
+  RandomStream stream(key);
+  for (std::size_t begin = 0; begin < values.size(); begin += kBlock) {
+    const auto block = block_at(values, begin);
+    const float scale = scale_of(block);
+    stream.fill(std::span(words).first(block.size()));
+    kernels::round_to_codes(block.data(), words.data(), scale, std::ssize(block), codes.data());
+    kernels::codes_to_values(codes.data(), scale, std::ssize(block), &out[begin]);
+    bytes += sizeof scale + bytes_of_block(block.size());
+  }
+  return bytes;
+}
+
 void BlockCodec::decode_block(std::span<const std::uint8_t> packed, float scale,
                               std::span<float> out) const {
   std::array<std::uint8_t, kBlock> bytes{};

@@ -23,6 +23,8 @@ class BlockCodec final : public Codec {
   void encode(std::span<const float> values, const RandomKey& key,
               std::vector<std::uint8_t>& out) const override;
   void decode(std::span<const std::uint8_t> frame, std::span<float> out) const override;
+  std::size_t round_trip(std::span<const float> values, const RandomKey& key, std::span<float> out,
+                         std::vector<std::uint8_t>& scratch) const override;
   double error_bound(double max_magnitude) const override;
 
  private:

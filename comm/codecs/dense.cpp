@@ -31,6 +31,10 @@ class Dense final : public Codec {
     expect_finite(name(), out);
   }
 
+  std::optional<std::size_t> lossless_frame_bytes(std::size_t count) const override {
+    return kFrameHeaderBytes + sizeof(std::uint64_t) + count * sizeof(float);
+  }
+
   double error_bound(double /*max_magnitude*/) const override { return 0.0; }
 };
 

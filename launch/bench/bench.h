@@ -49,6 +49,19 @@ struct CodecBenchSize {
 };
 BenchReport bench_codecs(const CodecBenchSize& size = {});
 
+// Updates of generated models in memory, 2 to 100 of them, added as a run adds them, with every
+// codec, on one rank and on two: GB/s of updates, and the share of the rate at which the same ranks
+// read them. Also several models in one pass. About 3 minutes and 1.2 GB at full size.
+struct AggregateBenchSize {
+  std::int64_t least_parameters = 100'000;  // then ten times as many, and so on
+  std::int64_t most_parameters = 10'000'000;
+  int most_ranks = 2;
+};
+BenchReport bench_aggregate(const AggregateBenchSize& size = {});
+
+// Null rounds of 1, 10, 100, ... clients on one rank: milliseconds of a round. About 20 seconds.
+BenchReport bench_latency();
+
 // Rounds of `config` on one rank, in a run folder that is removed again: steps and samples a
 // second, seconds of a round, and of a null round, in which every client takes one step on one
 // sample, so that what is left is the round's own cost. The config's data, model, clients and local
@@ -56,6 +69,15 @@ BenchReport bench_codecs(const CodecBenchSize& size = {});
 // bench's. Without a data set of its own (an empty data.name) 6,400 synthetic 28 x 28 images are
 // made.
 BenchReport bench_round(ExperimentConfig config);
+
+// Rounds of 10, 100, ... clients on 1, 2, ... ranks, each in processes of its own: milliseconds of
+// a round, how busy the least busy rank was, and the memory of the coordinating one, which hosts
+// clients too. More than one rank only where mpirun is on PATH. Less than a minute.
+struct ScalingBenchSize {
+  std::int64_t most_clients = 10'000;
+  std::int64_t most_ranks = 8;  // and not more than there are cores
+};
+BenchReport bench_scaling(const ScalingBenchSize& size = {});
 
 // One training step of `graph` on generated samples, on one thread, with each executor in turn:
 // milliseconds of both, their ratio pair by pair, and the resident one's arithmetic (forward and

@@ -41,6 +41,21 @@ BenchReport codecs(const BenchArguments& arguments) {
   return bench_codecs();
 }
 
+BenchReport aggregate(const BenchArguments& arguments) {
+  expect_no_config(arguments);
+  return bench_aggregate();
+}
+
+BenchReport latency(const BenchArguments& arguments) {
+  expect_no_config(arguments);
+  return bench_latency();
+}
+
+BenchReport scaling(const BenchArguments& arguments) {
+  expect_no_config(arguments);
+  return bench_scaling();
+}
+
 struct BenchConfig {
   ExperimentConfig config;
   std::string origin;
@@ -92,11 +107,10 @@ struct Bench {
   std::string_view name;
   BenchReport (*run)(const BenchArguments&);
 };
-constexpr Bench kBenches[] = {{"ceilings", ceilings},
-                              {"codecs", codecs},
-                              {"kernels", of_network<bench_kernels>},
-                              {"round", round_of},
-                              {"step", of_network<bench_step>}};
+constexpr Bench kBenches[] = {{"aggregate", aggregate}, {"ceilings", ceilings},
+                              {"codecs", codecs},       {"kernels", of_network<bench_kernels>},
+                              {"latency", latency},     {"round", round_of},
+                              {"scaling", scaling},     {"step", of_network<bench_step>}};
 
 const Bench& bench_named(const std::string& name) {
   for (const Bench& bench : kBenches) {

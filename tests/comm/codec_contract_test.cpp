@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <cstring>
 #include <string>
 #include <thread>
 
@@ -81,6 +82,30 @@ class CodecContractTest : public testing::TestWithParam<CodecInfo> {
 
   std::unique_ptr<Codec> codec_ = make_codec(GetParam().name);
 };
+
+// To the bit, and in the same place.
+TEST_P(CodecContractTest, RoundTripWithoutAFrameIsThatThroughTheFrame) {
+  for (const std::size_t n : kLengths) {
+    const std::vector<float> values = some_values(n);
+    std::vector<float> out = values;
+    Bytes scratch{1, 2, 3};
+    const std::size_t bytes = codec_->round_trip(out, key_of(4), out, scratch);
+    EXPECT_EQ(bytes, encode(values, 4).size());
+    const std::vector<float> decoded = round_trip(values, 4);
+    EXPECT_TRUE(n == 0 || std::memcmp(out.data(), decoded.data(), 4 * n) == 0) << n;
+  }
+}
+
+TEST_P(CodecContractTest, LosslessFramesGiveBackEveryBitAndKnowTheirLength) {
+  for (const std::size_t n : kLengths) {
+    std::vector<float> values = some_values(n);
+    if (n > 4) values[4] = -0.0F;
+    const auto bytes = codec_->lossless_frame_bytes(n);
+    if (!bytes) continue;
+    EXPECT_EQ(*bytes, encode(values).size());
+    EXPECT_TRUE(n == 0 || std::memcmp(round_trip(values).data(), values.data(), 4 * n) == 0) << n;
+  }
+}
 
 TEST_P(CodecContractTest, KnowsItsName) { EXPECT_EQ(codec_->name(), GetParam().name); }
 

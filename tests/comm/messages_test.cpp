@@ -122,6 +122,7 @@ TEST(MessagesTest, RowsReadBackWithTheirRefusals) {
   EXPECT_EQ(rows[1].update_norm, HUGE_VAL);
   EXPECT_EQ(encode_rows(rows), encode_rows(sample_rows()));
   EXPECT_TRUE(decode_rows(encode_rows({})).empty());
+  EXPECT_EQ(row_frame_bytes(), std::ssize(encode_rows(std::vector<ClientRow>(1))));
 }
 
 TEST(MessagesTest, BallotsTakeOneBitAUnit) {

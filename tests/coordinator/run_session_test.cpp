@@ -32,7 +32,8 @@ class RunSessionTest : public testing::Test {
     Action action = driver.begin();
     while (!std::holds_alternative<Finish>(action) && rounds > 0) {
       if (const auto* commit = std::get_if<CommitRound>(&action)) {
-        session.commit(commit->record, {.train = 1.0, .evaluate = 0.5}, driver.state());
+        session.commit(commit->record, {.train = 1.0, .evaluate = 0.5, .busy = {0.75, 0.5}},
+                       driver.state());
         --rounds;
       }
       action = driver.obey(action);
@@ -107,6 +108,7 @@ TEST_F(RunSessionTest, MetricsAreALineARoundAndFollowTheJournalOnResume) {
   EXPECT_EQ(first.at("test_accuracy").as_number(), 0.75);
   EXPECT_EQ(first.at("validation_accuracy").as_number(), 0.25);
   EXPECT_EQ(first.at("seconds").as_number(), 1.0);
+  EXPECT_EQ(first.at("utilisation").dump(), "[0.75,0.5]");
   EXPECT_EQ(first.at("samples").as_integer(), 95);
   EXPECT_EQ(first.at("bytes_up").as_integer(), 600);
   EXPECT_EQ(first.at("refused").as_integer(), 0);

@@ -52,6 +52,28 @@ TEST(DigestTest, EveryLengthAroundTheBlocksAgreesWithHashlib) {
   EXPECT_EQ(sha256_hex(md5s), "7f64254de03b1fbad70bd5bda5b6a0ebf2519eff45e1743eb45d2470f55c874a");
 }
 
+// The processor's instructions, where there are some, against the loop.
+TEST(DigestTest, Sha256IsTheSameByInstructionAndByLoop) {
+  for (int n = 0; n < 20; ++n) {
+    const std::string message = pattern(n) + std::string(static_cast<std::size_t>(64 - n), '!');
+    std::array<std::uint32_t, 8> state{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    sha256_compress(state, bytes_of(message).data());
+    std::string padding(64, '\0');
+    padding[0] = '\x80';
+    padding[62] = '\x02';  // 512 bits
+    sha256_compress(state, bytes_of(padding).data());
+    std::string expected;
+    for (const std::uint32_t word : state) {
+      const std::array<std::uint8_t, 4> bytes{
+          static_cast<std::uint8_t>(word >> 24U), static_cast<std::uint8_t>(word >> 16U),
+          static_cast<std::uint8_t>(word >> 8U), static_cast<std::uint8_t>(word)};
+      expected += hex(bytes);
+    }
+    EXPECT_EQ(sha256_hex(message), expected);
+  }
+}
+
 TEST(DigestTest, Sha256DoesNotDependOnHowTheBytesAreSplit) {
   const std::string whole = pattern(190);
   for (std::size_t first = 0; first <= whole.size(); first += 9) {

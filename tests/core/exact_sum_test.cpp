@@ -141,16 +141,29 @@ TEST(ExactSumTest, MergeOfAnotherLayoutThrows) {
   EXPECT_THROW(sum.merge(ExactSum(2, {6, 35}, 10)), ConfigError);
 }
 
-TEST(ExactSumTest, AssignReplacesSumsThatWereAddedElsewhere) {
-  ExactSum there = empty();
-  for (int k = 0; k < kClients; ++k) ASSERT_TRUE(add_client(there, k));
+TEST(ExactSumTest, WhatIsExchangedIsTheUnitsAndTheWeight) {
+  ExactSum whole = empty();
   ExactSum here = empty();
-  ASSERT_TRUE(add_client(here, 3));
-  here.assign(there.units(), there.weight());
-  expect_same(here, there);
-  EXPECT_THROW(here.assign(there.units().first(3), 1), ConfigError);
-  EXPECT_THROW(here.assign(there.units(), -1), ConfigError);
-  EXPECT_THROW(here.assign(there.units(), there.max_weight() + 1), ConfigError);
+  ExactSum there = empty();
+  for (int k = 0; k < kClients; ++k) {
+    ASSERT_TRUE(add_client(whole, k));
+    ASSERT_TRUE(add_client(k % 2 == 0 ? here : there, k));
+  }
+  ASSERT_EQ(std::ssize(here.exchanged()), here.size() + 1);
+  std::ranges::transform(here.exchanged(), there.exchanged(), here.exchanged().begin(),
+                         std::plus<>());
+  expect_same(here, whole);
+}
+
+TEST(ExactSumTest, AddingElsewhereCountsWeightsAndRefusesThemAlike) {
+  ExactSum sum(2, {6, 36}, 10);
+  EXPECT_EQ(sum.begin_add(7).size(), 2U);
+  EXPECT_EQ(sum.weight(), 7);
+  EXPECT_THROW(sum.begin_add(4), ConfigError);
+  EXPECT_THROW(sum.begin_add(0), ConfigError);
+  EXPECT_THROW(sum.begin_take_back(8), ConfigError);
+  EXPECT_EQ(sum.begin_take_back(7).size(), 2U);
+  EXPECT_EQ(sum.weight(), 0);
 }
 
 TEST(ExactSumTest, MeanWithoutWeightOrOfAnotherSizeThrows) {

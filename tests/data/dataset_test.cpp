@@ -1,5 +1,6 @@
 #include "data/dataset.h"
 
+#include <numeric>
 #include <set>
 
 #include "data/loader.h"
@@ -12,6 +13,19 @@ Dataset bytes_dataset() {
   Dataset dataset{.type = SampleType::kUint8, .sample_shape = {1, 1, 2}, .classes = 2};
   dataset.train = {.size = 3, .uint8s = {0, 255, 51, 1, 128, 2}, .labels = {0, 1, 1}};
   return dataset;
+}
+
+TEST(DatasetTest, EveryByteBecomesItsQuotientBy255) {
+  Dataset dataset = bytes_dataset();
+  dataset.train.size = 128;
+  dataset.train.uint8s.resize(256);
+  std::iota(dataset.train.uint8s.begin(), dataset.train.uint8s.end(), std::uint8_t{0});
+  std::vector<std::int64_t> all(128);
+  std::iota(all.begin(), all.end(), std::int64_t{0});
+  std::vector<float> out(256);
+  gather_samples(dataset, dataset.train, all, out);
+  for (int byte = 0; byte < 256; ++byte)
+    EXPECT_EQ(out[static_cast<std::size_t>(byte)], static_cast<float>(byte) / 255.0F) << byte;
 }
 
 TEST(DatasetTest, GatheredBytesAreDividedBy255) {

@@ -1,6 +1,8 @@
 // Runs at the edges of what a config may say: few rounds, rare evaluation, constraints, deep
 // networks, every reader.
 
+#include <sstream>
+
 #include "tests/end_to_end/run_fixture.h"
 #include "tests/end_to_end/tiny_data.h"
 
@@ -47,6 +49,20 @@ TEST_F(ExperimentTest, IsEvaluatedAtTheEndEvenIfRoundsDoNotSuffice) {
   ASSERT_EQ(metrics.size(), 6U);
   for (std::size_t i = 0; i < metrics.size(); ++i) {
     EXPECT_EQ(metrics[i].at("test_accuracy").is_null(), i % 3 != 2) << "line " << i + 1;
+  }
+}
+
+// A calibration counts too, in the seconds and in the ranks' work.
+TEST_F(ExperimentTest, SaysHowBusyEachRankWas) {
+  summary_of({.more = {"compress.quantize.bits=8"}, .threads = 2});
+  std::istringstream lines(content_of(path("run") / "metrics.jsonl"));
+  for (std::string text; std::getline(lines, text);) {
+    const Json line = Json::parse(text, "metrics.jsonl");
+    ASSERT_EQ(line.at("utilisation").as_array().size(), 2U);
+    for (const Json& share : line.at("utilisation").as_array()) {
+      EXPECT_GT(share.as_number(), 0.0);
+      EXPECT_LE(share.as_number(), 1.0);
+    }
   }
 }
 

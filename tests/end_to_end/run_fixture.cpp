@@ -28,7 +28,7 @@ constexpr const char* kCompression = R"(  quantize: {bits: 8, start: 0.6, calibr
 // What may differ between two runs of the same experiment.
 bool is_measured(const std::string& key) {
   return key.find("seconds") != std::string::npos || key == "samples_per_second" ||
-         key == "peak_rss_bytes";
+         key == "peak_rss_bytes" || key == "utilisation";
 }
 
 std::string without_measurements(const Json& json) {

@@ -60,5 +60,16 @@ TEST(BenchTest, KernelsNamesEveryLayerAndCountsItsArithmetic) {
   EXPECT_EQ(report.facts.at("samples").as_integer(), 10);
 }
 
+TEST(BenchTest, AggregationIsMeasuredForEveryCodec) {
+  const BenchReport report =
+      bench_aggregate({.least_parameters = 2000, .most_parameters = 2000, .most_ranks = 2});
+  for (const CodecInfo& info : known_codecs()) {
+    const std::string name = std::string(info.name) + ".2000.10.1";
+    EXPECT_GT(figure(report, name), 0.0) << name;
+    EXPECT_GT(figure(report, name + ".share"), 0.0) << name;
+  }
+  EXPECT_GT(figure(report, "dense-8.2000.100.1"), 0.0);
+}
+
 }  // namespace
 }  // namespace coppice

@@ -1,0 +1,103 @@
+#include "algorithms/update_sum.h"
+
+#include <algorithm>  // for max, min
+#include <cmath>      // for abs, ldexp
+
+#include "core/error.h"
+#include "core/text.h"
+#include "kernels/codes.h"
+
+namespace coppice {
+namespace {
+
+constexpr int kOnePassBits = 51;
+// Sums, differences and global parameters of a block stay in the second-level cache while several
+// models go by; long enough that the processor reads ahead.
+constexpr std::size_t kBlock = 8192;
+
+void check_model(const ExactSum& sum, std::span<const float> global, const WeightedModel& model) {
+  if (!fits_one_pass(sum.grid()))
+    throw ConfigError("update sum: the grid is too fine for one pass");
+  const auto size = static_cast<std::size_t>(sum.size());
+  if (global.size() != size || model.parameters.size() != size) {
+    throw ConfigError(text("update sum: expected ", size, " parameters, got ",
+                           model.parameters.size(), " and ", global.size(),
+                           " of the global model"));
+  }
+}
+
+kernels::ExactTerm term_of(const ExactSum& sum, std::int64_t weight, bool takes_back = false) {
+  return {.range_bits = sum.grid().range_bits,
+          .quantum_bits = sum.grid().quantum_bits,
+          .weight = weight,
+          .takes_back = takes_back};
+}
+
+}  // namespace
+
+bool fits_one_pass(GridSpec grid) { return grid.range_bits + grid.quantum_bits <= kOnePassBits; }
+
+void add_differences(ExactSum& sum, std::span<const float> global,
+                     std::span<WeightedModel> models) {
+  for (const WeightedModel& model : models) check_model(sum, global, model);
+  std::span<std::int64_t> units;
+  for (WeightedModel& model : models) {
+    units = sum.begin_add(model.weight);
+    model.length = {};
+  }
+  const std::size_t block = models.size() > 1 ? kBlock : std::max<std::size_t>(units.size(), 1);
+  for (std::size_t begin = 0; begin < units.size(); begin += block) {
+    const std::size_t count = std::min(block, units.size() - begin);
+    for (WeightedModel& model : models) {
+      kernels::exact_add_difference(&model.parameters[begin], &global[begin],
+                                    term_of(sum, model.weight), static_cast<std::int64_t>(count),
+                                    &units[begin], model.length);
+    }
+  }
+}
+
+void take_back_difference(ExactSum& sum, std::span<const float> global,
+                          const WeightedModel& model) {
+  check_model(sum, global, model);
+  const std::span<std::int64_t> units = sum.begin_take_back(model.weight);
+  kernels::SquaredLength ignored;
+  kernels::exact_add_difference(model.parameters.data(), global.data(),
+                                term_of(sum, model.weight, true), std::ssize(units), units.data(),
+                                ignored);
+}
+
+bool is_within(GridSpec grid, double norm, std::span<const float> global,
+               std::span<const float> model) {
+  const double limit = std::ldexp(1.0, grid.range_bits);
+  if (norm < limit) return true;  // no value is larger than the length
+  for (std::size_t i = 0; i < global.size(); ++i) {
+    const double value = double{model[i] - global[i]};
+    if (!(std::abs(value) < limit)) return false;
+  }
+  return true;
+}
+
+double difference(std::span<const float> local, std::span<const float> global,
+                  std::span<float> out) {
+  if (local.size() != global.size() || local.size() != out.size()) {
+    throw ConfigError(text("difference of ", local.size(), " and ", global.size(),
+                           " parameters into ", out.size()));
+  }
+  kernels::SquaredLength length;
+  kernels::difference(local.data(), global.data(), std::ssize(local), out.data(), length);
+  return length.norm();
+}
+
+bool add_values(ExactSum& sum, std::span<const float> values, std::int64_t weight) {
+  if (!fits_one_pass(sum.grid()) || std::ssize(values) != sum.size())
+    return sum.add(values, weight);
+  const std::int64_t n = std::ssize(values);
+  const double limit = std::ldexp(1.0, sum.grid().range_bits);
+  if (!kernels::all_finite(values.data(), n) ||
+      double{kernels::largest_magnitude(values.data(), n)} >= limit)
+    return false;
+  kernels::exact_add(values.data(), term_of(sum, weight), n, sum.begin_add(weight).data());
+  return true;
+}
+
+}  // namespace coppice
