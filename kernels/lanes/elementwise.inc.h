@@ -53,7 +53,11 @@ void to_rows(const float* lanes, std::int64_t n, std::int64_t samples, float* ro
     COPPICE_UNROLL
     for (int k = 0; k < kLanes; ++k) square[k] = load(lanes + (i + k) * kLanes);
     transpose(square);
-    for (std::int64_t s = 0; s < samples; ++s) store_unaligned(rows + s * pitch + i, square[s]);
+    // Constant indices keep the square in registers.
+    COPPICE_UNROLL
+    for (int s = 0; s < kLanes; ++s) {
+      if (s < samples) store_unaligned(rows + s * pitch + i, square[s]);
+    }
   }
   for (; i < n; ++i) {
     for (std::int64_t s = 0; s < samples; ++s) rows[s * pitch + i] = lanes[i * kLanes + s];
@@ -64,8 +68,10 @@ void from_rows(const float* rows, std::int64_t pitch, std::int64_t samples, std:
                float* lanes) {
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    V square[kLanes] = {};
-    for (std::int64_t s = 0; s < samples; ++s) square[s] = load_unaligned(rows + s * pitch + i);
+    V square[kLanes];
+    COPPICE_UNROLL
+    for (int s = 0; s < kLanes; ++s)
+      square[s] = s < samples ? load_unaligned(rows + s * pitch + i) : V{};
     transpose(square);
     COPPICE_UNROLL
     for (int k = 0; k < kLanes; ++k) store(lanes + (i + k) * kLanes, square[k]);

@@ -75,8 +75,8 @@ struct LaneWeightGradient {
 // gradient[o][i] = sum over samples n of out_rows[n][o] * in_rows[n][i], for weight matrices: lanes
 // of weights instead of lanes of samples.
 struct RowsWeightGradient {
-  // [samples][row_pitch], not lanes; the pitch is a multiple of 2 lanes and its rest any finite
-  // value
+  // [samples][row_pitch], not lanes, of any alignment; the pitch is a multiple of 2 lanes and its
+  // rest any finite value
   const float* in_rows = nullptr;
   std::int64_t row_pitch = 0;
   const float* out_rows = nullptr;  // [samples][out_channels], not lanes: the output's gradient

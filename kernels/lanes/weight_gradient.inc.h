@@ -146,7 +146,7 @@ void rows_tile(const RowsWeightGradient& g, std::int64_t o, std::int64_t i, std:
   for (std::int64_t n = 0; n < g.samples; ++n, out += g.out_channels, in += g.row_pitch) {
     V values[kI];
     COPPICE_UNROLL
-    for (int k = 0; k < kI; ++k) values[k] = load(in + k * kLanes);
+    for (int k = 0; k < kI; ++k) values[k] = load_unaligned(in + k * kLanes);
     COPPICE_UNROLL
     for (int r = 0; r < kO; ++r) {
       const V gradient = all(out[r]);

@@ -239,6 +239,9 @@ void Plan::make_steps(const Draft& draft) {
                       .inputs = {},
                       .output = tensors_[step.output],
                       .has_relu = step.has_relu,
+                      .reads_rows = !step.inputs.empty() &&
+                                    step.inputs[0] == draft.steps.front().output &&
+                                    !tensors_[step.inputs[0]].has_channels_innermost,
                       .lanes = kernels_.lanes,
                       .scratch = scratch_.get(),
                       .dropout_ordinal = dropout,

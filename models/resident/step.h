@@ -100,7 +100,8 @@ struct StepInputs {
   const Node& node;
   std::vector<Input> inputs;
   Tensor output;
-  bool has_relu = false;  // the node's only reader is a ReLU that this step does as well
+  bool has_relu = false;    // the node's only reader is a ReLU that this step does as well
+  bool reads_rows = false;  // its input's values are Block::rows too, as they came
   std::int64_t lanes = 0;
   Scratch* scratch = nullptr;
   std::int64_t dropout_ordinal = 0;

@@ -20,6 +20,7 @@ class Linear final : public Step {
       : input_(in.inputs[0]),
         output_(in.output),
         has_relu_(in.has_relu),
+        reads_rows_(in.reads_rows),
         weight_(in.parameter_offset(0)),
         bias_(in.node.attributes.bias ? in.parameter_offset(1) : -1),
         lanes_(in.lanes),
@@ -53,6 +54,7 @@ class Linear final : public Step {
     const std::int64_t features = input_.tensor.elements;
     const std::int64_t outputs = output_.elements;
     const std::int64_t pitch = (features + 2 * lanes_ - 1) / (2 * lanes_) * (2 * lanes_);
+    const bool has_rows = reads_rows_ && pitch == features;
     const std::int64_t piece = is_large() ? kColumns : features;
     const std::int64_t lanes = block.chunks * lanes_;
     float* rows = scratch_->get(lanes * (pitch + outputs) + outputs * (kPackedColumns + kColumns));
@@ -61,15 +63,17 @@ class Linear final : public Step {
     float* gradient = packed + outputs * kPackedColumns;
     for (std::int64_t first = 0; first < block.samples; first += lanes_) {
       const std::int64_t samples = std::min(lanes_, block.samples - first);
-      block.kernels.to_rows(input_.tensor.values + first * features, features, samples,
-                            rows + first * pitch, pitch);
+      if (!has_rows) {
+        block.kernels.to_rows(input_.tensor.values + first * features, features, samples,
+                              rows + first * pitch, pitch);
+      }
       block.kernels.to_rows(output_.gradient + first * outputs, outputs, samples,
                             out_rows + first * outputs, outputs);
     }
     for (std::int64_t first = 0; first < features; first += piece) {
       const Columns columns{.first = first, .count = std::min(piece, features - first)};
       if (input_.tensor.gradient != nullptr) write_input_gradient(block, columns, packed);
-      const kernels::RowsWeightGradient task{.in_rows = rows + first,
+      const kernels::RowsWeightGradient task{.in_rows = (has_rows ? block.rows : rows) + first,
                                              .row_pitch = pitch,
                                              .out_rows = out_rows,
                                              .samples = block.samples,
@@ -156,6 +160,7 @@ class Linear final : public Step {
   Input input_;
   Tensor output_;
   bool has_relu_;
+  bool reads_rows_;
   std::int64_t weight_;
   std::int64_t bias_;
   std::int64_t lanes_;
