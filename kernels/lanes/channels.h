@@ -39,11 +39,12 @@ struct NonZeroLists {
 };
 
 struct ChannelGradient {
-  const float* in = nullptr;            // [samples], padded
-  const float* out_gradient = nullptr;  // [samples]
-  const float* windows = nullptr;       // the weights, [out][taps_y][taps_x][in]
-  float* windows_gradient = nullptr;    // likewise, added to
-  float* in_gradient = nullptr;         // [samples], padded, added to; null: not wanted
+  const float* in = nullptr;              // [samples], padded
+  const float* out_gradient = nullptr;    // [samples]; with winners: of the maxima
+  const std::int32_t* winners = nullptr;  // as from convolve_and_pool(); null: there are no maxima
+  const float* windows = nullptr;         // the weights, [out][taps_y][taps_x][in]
+  float* windows_gradient = nullptr;      // likewise, added to
+  float* in_gradient = nullptr;           // [samples], padded, added to; null: not wanted
   std::int64_t samples = 0;
   NonZeroLists lists = {};
 };
@@ -59,6 +60,11 @@ struct ChannelKernels {
   // `bias` may be null and need not be aligned.
   void (*convolve)(const ChannelConvolution&, const float* in, const float* tiles,
                    const float* bias, bool has_relu, std::int64_t samples, float* out);
+  // The maxima of the outputs over 2 x 2, whose rows and columns are even, and which of the four it
+  // was: row * 2 + column, the first of equals. `rows`: room for two rows of outputs.
+  void (*convolve_and_pool)(const ChannelConvolution&, const float* in, const float* tiles,
+                            const float* bias, bool has_relu, std::int64_t samples, float* rows,
+                            float* out, std::int32_t* winners);
   // lines_gradient = the sum over samples and positions; for any number of input channels.
   void (*line_gradient)(const ChannelConvolution&, const float* in, const float* out_gradient,
                         std::int64_t samples, float* lines_gradient);

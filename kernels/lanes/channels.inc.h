@@ -86,45 +86,90 @@ COPPICE_INLINE void run_tiles(TileTask task, std::int64_t vectors, std::int64_t 
   }
 }
 
-void convolve(const Channels& c, const float* in, const float* tiles, const float* bias,
-              bool has_relu, std::int64_t samples, float* out) {
-  const TileTask all{.vectors = tiles,
-                     .vector_step = kLanes,
-                     .vector_tap = 0,
-                     .scalars = in,
-                     .scalar_step = c.step_x * c.in_channels,
-                     .scalar_tap = 1,
-                     .start_scalars = nullptr,
-                     .start_vectors = bias,
-                     .out = nullptr,
-                     .out_scalar = c.out_channels,
-                     .out_vector = kLanes,
-                     .lines = {.outer = 1,
-                               .vector_outer = 0,
-                               .scalar_outer = 0,
-                               .inner = c.taps_y,
-                               .vector_inner = 0,
-                               .scalar_inner = c.in_row()},
-                     .taps = c.line(),
-                     .accumulates = false,
-                     .has_relu = has_relu};
-  const auto run = [&](std::int64_t sample, std::int64_t channel, std::int64_t vectors) {
-    TileTask task = all;
+// Of one sample's first output row, first tile.
+TileTask convolution_task(const Channels& c, const float* in, const float* tiles, const float* bias,
+                          bool has_relu) {
+  return {.vectors = tiles,
+          .vector_step = kLanes,
+          .vector_tap = 0,
+          .scalars = in,
+          .scalar_step = c.step_x * c.in_channels,
+          .scalar_tap = 1,
+          .start_scalars = nullptr,
+          .start_vectors = bias,
+          .out = nullptr,
+          .out_scalar = c.out_channels,
+          .out_vector = kLanes,
+          .lines = {.outer = 1,
+                    .vector_outer = 0,
+                    .scalar_outer = 0,
+                    .inner = c.taps_y,
+                    .vector_inner = 0,
+                    .scalar_inner = c.in_row()},
+          .taps = c.line(),
+          .accumulates = false,
+          .has_relu = has_relu};
+}
+
+// `count` rows of outputs whose inputs `first` says.
+void convolve_rows(const Channels& c, const TileTask& first, std::int64_t count, float* out) {
+  each_tile(c, [&](std::int64_t channel, std::int64_t vectors) {
+    TileTask task = first;
     task.vectors += channel * c.window();
     task.vector_tap = vectors * kLanes;
     task.lines.vector_inner = c.line() * task.vector_tap;
-    if (bias != nullptr) task.start_vectors += channel;
-    task.scalars += sample * c.in_floats();
-    task.out = out + sample * c.out_floats() + channel;
-    for (std::int64_t y = 0; y < c.out_rows; ++y) {
+    if (task.start_vectors != nullptr) task.start_vectors += channel;
+    task.out = out + channel;
+    for (std::int64_t y = 0; y < count; ++y) {
       run_tiles(task, vectors, c.out_columns);
       task.scalars += c.step_y * c.in_row();
       task.out += c.out_row();
     }
-  };
+  });
+}
+
+void convolve(const Channels& c, const float* in, const float* tiles, const float* bias,
+              bool has_relu, std::int64_t samples, float* out) {
   for (std::int64_t sample = 0; sample < samples; ++sample) {
-    each_tile(c,
-              [&](std::int64_t channel, std::int64_t vectors) { run(sample, channel, vectors); });
+    convolve_rows(c, convolution_task(c, in + sample * c.in_floats(), tiles, bias, has_relu),
+                  c.out_rows, out + sample * c.out_floats());
+  }
+}
+
+// Of two rows of outputs.
+void pool_rows(const Channels& c, const float* rows, float* out, std::int32_t* winners) {
+  using Winner = std::int32_t __attribute__((vector_size(kLanes * 4), may_alias));
+  for (std::int64_t x = 0; x < c.out_columns / 2; ++x) {
+    for (std::int64_t o = 0; o < c.out_channels; o += kLanes) {
+      const float* at = rows + 2 * x * c.out_channels + o;
+      const float* places[4] = {at, at + c.out_channels, at + c.out_row(),
+                                at + c.out_row() + c.out_channels};
+      V largest = load(places[0]);
+      Winner winner{};
+      COPPICE_UNROLL
+      for (int k = 1; k < 4; ++k) {
+        const V v = load(places[k]);
+        const auto stays = v <= largest;  // NaN wins
+        largest = stays ? largest : v;
+        winner = stays ? winner : Winner{} + k;
+      }
+      store(out + x * c.out_channels + o, largest);
+      *reinterpret_cast<Winner*>(winners + x * c.out_channels + o) = winner;
+    }
+  }
+}
+
+void convolve_and_pool(const Channels& c, const float* in, const float* tiles, const float* bias,
+                       bool has_relu, std::int64_t samples, float* rows, float* out,
+                       std::int32_t* winners) {
+  const std::int64_t row = c.out_columns / 2 * c.out_channels;
+  for (std::int64_t sample = 0; sample < samples; ++sample) {
+    TileTask task = convolution_task(c, in + sample * c.in_floats(), tiles, bias, has_relu);
+    for (std::int64_t y = 0; y < c.out_rows; y += 2, out += row, winners += row) {
+      convolve_rows(c, task, 2, rows);
+      pool_rows(c, rows, out, winners);
+      task.scalars += 2 * c.step_y * c.in_row();
+    }
   }
 }
 
@@ -210,51 +255,63 @@ constexpr std::int64_t kStripFloats = 6144;
 
 std::int64_t strip_rows(const Channels& c) {
   const std::int64_t rows = (kStripFloats / c.in_row() - c.taps_y) / c.step_y + 1;
-  return smaller(larger(rows, 1), c.out_rows);
+  return smaller(larger(rows / 2 * 2, 2), c.out_rows);  // even: maxima are over two rows
 }
 
 std::int64_t strip_positions(const Channels& c) { return strip_rows(c) * c.out_columns; }
 
-// Both lists hold a strip; by_position has its counts behind the channels of the last position.
+// Both lists hold a strip, by_position out_channels entries a position, by_channel a strip's
+// positions a channel, and the counts of either behind.
 std::int64_t list_size(const Channels& c) {
-  return strip_positions(c) * c.out_channels + larger(strip_positions(c) + 1, c.out_channels);
+  return strip_positions(c) * c.out_channels + larger(strip_positions(c), c.out_channels);
 }
 
 // A strip of one sample: output rows [first, first + rows).
 struct Strip {
   std::int64_t first;
   std::int64_t rows;
-  std::int32_t* starts;  // of positions' entries, and behind the last one's
-  std::int32_t* counts;  // of channels' entries
+  std::int32_t* of_position;  // counts
+  std::int32_t* of_channel;
 };
 
-// `out_gradient`: the strip's.
+// Adds an entry to both lists; without `counts` the next one takes its place.
+COPPICE_INLINE void list_entry(const Channels& c, const Strip& strip, const NonZeroLists& lists,
+                               std::int64_t capacity, std::int64_t o, std::int64_t y,
+                               std::int64_t x, float gradient) {
+  const std::int32_t counts = gradient != 0.0F ? 1 : 0;
+  const std::int64_t position = y * c.out_columns + x;
+  const std::int64_t here = position * c.out_channels + strip.of_position[position];
+  lists.by_position[here] = gradient;
+  lists.channels[here] = static_cast<std::int32_t>(o);
+  strip.of_position[position] += counts;
+  const std::int64_t there = o * capacity + strip.of_channel[o];
+  lists.by_channel[there] = gradient;
+  lists.positions[there] = static_cast<std::int32_t>(y * c.step_y * c.in_columns + x * c.step_x);
+  strip.of_channel[o] += counts;
+}
+
+// `out_gradient` and `winners`: the strip's.
 void list_strip(const Channels& c, const Strip& strip, const float* out_gradient,
-                const NonZeroLists& lists) {
-  const std::int64_t positions = strip.rows * c.out_columns;
+                const std::int32_t* winners, const NonZeroLists& lists) {
   const std::int64_t capacity = strip_positions(c);
-  for (std::int64_t o = 0; o < c.out_channels; ++o) strip.counts[o] = 0;
-  std::int32_t n = 0;
-  std::int64_t position = 0;
-  for (std::int64_t y = 0; y < strip.rows; ++y) {
-    for (std::int64_t x = 0; x < c.out_columns; ++x, ++position) {
-      const float* gradient = out_gradient + position * c.out_channels;
-      strip.starts[position] = n;
-      for (std::int64_t o = 0; o < c.out_channels; ++o) {
-        lists.by_position[n] = gradient[o];
-        lists.channels[n] = static_cast<std::int32_t>(o);
-        n += gradient[o] != 0.0F ? 1 : 0;
+  for (std::int64_t o = 0; o < c.out_channels; ++o) strip.of_channel[o] = 0;
+  for (std::int64_t i = 0; i < strip.rows * c.out_columns; ++i) strip.of_position[i] = 0;
+  const std::int64_t step = winners == nullptr ? 1 : 2;
+  for (std::int64_t y = 0; y < strip.rows; y += step) {
+    for (std::int64_t x = 0; x < c.out_columns; x += step) {
+      if (winners == nullptr) {
+        for (std::int64_t o = 0; o < c.out_channels; ++o)
+          list_entry(c, strip, lists, capacity, o, y, x, out_gradient[o]);
+      } else {
+        for (std::int64_t o = 0; o < c.out_channels; ++o) {
+          list_entry(c, strip, lists, capacity, o, y + winners[o] / 2, x + winners[o] % 2,
+                     out_gradient[o]);
+        }
+        winners += c.out_channels;
       }
-      const auto pixel = static_cast<std::int32_t>(y * c.step_y * c.in_columns + x * c.step_x);
-      for (std::int32_t i = strip.starts[position]; i < n; ++i) {
-        const std::int32_t o = lists.channels[i];
-        const std::int64_t entry = o * capacity + strip.counts[o]++;
-        lists.by_channel[entry] = lists.by_position[i];
-        lists.positions[entry] = pixel;
-      }
+      out_gradient += c.out_channels;
     }
   }
-  strip.starts[positions] = n;
 }
 
 void add_strip_to_windows(const Channels& c, const Strip& strip, const float* in,
@@ -267,7 +324,7 @@ void add_strip_to_windows(const Channels& c, const Strip& strip, const float* in
                        .pitch = c.in_channels,
                        .offsets = g.lists.positions + o * capacity,
                        .scales = g.lists.by_channel + o * capacity,
-                       .count = strip.counts[o]},
+                       .count = strip.of_channel[o]},
                       c.line() / kLanes);
     }
   }
@@ -280,13 +337,13 @@ void add_strip_to_input(const Channels& c, const Strip& strip, float* in_gradien
     for (std::int64_t y = 0; y < strip.rows; ++y) {
       float* row = in_gradient + (y * c.step_y + tap) * c.in_row();
       for (std::int64_t x = 0; x < c.out_columns; ++x, ++position) {
-        const std::int32_t first = strip.starts[position];
+        const std::int64_t first = position * c.out_channels;
         add_scaled_rows({.sum = row + x * c.step_x * c.in_channels,
                          .rows = g.windows + tap * c.line(),
                          .pitch = c.window(),
                          .offsets = g.lists.channels + first,
                          .scales = g.lists.by_position + first,
-                         .count = strip.starts[position + 1] - first},
+                         .count = strip.of_position[position]},
                         c.line() / kLanes);
       }
     }
@@ -296,16 +353,18 @@ void add_strip_to_input(const Channels& c, const Strip& strip, float* in_gradien
 void channel_gradient(const Channels& c, const ChannelGradient& g) {
   const std::int64_t most = strip_rows(c);
   const std::int64_t entries = strip_positions(c) * c.out_channels;
+  const std::int64_t fewer = g.winners == nullptr ? 1 : 4;  // gradients than outputs
   Strip strip{.first = 0,
               .rows = 0,
-              .starts = g.lists.channels + entries,
-              .counts = g.lists.positions + entries};
+              .of_position = g.lists.channels + entries,
+              .of_channel = g.lists.positions + entries};
   for (std::int64_t sample = 0; sample < g.samples; ++sample) {
     for (strip.first = 0; strip.first < c.out_rows; strip.first += most) {
       strip.rows = smaller(most, c.out_rows - strip.first);
       const std::int64_t in_at = sample * c.in_floats() + strip.first * c.step_y * c.in_row();
-      list_strip(c, strip, g.out_gradient + sample * c.out_floats() + strip.first * c.out_row(),
-                 g.lists);
+      const std::int64_t out_at = (sample * c.out_floats() + strip.first * c.out_row()) / fewer;
+      list_strip(c, strip, g.out_gradient + out_at,
+                 g.winners == nullptr ? nullptr : g.winners + out_at, g.lists);
       add_strip_to_windows(c, strip, g.in + in_at, g);
       if (g.in_gradient != nullptr) add_strip_to_input(c, strip, g.in_gradient + in_at, g);
     }

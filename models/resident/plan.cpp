@@ -83,6 +83,7 @@ struct StepDraft {
   std::vector<bool> accumulates;
   std::size_t output;
   bool has_relu = false;
+  bool has_pool = false;
   std::optional<NodeGrid> grid;  // the step that puts the node's output on it
   std::optional<Shape> image;    // the step that brings an input of the node's to lanes
 };
@@ -132,6 +133,16 @@ void Plan::draft(const PlanOptions& options, Draft& draft) const {
     const auto before = static_cast<std::size_t>(nodes[i].inputs[0]);
     return can_have_relu(nodes[before].op) && readers[before] == 1 && !grid_of(before);
   };
+  // A max pool whose input nobody else reads and a convolution, perhaps with its ReLU, makes.
+  const auto is_pooled = [&](std::size_t i) {
+    if (nodes[i].op != OpKind::max_pool2d) return false;
+    const auto before = static_cast<std::size_t>(nodes[i].inputs[0]);
+    const std::size_t step = draft.slots[draft.slot_of_node[before]].first_step;
+    const std::size_t source = draft.steps[step].node;
+    const bool is_whole = source == before || is_fused(before);
+    return is_whole && readers[before] == 1 && !grid_of(before) && !draft.steps[step].grid &&
+           can_have_pool(graph_, nodes[source], nodes[i], kernels_.lanes);
+  };
   const bool turns_images =
       !options.keeps_every_node && has_channels_innermost(graph_, kernels_.lanes);
   // The slot of an input in chunks of lanes, for a node that is no image.
@@ -163,6 +174,10 @@ void Plan::draft(const PlanOptions& options, Draft& draft) const {
     if (is_fused(i)) {
       draft.steps[draft.step_of_node[static_cast<std::size_t>(node.inputs[0])]].has_relu = true;
       slot = inputs[0];
+    } else if (turned && is_pooled(i)) {  // by the step before it
+      slot = inputs[0];
+      draft.slots[slot].elements = element_count(node.shape);
+      draft.steps[draft.slots[slot].first_step].has_pool = true;
     } else if (node.op == OpKind::flatten) {
       slot = inputs[0];
     } else {
@@ -239,6 +254,7 @@ void Plan::make_steps(const Draft& draft) {
                       .inputs = {},
                       .output = tensors_[step.output],
                       .has_relu = step.has_relu,
+                      .has_pool = step.has_pool,
                       .reads_rows = !step.inputs.empty() &&
                                     step.inputs[0] == draft.steps.front().output &&
                                     !tensors_[step.inputs[0]].has_channels_innermost,

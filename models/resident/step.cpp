@@ -60,6 +60,17 @@ bool can_have_channels_innermost(const Graph& graph, const Node& node, bool read
   return node.attributes.groups == 1 && node.shape[0] % lanes == 0 && (fills_lanes || reads_data);
 }
 
+bool can_have_pool(const Graph& graph, const Node& convolution, const Node& pool,
+                   std::int64_t lanes) {
+  const Pair two = {2, 2};
+  const Attributes& a = pool.attributes;
+  const auto input = static_cast<std::size_t>(convolution.inputs.at(0));
+  return convolution.op == OpKind::conv2d && pool.op == OpKind::max_pool2d && a.kernel == two &&
+         (a.stride == two || a.stride == Pair{0, 0}) && a.padding == Pair{0, 0} &&
+         convolution.shape[1] % 2 == 0 && convolution.shape[2] % 2 == 0 &&
+         graph.nodes()[input].shape[0] % lanes == 0;
+}
+
 std::string unsupported(const Graph& graph, const Node& node) {
   const auto named = [&](const auto&... what) {
     return text("layer '", node.name, "' (", op_info(node.op).name, ")", what...);

@@ -101,6 +101,7 @@ struct StepInputs {
   std::vector<Input> inputs;
   Tensor output;
   bool has_relu = false;    // the node's only reader is a ReLU that this step does as well
+  bool has_pool = false;    // and a max_pool2d over 2 x 2 behind that
   bool reads_rows = false;  // its input's values are Block::rows too, as they came
   std::int64_t lanes = 0;
   Scratch* scratch = nullptr;
@@ -126,6 +127,10 @@ bool can_have_relu(OpKind op);
 // input is the samples as they came, or they normalized, which need no gradient.
 bool can_have_channels_innermost(const Graph& graph, const Node& node, bool reads_data,
                                  std::int64_t lanes);
+
+// Whether a convolution's step with channels innermost can do the max_pool2d `pool` as well.
+bool can_have_pool(const Graph& graph, const Node& convolution, const Node& pool,
+                   std::int64_t lanes);
 
 // Empty if make_step() can, else what of the node it cannot do.
 std::string unsupported(const Graph& graph, const Node& node);

@@ -14,6 +14,11 @@ std::int64_t whole_lines(std::int64_t floats) {
   return (floats + kCacheLine - 1) / kCacheLine * kCacheLine;
 }
 
+// Aligned to a register.
+struct alignas(64) Winners {
+  std::int32_t of[kCacheLine];
+};
+
 class ChannelConvolution final : public Step {
  public:
   explicit ChannelConvolution(const StepInputs& in);
@@ -39,6 +44,7 @@ class ChannelConvolution final : public Step {
   Input input_;
   Tensor output_;
   bool has_relu_;
+  bool has_pool_;
   kernels::ChannelConvolution sizes_;
   Pair padding_;
   std::int64_t weight_;
@@ -46,12 +52,14 @@ class ChannelConvolution final : public Step {
   Scratch* scratch_;
   std::vector<std::int32_t> channels_;  // of the non-zeros' lists
   std::vector<std::int32_t> positions_;
+  std::vector<Winners> winners_;  // of the last forward: which of each 2 x 2 outputs was largest
 };
 
 ChannelConvolution::ChannelConvolution(const StepInputs& in)
     : input_(in.inputs[0]),
       output_(in.output),
       has_relu_(in.has_relu),
+      has_pool_(in.has_pool),
       padding_(in.node.attributes.padding),
       weight_(in.parameter_offset(0)),
       scratch_(in.scratch) {
@@ -96,19 +104,27 @@ const float* ChannelConvolution::padded_input(const Block& block, float* to) con
 void ChannelConvolution::forward(const Block& block) {
   const kernels::ChannelKernels& kernels = block.kernels.channels;
   const std::int64_t weights = whole_lines(weight_count());
-  float* tiles = scratch_->get(weights + padded_floats(block));
+  const std::int64_t rows = has_pool_ ? whole_lines(2 * sizes_.out_row()) : 0;
+  float* tiles = scratch_->get(weights + rows + padded_floats(block));
+  const float* in = padded_input(block, tiles + weights + rows);
+  const float* bias = bias_ < 0 ? nullptr : block.weights + bias_;
   kernels.pack_tiles(sizes_, block.weights + weight_, tiles);
-  kernels.convolve(sizes_, padded_input(block, tiles + weights), tiles,
-                   bias_ < 0 ? nullptr : block.weights + bias_, has_relu_, block.samples,
-                   output_.values);
+  if (!has_pool_) {
+    kernels.convolve(sizes_, in, tiles, bias, has_relu_, block.samples, output_.values);
+    return;
+  }
+  winners_.resize(
+      static_cast<std::size_t>((block.samples * output_.elements + kCacheLine - 1) / kCacheLine));
+  kernels.convolve_and_pool(sizes_, in, tiles, bias, has_relu_, block.samples, tiles + weights,
+                            output_.values, winners_.data()->of);
 }
 
 void ChannelConvolution::backward(const Block& block) {
   if (has_relu_) rectify_own_gradient(block, output_);
   if (bias_ >= 0) {
     block.kernels.channels.sum_rows(
-        output_.gradient, block.samples * sizes_.out_rows * sizes_.out_columns, sizes_.out_channels,
-        block.gradient_at(bias_, sizes_.out_channels));
+        output_.gradient, block.samples * output_.elements / sizes_.out_channels,
+        sizes_.out_channels, block.gradient_at(bias_, sizes_.out_channels));
   }
   if (sizes_.in_channels % block.kernels.lanes == 0) {
     add_gradients(block);
@@ -146,6 +162,7 @@ void ChannelConvolution::add_gradients(const Block& block) {
   positions_.resize(static_cast<std::size_t>(list));
   kernels::ChannelGradient gradient{.in = padded_input(block, padded),
                                     .out_gradient = output_.gradient,
+                                    .winners = has_pool_ ? winners_.data()->of : nullptr,
                                     .windows = windows,
                                     .windows_gradient = windows_gradient,
                                     .in_gradient = nullptr,
