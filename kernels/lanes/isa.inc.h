@@ -4,6 +4,7 @@
 #include "kernels/lanes/channels.inc.h"
 #include "kernels/lanes/elementwise.inc.h"
 #include "kernels/lanes/group_norm.inc.h"
+#include "kernels/lanes/nonzeros.inc.h"
 #include "kernels/lanes/pool.inc.h"
 #include "kernels/lanes/product.inc.h"
 #include "kernels/lanes/registers.inc.h"

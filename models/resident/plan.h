@@ -14,15 +14,10 @@
 
 #include "core/aligned_buffer.h"
 #include "core/graph.h"
+#include "models/resident/draft.h"
 #include "models/resident/step.h"
 
 namespace coppice::resident {
-
-struct PlanOptions {
-  const FakeQuant* quant = nullptr;  // the grids of node outputs; read while the plan is made
-  // No step does the ReLU behind it and all lie in chunks of lanes: every node can be read.
-  bool keeps_every_node = false;
-};
 
 // Empty if the graph can be planned, else the first node that cannot.
 std::string unsupported(const Graph& graph);
@@ -62,25 +57,14 @@ class Plan {
   void set_output_gradient(const Block& block, const float* rows);
 
  private:
-  struct Slot {
-    std::int64_t elements = 0;
-    bool has_channels_innermost = false;
-    bool has_gradient = false;
-    std::size_t first_step = 0;  // writes the values, reads the gradient
-    std::size_t last_step = 0;   // of those that read the values
-    std::int64_t gradient_offset = 0;
-  };
-  struct Draft;
-
-  void draft(const PlanOptions& options, Draft& draft) const;
-  void lay_out(Draft& draft);
-  void make_steps(const Draft& draft);
+  static std::vector<std::vector<bool>> accumulations(const Draft& draft);
+  std::vector<Tensor> lay_out(const Draft& draft);  // by slot
+  void make_steps(const Draft& draft, const std::vector<Tensor>& tensors);
 
   const Graph& graph_;
   const kernels::LaneKernels& kernels_;
   std::int64_t block_chunks_ = 1;
-  std::vector<Tensor> tensors_;
-  std::vector<std::size_t> tensor_of_node_;
+  std::vector<Tensor> tensor_of_node_;
   std::vector<PlanStep> steps_;
   std::vector<ParameterRange> early_parts_;
   std::unique_ptr<Scratch> scratch_;
