@@ -69,6 +69,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Variety{"AllClientsDense", {}}, Variety{"SomeClientsInt8", kSomeClientsInt8},
                       Variety{"Int4", with_codec("int4")}, Variety{"TopK", with_codec("topk")},
                       Variety{"Rotated", with_codec("rotated")},
+                      Variety{"WideChannels", {"wide.yaml", "train.rounds=2"}},
                       Variety{"Compressed", {"compressed.yaml"}},
                       Variety{"WarmUpTeacher4Bits", kWarmUpTeacher4Bits},
                       Variety{

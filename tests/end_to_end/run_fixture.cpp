@@ -11,6 +11,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Channels that fill registers and a matrix that is stepped in pieces: the resident executor's
+// other layout.
+constexpr std::string_view kWideModel = R"(model:
+  layers:
+    - {op: conv2d, out: 16, kernel: [3, 3]}
+    - {op: relu}
+    - {op: conv2d, out: 16, kernel: [3, 3]}
+    - {op: relu}
+    - {op: max_pool2d, kernel: [2, 2]}
+    - {op: flatten}
+    - {op: linear, out: 40}
+    - {op: relu}
+    - {op: linear, out: 4}
+)";
+
 constexpr const char* kTinyConfig = R"(name: tiny
 seed: 3
 data: {name: idx, root: images, partition: {scheme: iid, clients: 5}}
@@ -62,6 +77,7 @@ RunTest::RunTest() {
   write("compressed.yaml",
         std::string(kTinyConfig) + kCompression + "model: {name: mlp, hidden: [12, 8]}\n");
   write("lenet5.yaml", kTinyConfig + std::string("model: {name: lenet5}\n"));
+  write("wide.yaml", kTinyConfig + std::string(kWideModel));
   write("resnet20.yaml", kTinyConfig + std::string("model: {name: resnet20}\n"));
 }
 
