@@ -1,7 +1,7 @@
 #include "core/exact_sum.h"
 
 #include <algorithm>  // for all_of, min
-#include <bit>        // for bit_cast, bit_width
+#include <bit>        // for bit_width
 #include <cmath>      // for ldexp, nearbyint, isfinite
 #include <utility>    // for move, as_const
 
@@ -13,14 +13,6 @@ namespace {
 
 constexpr int kAccumulatorBits = 62;  // one bit for the sign, one spare so that merge() cannot wrap
 constexpr int kFinestQuantumBits = 36;
-
-// Half to even for |x| < 2^51: a sum with 1.5 * 2^52 has no bits below the integers, and its lowest
-// bits are the integer. Compilers vectorise it, std::nearbyint they call.
-constexpr int kShiftBits = 51;
-std::int64_t nearest_below_shift(double x) {
-  constexpr double kShift = 6755399441055744.0;
-  return std::bit_cast<std::int64_t>(x + kShift) - std::bit_cast<std::int64_t>(kShift);
-}
 
 int weight_bits(std::int64_t max_weight) {
   return max_weight < 1
@@ -64,13 +56,8 @@ bool ExactSum::add(std::span<const float> values, std::int64_t weight) {
   if (!std::all_of(values.begin(), values.end(), fits)) return false;
 
   const double quanta = std::ldexp(1.0, grid_.quantum_bits);
-  if (grid_.range_bits + grid_.quantum_bits <= kShiftBits) {
-    for (std::size_t i = 0; i < values.size(); ++i)
-      units_[i] += weight * nearest_below_shift(double{values[i]} * quanta);
-  } else {
-    for (std::size_t i = 0; i < values.size(); ++i)
-      units_[i] += weight * static_cast<std::int64_t>(std::nearbyint(double{values[i]} * quanta));
-  }
+  for (std::size_t i = 0; i < values.size(); ++i)
+    units_[i] += weight * static_cast<std::int64_t>(std::nearbyint(double{values[i]} * quanta));
   units_.back() += weight;
   return true;
 }
