@@ -40,7 +40,7 @@ struct StepDraft {
 
 class Draft {
  public:
-  // A graph that is not unsupported(). Refers to it.
+  // A graph that is not unsupported(). Refers to it and the options.
   Draft(const Graph& graph, std::int64_t lanes, const PlanOptions& options);
 
   std::span<const Slot> slots() const { return slots_; }

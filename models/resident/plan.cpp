@@ -37,6 +37,21 @@ std::int64_t place(const std::vector<Interval>& placed, std::int64_t size, std::
   return offset;
 }
 
+// Who adds to a gradient that an earlier writer, the step of a later reader, has begun.
+std::vector<std::vector<bool>> accumulations(const Draft& draft) {
+  std::vector<std::vector<bool>> accumulates(draft.steps().size());
+  std::vector<bool> is_written(draft.slots().size());
+  is_written[draft.slot_of_node().back()] = true;
+  for (std::size_t s = draft.steps().size(); s-- > 0;) {
+    const StepDraft& step = draft.steps()[s];
+    for (const std::size_t input : step.inputs) {
+      accumulates[s].push_back(is_written[input]);
+      if (draft.slots()[step.output].has_gradient) is_written[input] = true;
+    }
+  }
+  return accumulates;
+}
+
 }  // namespace
 
 std::string unsupported(const Graph& graph) {
@@ -55,21 +70,6 @@ Plan::Plan(const Graph& graph, const kernels::LaneKernels& kernels, const PlanOp
     throw KernelError(text("executor resident cannot run: ", reason));
   const Draft draft(graph, kernels.lanes, options);
   make_steps(draft, lay_out(draft));
-}
-
-// Who adds to a gradient that an earlier writer, the step of a later reader, has begun.
-std::vector<std::vector<bool>> Plan::accumulations(const Draft& draft) {
-  std::vector<std::vector<bool>> accumulates(draft.steps().size());
-  std::vector<bool> is_written(draft.slots().size());
-  is_written[draft.slot_of_node().back()] = true;
-  for (std::size_t s = draft.steps().size(); s-- > 0;) {
-    const StepDraft& step = draft.steps()[s];
-    for (const std::size_t input : step.inputs) {
-      accumulates[s].push_back(is_written[input]);
-      if (draft.slots()[step.output].has_gradient) is_written[input] = true;
-    }
-  }
-  return accumulates;
 }
 
 // Values live from the forward to the backward pass and have places of their own; a gradient lives

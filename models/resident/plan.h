@@ -57,7 +57,6 @@ class Plan {
   void set_output_gradient(const Block& block, const float* rows);
 
  private:
-  static std::vector<std::vector<bool>> accumulations(const Draft& draft);
   std::vector<Tensor> lay_out(const Draft& draft);  // by slot
   void make_steps(const Draft& draft, const std::vector<Tensor>& tensors);
 

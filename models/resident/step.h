@@ -86,8 +86,7 @@ class Step {
   virtual ~Step() = default;
   virtual void forward(const Block& block) = 0;
   // Reads the gradient of the output, which it may overwrite; begins the parameters' gradients or
-  // adds to them;
-  // writes those of the inputs that have one, or adds to them.
+  // adds to them; writes those of the inputs that have one, or adds to them.
   virtual void backward(const Block& block) = 0;
   // The parameters that it can update early: a matrix so large that its gradient had better not go
   // through memory.

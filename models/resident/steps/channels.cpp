@@ -27,6 +27,8 @@ class ChannelConvolution final : public Step {
   void backward(const Block& block) override;
 
  private:
+  // Floats of an image's row, without padding.
+  std::int64_t image_row() const { return sizes_.in_row() - 2 * padding_[1] * sizes_.in_channels; }
   bool is_padded() const { return padding_[0] != 0 || padding_[1] != 0; }
   std::int64_t weight_count() const { return sizes_.out_channels * sizes_.window(); }
   std::int64_t padded_floats(const Block& block) const {
@@ -81,12 +83,11 @@ ChannelConvolution::ChannelConvolution(const StepInputs& in)
 template <typename Visit>
 void ChannelConvolution::each_row(const Block& block, const Visit& visit) const {
   const std::int64_t rows = sizes_.in_rows - 2 * padding_[0];
-  const std::int64_t row = sizes_.in_row() - 2 * padding_[1] * sizes_.in_channels;
   for (std::int64_t sample = 0; sample < block.samples; ++sample) {
     for (std::int64_t y = 0; y < rows; ++y) {
-      visit((sample * rows + y) * row, sample * sizes_.in_floats() +
-                                           (y + padding_[0]) * sizes_.in_row() +
-                                           padding_[1] * sizes_.in_channels);
+      visit((sample * rows + y) * image_row(), sample * sizes_.in_floats() +
+                                                   (y + padding_[0]) * sizes_.in_row() +
+                                                   padding_[1] * sizes_.in_channels);
     }
   }
 }
@@ -94,9 +95,8 @@ void ChannelConvolution::each_row(const Block& block, const Visit& visit) const 
 const float* ChannelConvolution::padded_input(const Block& block, float* to) const {
   if (!is_padded()) return input_.tensor.values;
   std::fill_n(to, block.samples * sizes_.in_floats(), 0.0F);
-  const std::int64_t row = sizes_.in_row() - 2 * padding_[1] * sizes_.in_channels;
   each_row(block, [&](std::int64_t from, std::int64_t at) {
-    std::copy_n(input_.tensor.values + from, row, to + at);
+    std::copy_n(input_.tensor.values + from, image_row(), to + at);
   });
   return to;
 }
@@ -183,9 +183,8 @@ void ChannelConvolution::add_gradients(const Block& block) {
 }
 
 void ChannelConvolution::unpad_gradient(const Block& block, const float* padded) {
-  const std::int64_t row = sizes_.in_row() - 2 * padding_[1] * sizes_.in_channels;
   each_row(block, [&](std::int64_t to, std::int64_t at) {
-    block.kernels.copy(padded + at, row / block.kernels.lanes, input_.accumulates,
+    block.kernels.copy(padded + at, image_row() / block.kernels.lanes, input_.accumulates,
                        input_.tensor.gradient + to);
   });
 }
