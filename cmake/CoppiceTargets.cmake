@@ -26,6 +26,9 @@ add_compile_options(-ffp-contract=off)
 if(COPPICE_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   add_link_options(-fsanitize=address,undefined)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-maybe-uninitialized)  # instrumented code sets off false ones; the release build keeps it
+  endif()
 endif()
 
 # GCC 12 sees impossible copies inside std::string and std::vector at -O3 (GCC bugs 105651, 107852): two warnings that
