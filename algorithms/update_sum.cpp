@@ -1,6 +1,7 @@
 #include "algorithms/update_sum.h"
 
 #include <algorithm>  // for max, min
+#include <bit>        // for bit_width
 #include <cmath>      // for abs, ldexp
 
 #include "core/error.h"
@@ -11,9 +12,10 @@ namespace coppice {
 namespace {
 
 constexpr int kOnePassBits = 51;
+constexpr int kFewestSmallBits = 3;  // differences below 8: larger ones are rare
 // Sums, differences and global parameters of a block stay in the second-level cache while several
 // models go by; long enough that the processor reads ahead.
-constexpr std::size_t kBlock = 8192;
+constexpr std::size_t kBlock = 4096;
 
 void check_model(const ExactSum& sum, std::span<const float> global, const WeightedModel& model) {
   if (!fits_one_pass(sum.grid()))
@@ -26,11 +28,28 @@ void check_model(const ExactSum& sum, std::span<const float> global, const Weigh
   }
 }
 
-kernels::ExactTerm term_of(const ExactSum& sum, std::int64_t weight, bool takes_back = false) {
+kernels::ExactTerm term_of(const ExactSum& sum, std::int64_t weight) {
   return {.range_bits = sum.grid().range_bits,
           .quantum_bits = sum.grid().quantum_bits,
           .weight = weight,
-          .takes_back = takes_back};
+          .takes_back = false};
+}
+
+// The same for values so small that a double has room for the weight as well: multiplying is faster
+// there.
+kernels::ExactTerm small_term_of(const ExactSum& sum, std::int64_t weight) {
+  kernels::ExactTerm term = term_of(sum, weight);
+  const auto weight_bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(weight)));
+  const int small_bits = kOnePassBits - term.quantum_bits - weight_bits;
+  if (small_bits >= kFewestSmallBits) term.range_bits = std::min(term.range_bits, small_bits);
+  return term;
+}
+
+void add_difference(std::span<const float> global, const WeightedModel& model,
+                    std::span<std::int64_t> units) {
+  kernels::SquaredLength ignored;
+  kernels::exact_add_difference(model.parameters.data(), global.data(), model.term,
+                                std::ssize(units), units.data(), ignored);
 }
 
 }  // namespace
@@ -44,26 +63,32 @@ void add_differences(ExactSum& sum, std::span<const float> global,
   for (WeightedModel& model : models) {
     units = sum.begin_add(model.weight);
     model.length = {};
+    model.term = small_term_of(sum, model.weight);
   }
   const std::size_t block = models.size() > 1 ? kBlock : std::max<std::size_t>(units.size(), 1);
   for (std::size_t begin = 0; begin < units.size(); begin += block) {
     const std::size_t count = std::min(block, units.size() - begin);
     for (WeightedModel& model : models) {
-      kernels::exact_add_difference(&model.parameters[begin], &global[begin],
-                                    term_of(sum, model.weight), static_cast<std::int64_t>(count),
-                                    &units[begin], model.length);
+      kernels::exact_add_difference(&model.parameters[begin], &global[begin], model.term,
+                                    static_cast<std::int64_t>(count), &units[begin], model.length);
     }
+  }
+  for (WeightedModel& model : models) {
+    const GridSpec taken{model.term.range_bits, model.term.quantum_bits};
+    if (taken == sum.grid() || is_within(taken, model.length.norm(), global, model.parameters))
+      continue;
+    take_back_difference(sum, global, model);
+    model.term = term_of(sum, model.weight);
+    add_difference(global, model, sum.begin_add(model.weight));
   }
 }
 
 void take_back_difference(ExactSum& sum, std::span<const float> global,
                           const WeightedModel& model) {
   check_model(sum, global, model);
-  const std::span<std::int64_t> units = sum.begin_take_back(model.weight);
-  kernels::SquaredLength ignored;
-  kernels::exact_add_difference(model.parameters.data(), global.data(),
-                                term_of(sum, model.weight, true), std::ssize(units), units.data(),
-                                ignored);
+  WeightedModel back = model;
+  back.term.takes_back = true;
+  add_difference(global, back, sum.begin_take_back(model.weight));
 }
 
 bool is_within(GridSpec grid, double norm, std::span<const float> global,

@@ -16,11 +16,12 @@ namespace coppice {
 bool fits_one_pass(GridSpec grid);
 
 // A client's model, and what add_differences() found: the length of its difference to the global
-// one.
+// one, and how that was added.
 struct WeightedModel {
   std::span<const float> parameters;
   std::int64_t weight = 1;
   kernels::SquaredLength length = {};
+  kernels::ExactTerm term = {};
 };
 
 // Adds weight * (parameters - global) of every model, block by block, so that the sum is read and
@@ -30,7 +31,8 @@ struct WeightedModel {
 // not fit.
 void add_differences(ExactSum& sum, std::span<const float> global, std::span<WeightedModel> models);
 
-// Undoes add_differences() of one model, to the bit, whatever its values were.
+// Undoes add_differences() of `model`, which has its length and term, to the bit, whatever its
+// values were.
 void take_back_difference(ExactSum& sum, std::span<const float> global, const WeightedModel& model);
 
 // Whether all of model - global lie within the grid. Reads them only if `norm`, their length, does

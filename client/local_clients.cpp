@@ -23,8 +23,15 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 // What a client does after training: send its update, vote, and fill in its row.
 class Reporter {
  public:
-  Reporter(const ClientTask& task, const Graph& graph, std::uint64_t seed)
-      : task_(task), graph_(graph), adder_(task, seed) {
+  // `waiting_models` is where models of the graph wait to be added: kept from round to round.
+  Reporter(const ClientTask& task, const Graph& graph, std::span<const float> global,
+           std::uint64_t seed, std::vector<AlignedBuffer>& waiting_models)
+      : task_(task),
+        graph_(graph),
+        global_(global),
+        adder_(task, seed),
+        at_once_(UpdateAdder::clients_at_once(graph.parameter_count())),
+        waiting_models_(waiting_models) {
     if (task.ballot) {
       coupling_ = couple(graph);
       pruner_ = make_pruner(task.ballot->pruner);
@@ -34,19 +41,41 @@ class Reporter {
         empty_sums(task, {.parameters = graph.parameter_count(), .units = coupling_.unit_count});
   }
 
-  void add(ClientRow row, std::span<const float> global, std::span<const float> local) {
-    adder_.add(row, global, local, sums_->at(kUpdateSum));
-    if (row.reason == RefusalReason::kNone && task_.ballot) add_ballot(row, local);
-    row.status =
-        row.reason == RefusalReason::kNone ? ClientStatus::kAccepted : ClientStatus::kRefused;
-    row.bytes_up += row_frame_bytes();
-    report_.rows.push_back(row);
+  // The client that `executor` has just trained. Its model may wait for others', to be added with
+  // them.
+  void add(const ClientRow& row, Executor& executor) {
+    if (at_once_ == 1) {
+      waiting_.push_back({row, executor.parameters()});
+      return add_waiting();
+    }
+    if (waiting_.size() == waiting_models_.size())
+      waiting_models_.emplace_back(static_cast<std::size_t>(graph_.parameter_count()));
+    AlignedBuffer& model = waiting_models_[waiting_.size()];
+    executor.take_parameters(model);
+    waiting_.push_back({row, model.span()});
+    if (std::ssize(waiting_) == at_once_) add_waiting();
   }
 
   void expect(std::size_t clients) { report_.rows.reserve(clients); }
-  RankReport take() { return std::move(report_); }
+  RankReport take() {
+    add_waiting();
+    return std::move(report_);
+  }
 
  private:
+  void add_waiting() {
+    adder_.add(waiting_, global_, sums_->at(kUpdateSum));
+    for (TrainedClient& client : waiting_) {
+      ClientRow& row = client.row;
+      const bool is_accepted = row.reason == RefusalReason::kNone;
+      if (is_accepted && task_.ballot) add_ballot(row, client.parameters);
+      row.status = is_accepted ? ClientStatus::kAccepted : ClientStatus::kRefused;
+      row.bytes_up += row_frame_bytes();
+      report_.rows.push_back(row);
+    }
+    waiting_.clear();
+  }
+
   void add_ballot(ClientRow& row, std::span<const float> local) {
     const std::vector<double> scores = pruner_->scores(graph_, coupling_, local);
     const auto ballot_frame =
@@ -58,7 +87,11 @@ class Reporter {
 
   const ClientTask& task_;
   const Graph& graph_;
+  std::span<const float> global_;
   UpdateAdder adder_;
+  std::int64_t at_once_;
+  std::vector<TrainedClient> waiting_;
+  std::vector<AlignedBuffer>& waiting_models_;
   Coupling coupling_;
   std::unique_ptr<Pruner> pruner_;
   RankReport report_;
@@ -87,6 +120,7 @@ LocalClients::~LocalClients() = default;
 void LocalClients::set_graph(const Graph& graph) {
   if (executor_ != nullptr && executor_->graph() == graph) return;
   executor_.reset();  // its arenas go before the next one's come
+  waiting_models_.clear();
   executor_ = make_executor(executor_name_, graph);
 }
 
@@ -141,7 +175,7 @@ TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& glo
 
 RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
                                std::span<const std::int64_t> clients, std::int64_t bytes_down) {
-  Reporter reporter(task, executor_->graph(), seed_);
+  Reporter reporter(task, executor_->graph(), global.parameters, seed_, waiting_models_);
   reporter.expect(clients.size());
   for (const std::int64_t client : clients) {
     try {
@@ -158,7 +192,7 @@ RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
       row.samples = result.samples_seen;
       row.seconds = seconds_since(begin);
       row.bytes_down = bytes_down;
-      reporter.add(row, global.parameters, executor_->parameters());
+      reporter.add(row, *executor_);
       failpoint("after_client");
     } catch (const Error&) {
       std::throw_with_nested(Error(text("round ", task.round, ", client ", client)));

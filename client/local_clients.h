@@ -9,8 +9,10 @@
 #include <memory>      // for unique_ptr
 #include <span>        // for span
 #include <string>      // for string
+#include <vector>      // for vector
 
 #include "client/local_teacher.h"
+#include "core/aligned_buffer.h"
 #include "core/coupling.h"
 #include "core/graph.h"
 #include "core/task.h"
@@ -60,6 +62,7 @@ class LocalClients {
   std::uint64_t seed_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<LocalTeacher> teacher_;
+  std::vector<AlignedBuffer> waiting_models_;  // trained, of the executor's graph
   std::vector<std::int64_t> resolved_;
 };
 

@@ -1,44 +1,64 @@
 #include "client/update_adder.h"
 
-#include <optional>  // for optional
+#include <algorithm>  // for clamp
+#include <optional>   // for optional
 
-#include "algorithms/update_sum.h"
 #include "client/update_gate.h"
 
 namespace coppice {
+namespace {
+
+// From here on a sum leaves the second-level cache before the next client comes.
+constexpr std::int64_t kFewestForSeveral = 1 << 16;
+// Of the models that wait to be added.
+constexpr std::int64_t kMostBytes = std::int64_t{320} << 20;
+constexpr std::int64_t kMostClients = 8;
+
+}  // namespace
 
 UpdateAdder::UpdateAdder(const ClientTask& task, std::uint64_t seed)
     : task_(task), seed_(seed), codec_(make_codec(task.codec, task.codec_options)) {}
 
-void UpdateAdder::add(ClientRow& row, std::span<const float> global, std::span<const float> local,
+void UpdateAdder::add(std::span<TrainedClient> clients, std::span<const float> global,
                       ExactSum& sum) {
-  const std::optional<std::size_t> frame_bytes = codec_->lossless_frame_bytes(local.size());
-  row.reason = frame_bytes && fits_one_pass(sum.grid())
-                   ? add_as_sent(row, global, local, *frame_bytes, sum)
-                   : add_decoded(row, global, local, sum);
+  const std::optional<std::size_t> frame_bytes = codec_->lossless_frame_bytes(global.size());
+  if (frame_bytes && fits_one_pass(sum.grid()))
+    return add_as_sent(clients, global, *frame_bytes, sum);
+  for (TrainedClient& client : clients) client.row.reason = add_decoded(client, global, sum);
+}
+
+std::int64_t UpdateAdder::clients_at_once(std::int64_t parameters) {
+  if (parameters < kFewestForSeveral) return 1;
+  const std::int64_t bytes = parameters * static_cast<std::int64_t>(sizeof(float));
+  return std::clamp<std::int64_t>(kMostBytes / bytes, 1, kMostClients);
 }
 
 // What arrives is what is sent: it is added in the pass that measures it, and taken back in the
 // rare case that it is refused.
-RefusalReason UpdateAdder::add_as_sent(ClientRow& row, std::span<const float> global,
-                                       std::span<const float> local, std::size_t frame_bytes,
-                                       ExactSum& sum) {
-  WeightedModel model{.parameters = local, .weight = row.weight};
-  add_differences(sum, global, {&model, 1});
-  row.update_norm = model.length.norm();
-  RefusalReason reason = gate(row.update_norm, task_);
-  if (reason == RefusalReason::kNone) {
-    row.bytes_up += static_cast<std::int64_t>(frame_bytes);
-    if (!is_within(sum.grid(), row.update_norm, global, local)) reason = RefusalReason::kOutOfRange;
+void UpdateAdder::add_as_sent(std::span<TrainedClient> clients, std::span<const float> global,
+                              std::size_t frame_bytes, ExactSum& sum) {
+  models_.clear();
+  for (const TrainedClient& client : clients)
+    models_.push_back({.parameters = client.parameters, .weight = client.row.weight});
+  add_differences(sum, global, models_);
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    ClientRow& row = clients[i].row;
+    row.update_norm = models_[i].length.norm();
+    row.reason = gate(row.update_norm, task_);
+    if (row.reason == RefusalReason::kNone) {
+      row.bytes_up += static_cast<std::int64_t>(frame_bytes);
+      if (!is_within(sum.grid(), row.update_norm, global, clients[i].parameters))
+        row.reason = RefusalReason::kOutOfRange;
+    }
+    if (row.reason != RefusalReason::kNone) take_back_difference(sum, global, models_[i]);
   }
-  if (reason != RefusalReason::kNone) take_back_difference(sum, global, model);
-  return reason;
 }
 
-RefusalReason UpdateAdder::add_decoded(ClientRow& row, std::span<const float> global,
-                                       std::span<const float> local, ExactSum& sum) {
+RefusalReason UpdateAdder::add_decoded(TrainedClient& client, std::span<const float> global,
+                                       ExactSum& sum) {
+  ClientRow& row = client.row;
   update_.resize(global.size());
-  row.update_norm = difference(local, global, update_);
+  row.update_norm = difference(client.parameters, global, update_);
   const RefusalReason reason = gate(row.update_norm, task_);
   if (reason != RefusalReason::kNone) return reason;
   const RandomKey key{seed_, Purpose::kRounding, row.client, task_.round};

@@ -1,19 +1,27 @@
 #pragma once
 // The end of a client's round: its update is gated, encoded, decoded and added to the rank's sum,
 // exactly as if it had travelled. Where what arrives is known without a frame, none is made; the
-// sum's bits and the counted bytes are the same. Buffers are reused from client to client. Owned
-// and called by one thread.
+// sum's bits and the counted bytes are the same. Several clients at once are added faster: the sum
+// goes through memory once for all of them. Buffers are reused from client to client. Owned and
+// called by one thread.
 
 #include <cstdint>  // for uint64_t
 #include <memory>   // for unique_ptr
 #include <span>     // for span
 #include <vector>   // for vector
 
+#include "algorithms/update_sum.h"
 #include "comm/codec.h"
 #include "core/exact_sum.h"
 #include "core/task.h"
 
 namespace coppice {
+
+// A client whose training is done.
+struct TrainedClient {
+  ClientRow row;
+  std::span<const float> parameters;
+};
 
 class UpdateAdder {
  public:
@@ -21,20 +29,24 @@ class UpdateAdder {
   // ConfigError for an unknown codec.
   UpdateAdder(const ClientTask& task, std::uint64_t seed);
 
-  // Adds row.weight * (local - global), as it arrives, to `sum`. Fills in the row's norm, reason
-  // and encoded bytes; with a reason the sum is as it was. Throws as ExactSum::add() does.
-  void add(ClientRow& row, std::span<const float> global, std::span<const float> local,
-           ExactSum& sum);
+  // Adds row.weight * (parameters - global), as it arrives, of every client to `sum`. Fills in the
+  // rows' norms, reasons and encoded bytes; one with a reason left nothing in the sum. Throws as
+  // ExactSum::add() does.
+  void add(std::span<TrainedClient> clients, std::span<const float> global, ExactSum& sum);
+
+  // How many clients of models of this size had better be added at once: 1 where the sum stays in
+  // a cache from one to the next.
+  static std::int64_t clients_at_once(std::int64_t parameters);
 
  private:
-  RefusalReason add_as_sent(ClientRow& row, std::span<const float> global,
-                            std::span<const float> local, std::size_t frame_bytes, ExactSum& sum);
-  RefusalReason add_decoded(ClientRow& row, std::span<const float> global,
-                            std::span<const float> local, ExactSum& sum);
+  void add_as_sent(std::span<TrainedClient> clients, std::span<const float> global,
+                   std::size_t frame_bytes, ExactSum& sum);
+  RefusalReason add_decoded(TrainedClient& client, std::span<const float> global, ExactSum& sum);
 
   const ClientTask& task_;
   std::uint64_t seed_;
   std::unique_ptr<Codec> codec_;
+  std::vector<WeightedModel> models_;
   std::vector<float> update_;
   std::vector<std::uint8_t> frame_;
 };

@@ -22,6 +22,7 @@
 #include <string_view>  // for string_view
 #include <vector>       // for vector
 
+#include "core/aligned_buffer.h"
 #include "core/graph.h"
 #include "core/local_plan.h"
 #include "core/mask.h"
@@ -108,6 +109,10 @@ class Executor {
 
   // The trained parameters, parameter_count floats; valid until the next call.
   virtual std::span<const float> parameters() const = 0;
+
+  // Hands them over in `buffer`, of as many floats, whose memory the next training may take. What
+  // parameters() shows is unspecified until then.
+  virtual void take_parameters(AlignedBuffer& buffer) = 0;
 
   // Cross-entropy and top-1 of `model` on samples `indices`, in one batch. No dropout.
   virtual EvalResult evaluate(const ModelView& model, const SampleSource& source,

@@ -4,7 +4,6 @@
 #include <chrono>     // for steady_clock
 #include <cmath>      // for ldexp
 
-#include "algorithms/update_sum.h"
 #include "client/update_adder.h"
 #include "comm/codec.h"
 #include "comm/communicator.h"
@@ -23,11 +22,8 @@ constexpr int kRuns = 7;
 // Updates that lie in memory; a larger cohort meets them again. Far more than the caches hold, or
 // all there are.
 constexpr std::int64_t kResidentBytes = std::int64_t{480} << 20;
-constexpr std::int64_t kTogether = 8;  // models that are added in one pass over the sum
-constexpr const char* kTogetherLabel = "dense, 8 at once";
 
 struct Case {
-  std::string label;
   std::string codec;
   std::int64_t parameters;
   std::int64_t clients;
@@ -38,14 +34,11 @@ std::vector<Case> cases(const AggregateBenchSize& size, int ranks) {
   std::vector<Case> all;
   for (std::int64_t parameters = size.least_parameters; parameters <= size.most_parameters;
        parameters *= 10) {
-    for (const std::int64_t clients : {2, 10, 100}) {
-      all.push_back({"dense", "dense", parameters, clients, ranks});
-      if (clients >= kTogether * ranks)
-        all.push_back({kTogetherLabel, "dense", parameters, clients, ranks});
-    }
+    for (const std::int64_t clients : {2, 10, 100})
+      all.push_back({"dense", parameters, clients, ranks});
     for (const CodecInfo& info : known_codecs()) {
       const std::string name(info.name);
-      if (name != "dense") all.push_back({name, name, parameters, 10, ranks});
+      if (name != "dense") all.push_back({name, parameters, 10, ranks});
     }
   }
   return all;
@@ -93,25 +86,16 @@ ClientTask task_of(const Case& one) {
   return task;
 }
 
-// One rank's part of the cohort, as a run adds it, or several models in one pass.
-void add_all(const Case& one, const ClientTask& task, const Models& models, std::int64_t clients,
-             ExactSum& sum) {
-  if (one.label != kTogetherLabel) {
-    UpdateAdder adder(task, 1);
-    for (std::int64_t client = 0; client < clients; ++client) {
-      ClientRow row;
-      row.client = client;
-      row.weight = 1;
-      adder.add(row, models.global(), models.local(client), sum);
-    }
-    return;
-  }
-  std::vector<WeightedModel> together;
-  for (std::int64_t first = 0; first < clients; first += kTogether) {
-    together.clear();
-    for (std::int64_t k = first; k < std::min(first + kTogether, clients); ++k)
-      together.push_back({.parameters = models.local(k), .weight = 1});
-    add_differences(sum, models.global(), together);
+// One rank's part of the cohort, as many at once as in a run.
+void add_all(const ClientTask& task, const Models& models, std::int64_t clients, ExactSum& sum) {
+  UpdateAdder adder(task, 1);
+  const std::int64_t at_once = UpdateAdder::clients_at_once(sum.size());
+  std::vector<TrainedClient> trained;
+  for (std::int64_t first = 0; first < clients; first += at_once) {
+    trained.clear();
+    for (std::int64_t client = first; client < std::min(first + at_once, clients); ++client)
+      trained.push_back({{.client = client, .weight = 1}, models.local(client)});
+    adder.add(trained, models.global(), sum);
   }
 }
 
@@ -151,7 +135,7 @@ Measured measure(const Case& one) {
       ExactSum sum(one.parameters, task.update_grid, task.max_weight);
       const double read = timed([&] { read_all(models, mine); });
       const double added = timed([&] {
-        add_all(one, task, models, mine, sum);
+        add_all(task, models, mine, sum);
         communicator.reduce_sum(sum.exchanged(), 0);
       });
       if (run == 0 || rank != 0) continue;  // the first warms up
@@ -181,11 +165,10 @@ BenchReport bench_aggregate(const AggregateBenchSize& size) {
   for (const int ranks : rank_counts) {
     for (const Case& one : cases(size, ranks)) {
       const Measured measured = measure(one);
-      const std::string name = text(one.label == kTogetherLabel ? "dense-8" : one.label, '.',
-                                    one.parameters, '.', one.clients, '.', ranks);
+      const std::string name = text(one.codec, '.', one.parameters, '.', one.clients, '.', ranks);
       report.figures.push_back({name, "GB/s", measured.rate});
       report.figures.push_back({name + ".share", "", measured.share});
-      table.add({one.label, with_commas(one.parameters), std::to_string(one.clients),
+      table.add({one.codec, with_commas(one.parameters), std::to_string(one.clients),
                  std::to_string(ranks), fmt::format("{:.2f}", measured.rate.median),
                  fmt::format("{:.2f}", measured.rate.min), fmt::format("{:.2f}", measured.rate.max),
                  fmt::format("{:.0f}%", 100.0 * measured.share.median)});

@@ -61,6 +61,7 @@ class LibtorchExecutor final : public Executor {
   std::string_view name() const override { return "libtorch"; }
   const Graph& graph() const override { return graph_; }
   std::span<const float> parameters() const override { return weights_.span(); }
+  void take_parameters(AlignedBuffer& buffer) override;
 
   std::string refusal(const LocalPlan& plan) const override;
   TrainResult train(const TrainRequest& request) override;
@@ -92,6 +93,12 @@ class LibtorchExecutor final : public Executor {
 std::string LibtorchExecutor::refusal(const LocalPlan& plan) const {
   if (std::string reason = refused_term(graph_, plan); !reason.empty()) return reason;
   return refused_state(name(), plan);
+}
+
+// The leaves lie over weights_.
+void LibtorchExecutor::take_parameters(AlignedBuffer& buffer) {
+  check_size("parameters", buffer.size(), graph_.parameter_count());
+  std::ranges::copy(weights_.span(), buffer.data());
 }
 
 at::Tensor LibtorchExecutor::logits(const Operands& operands, ForwardOptions options) {

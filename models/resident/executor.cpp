@@ -34,6 +34,7 @@ class ResidentExecutor final : public Executor {
   std::string_view name() const override { return "resident"; }
   const Graph& graph() const override { return graph_; }
   std::span<const float> parameters() const override { return weights_.span(); }
+  void take_parameters(AlignedBuffer& buffer) override;
 
   std::string refusal(const LocalPlan& plan) const override;
   TrainResult train(const TrainRequest& request) override;
@@ -86,6 +87,11 @@ class ResidentExecutor final : public Executor {
 std::string ResidentExecutor::refusal(const LocalPlan& plan) const {
   if (std::string reason = refused_term(plan); !reason.empty()) return reason;
   return refused_state(name(), plan);
+}
+
+void ResidentExecutor::take_parameters(AlignedBuffer& buffer) {
+  check_size("parameters", buffer.size(), graph_.parameter_count());
+  std::swap(weights_, buffer);
 }
 
 ResidentExecutor::Quantized* ResidentExecutor::quantized_for(const QuantPlan* quant) {

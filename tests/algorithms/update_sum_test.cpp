@@ -14,8 +14,9 @@ namespace {
 
 constexpr std::int64_t kLengths[] = {0,  1,  3,    15,   16,   17,   63,
                                      64, 65, 1000, 8191, 8192, 8193, 20000};
-// The total of two of each below 2^20: one, light and heavy weights are multiplied differently.
-constexpr std::int64_t kWeights[] = {1, 2, 60, 255, 256, 511, 6000, 65535};
+// The total of two of each below 2^20: one, light and heavy weights are multiplied differently, and
+// those in between by how large the differences are.
+constexpr std::int64_t kWeights[] = {1, 2, 60, 255, 256, 511, 1000, 4000, 6000, 65535};
 constexpr GridSpec kGrid{6, 36};
 constexpr std::int64_t kMaxWeight = 1 << 20;
 
@@ -127,8 +128,10 @@ TEST(UpdateSumTest, WhatIsTakenBackWasNeverThere) {
     ExactSum sum(100, kGrid, kMaxWeight);
     add_one(sum, global, model(100, 6, 1.0F), 9);
     const ExactSum before = sum;
-    EXPECT_FALSE(std::isfinite(add_one(sum, global, bad, weight)));
-    take_back_difference(sum, global, {.parameters = bad, .weight = weight});
+    WeightedModel added{.parameters = bad, .weight = weight};
+    add_differences(sum, global, {&added, 1});
+    EXPECT_FALSE(std::isfinite(added.length.norm()));
+    take_back_difference(sum, global, added);
     expect_same(sum, before);
   }
 }

@@ -90,6 +90,33 @@ TEST_F(LocalClientsTest, SumsDoNotDependOnWhoIsTrainedWhereOrWhen) {
   expect_same_sums(first, together);
 }
 
+// Models so large that several wait to be added at once.
+TEST_F(LocalClientsTest, LargeModelsMayWaitForOthers) {
+  const Graph wide =
+      Graph::build(numbers({kTinyFeatures}), {{"linear", "hidden", {}, {.out = 8192}},
+                                              {"relu", "relu", {}, {}},
+                                              {"linear", "out", {}, {.out = kTinyClasses}}});
+  const ParameterArena global = initial_parameters(wide, 1);
+  poison(1);
+  std::vector<std::int64_t> cohort(partition_.clients.size());
+  std::iota(cohort.begin(), cohort.end(), 0);
+  const ClientTask task = task_for(cohort);
+  for (const std::string executor : {"libtorch", "resident"}) {
+    LocalClients clients(dataset_, partition_, executor, 7);
+    clients.set_graph(wide);
+    const RankReport together = clients.run(task, {global.values()}, cohort, 1000);
+    RankReport alone = clients.run(task, {global.values()}, {{4}}, 1000);
+    for (const std::int64_t client : {2, 0, 1, 3})
+      alone.merge(clients.run(task, {global.values()}, {{client}}, 1000));
+    expect_same_sums(together, alone);
+    EXPECT_EQ(update_of(together).weight(), 32);
+    for (std::size_t i = 0; i < cohort.size(); ++i) {
+      EXPECT_EQ(together.rows[i].client, cohort[i]);
+      EXPECT_EQ(together.rows[i].status, i == 1 ? ClientStatus::kRefused : ClientStatus::kAccepted);
+    }
+  }
+}
+
 TEST_F(LocalClientsTest, UpdateOfOneClientIsItsLocalModelMinusTheGlobalOne) {
   const ClientTask task = task_for({2});
   const RankReport report = train(task, {2});

@@ -189,10 +189,11 @@ TEST_P(ExecutorTest, StepsWrapAroundEpochsWithANewOrder) {
   EXPECT_TRUE(std::is_permutation(first.begin(), first.end(), second.begin(), second.end()));
 }
 
-// A small network with everything random or stateful in it.
-Graph stateful_graph() {
+// A small network with everything random or stateful in it that `executor` can run.
+Graph stateful_graph(std::string_view executor = "libtorch") {
+  const std::string norm = executor == "resident" ? "group_norm" : "batch_norm";
   return Graph::build(numbers({1, 8, 8}), {{"conv2d", "conv", {}, {.out = 8, .kernel = {3, 3}}},
-                                           {"batch_norm", "norm", {}, {}},
+                                           {norm, "norm", {}, {}},
                                            {"relu", "relu", {}, {}},
                                            {"max_pool2d", "pool", {}, {.kernel = {2, 2}}},
                                            {"flatten", "flatten", {}, {}},
@@ -203,10 +204,11 @@ Graph stateful_graph() {
 struct StatefulRun {
   SampleArrays data = SampleArrays::random(40, 64, 4, 2);
   SampleSource source = data.source();
-  ParameterArena global = initial_parameters(stateful_graph(), 1);
+  ParameterArena global;
   LocalPlan plan;
 
-  StatefulRun() {
+  explicit StatefulRun(std::string_view executor = "libtorch")
+      : global(initial_parameters(stateful_graph(executor), 1)) {
     plan.batch_size = 16;
     plan.epochs = 2;
     plan.optimizer.momentum = 0.9;
@@ -224,11 +226,26 @@ struct StatefulRun {
   }
 };
 
+TEST_P(ExecutorTest, TakenParametersAreTheTrainedOnesAndTrainingGoesOnWithoutThem) {
+  StatefulRun run(GetParam());
+  auto executor = make_executor(GetParam(), stateful_graph(GetParam()));
+  const std::vector<float> first = run.train(*executor, 1);
+  AlignedBuffer taken(first.size());
+  executor->take_parameters(taken);
+  EXPECT_TRUE(std::ranges::equal(taken.span(), first));
+  const std::vector<float> second = run.train(*executor, 2);
+  EXPECT_NE(second, first);
+  EXPECT_TRUE(std::ranges::equal(taken.span(), first));
+  EXPECT_EQ(run.train(*executor, 1), first);
+  AlignedBuffer small(first.size() - 1);
+  EXPECT_THROW(executor->take_parameters(small), ConfigError);
+}
+
 TEST_P(ExecutorTest, TrainingDoesNotDependOnWhoTrainedBefore) {
-  StatefulRun run;
-  auto executor = make_executor("libtorch", stateful_graph());
+  StatefulRun run(GetParam());
+  auto executor = make_executor(GetParam(), stateful_graph(GetParam()));
   const std::vector<float> alone = run.train(*executor, 7);
-  auto busy = make_executor("libtorch", stateful_graph());
+  auto busy = make_executor(GetParam(), stateful_graph(GetParam()));
   for (std::int64_t client = 0; client < 3; ++client) run.train(*busy, client);
   busy->evaluate({run.global.values()}, run.source, std::vector<std::int64_t>{1, 2, 3});
   EXPECT_EQ(run.train(*busy, 7), alone);
