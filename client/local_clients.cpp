@@ -1,6 +1,6 @@
 #include "client/local_clients.h"
 
-#include <algorithm>  // for min
+#include <algorithm>  // for min, transform
 #include <chrono>     // for steady_clock
 #include <exception>  // for throw_with_nested
 
@@ -56,7 +56,6 @@ class Reporter {
     if (std::ssize(waiting_) == at_once_) add_waiting();
   }
 
-  void expect(std::size_t clients) { report_.rows.reserve(clients); }
   RankReport take() {
     add_waiting();
     return std::move(report_);
@@ -124,22 +123,25 @@ void LocalClients::set_graph(const Graph& graph) {
   executor_ = make_executor(executor_name_, graph);
 }
 
-std::span<const std::int64_t> LocalClients::resolve(std::span<const std::int64_t> owned,
-                                                    std::span<const std::int64_t> indices) {
-  resolved_.clear();
-  for (const std::int64_t i : indices) resolved_.push_back(owned[static_cast<std::size_t>(i)]);
+std::span<const std::int64_t> LocalClients::resolve(std::span<const std::int64_t> indices) {
+  resolved_.resize(indices.size());
+  std::ranges::transform(indices, resolved_.begin(), [this](std::int64_t index) {
+    return owned_[static_cast<std::size_t>(index)];
+  });
   return resolved_;
 }
 
+// The functions hold one pointer, for which std::function needs no memory of its own.
 SampleSource LocalClients::source(std::span<const std::int64_t> owned) {
+  owned_ = owned;
   return {.size = static_cast<std::int64_t>(owned.size()),
           .samples =
-              [this, owned](std::span<const std::int64_t> indices, std::span<float> out) {
-                gather_samples(dataset_, dataset_.train, resolve(owned, indices), out);
+              [this](std::span<const std::int64_t> indices, std::span<float> out) {
+                gather_samples(dataset_, dataset_.train, resolve(indices), out);
               },
           .labels =
-              [this, owned](std::span<const std::int64_t> indices, std::span<std::int32_t> out) {
-                gather_labels(dataset_, dataset_.train, resolve(owned, indices), out);
+              [this](std::span<const std::int64_t> indices, std::span<std::int32_t> out) {
+                gather_labels(dataset_, dataset_.train, resolve(indices), out);
               }};
 }
 
@@ -149,9 +151,9 @@ void LocalClients::set_teacher(Graph graph, std::vector<float> parameters) {
 }
 
 RankReport LocalClients::run(const ClientTask& task, const ModelView& global,
-                             std::span<const std::int64_t> clients, std::int64_t bytes_down) {
-  return task.calibration ? calibrate(task, global, clients, bytes_down)
-                          : train(task, global, clients, bytes_down);
+                             const NextClient& next, std::int64_t bytes_down) {
+  return task.calibration ? calibrate(task, global, next, bytes_down)
+                          : train(task, global, next, bytes_down);
 }
 
 TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& global,
@@ -174,10 +176,10 @@ TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& glo
 }
 
 RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
-                               std::span<const std::int64_t> clients, std::int64_t bytes_down) {
+                               const NextClient& next, std::int64_t bytes_down) {
   Reporter reporter(task, executor_->graph(), global.parameters, seed_, waiting_models_);
-  reporter.expect(clients.size());
-  for (const std::int64_t client : clients) {
+  while (const std::optional<std::int64_t> taken = next()) {
+    const std::int64_t client = *taken;
     try {
       const auto begin = std::chrono::steady_clock::now();
       const SampleSource samples =
@@ -202,11 +204,12 @@ RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
 }
 
 RankReport LocalClients::calibrate(const ClientTask& task, const ModelView& global,
-                                   std::span<const std::int64_t> clients, std::int64_t bytes_down) {
+                                   const NextClient& next, std::int64_t bytes_down) {
   RankReport report;
   NamedSums& sums = report.sums[sum_key(task)];
   sums = empty_sums(task, {});
-  for (const std::int64_t client : clients) {
+  while (const std::optional<std::int64_t> taken = next()) {
+    const std::int64_t client = *taken;
     try {
       const std::vector<std::int64_t>& owned =
           partition_.clients.at(static_cast<std::size_t>(client)).train;

@@ -7,6 +7,7 @@
 #include <cstdint>     // for int64_t
 #include <functional>  // for function
 #include <memory>      // for unique_ptr
+#include <optional>    // for optional
 #include <span>        // for span
 #include <string>      // for string
 #include <vector>      // for vector
@@ -37,24 +38,25 @@ class LocalClients {
   // Who tasks with a distillation term learn from, until the next call.
   void set_teacher(Graph graph, std::vector<float> parameters);
 
-  // Does `task` with `clients` (ids) from the model `global`: training, or counting activations if
-  // it asks for a calibration. `bytes_down` is what one client's task and model took. Throws
-  // ConfigError or KernelError for a task that cannot be run (unknown codec, a plan the executor
-  // refuses, no teacher): that is no client's fault.
-  RankReport run(const ClientTask& task, const ModelView& global,
-                 std::span<const std::int64_t> clients, std::int64_t bytes_down);
+  // Does `task` with one client after another (ids, until there is none) from the model `global`:
+  // training, or counting activations if it asks for a calibration. `bytes_down` is what one
+  // client's task and model took. Throws ConfigError or KernelError for a task that cannot be run
+  // (unknown codec, a plan the executor refuses, no teacher): that is no client's fault.
+  using NextClient = std::function<std::optional<std::int64_t>()>;
+  RankReport run(const ClientTask& task, const ModelView& global, const NextClient& next,
+                 std::int64_t bytes_down);
 
  private:
-  RankReport train(const ClientTask& task, const ModelView& global,
-                   std::span<const std::int64_t> clients, std::int64_t bytes_down);
-  RankReport calibrate(const ClientTask& task, const ModelView& global,
-                       std::span<const std::int64_t> clients, std::int64_t bytes_down);
+  RankReport train(const ClientTask& task, const ModelView& global, const NextClient& next,
+                   std::int64_t bytes_down);
+  RankReport calibrate(const ClientTask& task, const ModelView& global, const NextClient& next,
+                       std::int64_t bytes_down);
   TrainResult train_one(const ClientTask& task, const ModelView& global, std::int64_t client,
                         const SampleSource& samples);
+  // Of the client that owns the samples `owned` of the data set; valid until the next call.
   SampleSource source(std::span<const std::int64_t> owned);
-  // Samples of the data set: those of `indices` into `owned`. Valid until the next call.
-  std::span<const std::int64_t> resolve(std::span<const std::int64_t> owned,
-                                        std::span<const std::int64_t> indices);
+  // Samples of the data set: those of `indices` into owned_. Valid until the next call.
+  std::span<const std::int64_t> resolve(std::span<const std::int64_t> indices);
 
   const Dataset& dataset_;
   const Partition& partition_;
@@ -63,6 +65,7 @@ class LocalClients {
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<LocalTeacher> teacher_;
   std::vector<AlignedBuffer> waiting_models_;  // trained, of the executor's graph
+  std::span<const std::int64_t> owned_;
   std::vector<std::int64_t> resolved_;
 };
 

@@ -36,6 +36,14 @@ class Communicator {
 
   virtual void barrier() = 0;
 
+  // Of every rank the node it is on, the same on all ranks; nodes are numbered from 0 by their
+  // lowest ranks. Ranks of one node share memory.
+  virtual std::vector<int> node_of_rank() const = 0;
+
+  // No collective: hands out 0, 1, 2, ... to the ranks of this rank's node in the order they ask,
+  // for work that the next one to be free takes up. Waits for nobody.
+  virtual std::int64_t take_ticket() = 0;
+
   // Tells the other ranks that this one leaves by error: their pending and later calls end. MPI:
   // MPI_Abort.
   virtual void abort(int exit_code) = 0;

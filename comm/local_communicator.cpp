@@ -2,6 +2,7 @@
 // others brought, meet".
 
 #include <algorithm>           // for min
+#include <atomic>              // for atomic
 #include <condition_variable>  // for condition_variable
 #include <exception>           // for exception_ptr
 #include <mutex>               // for mutex
@@ -60,6 +61,8 @@ class Group {
     everyone_.wait(lock, [&] { return meetings_ != mine; });
   }
 
+  std::int64_t take_ticket() { return tickets_.fetch_add(1); }
+
   // Ends all pending and later open(). The first reason stays.
   void break_up(const std::string& reason) {
     const std::lock_guard lock(mutex_);
@@ -92,7 +95,7 @@ class Group {
     return before;
   }
 
-  std::mutex mutex_;  // protects everything below but contributions_
+  std::mutex mutex_;  // protects everything below but contributions_ and tickets_
   std::condition_variable everyone_;
   int arrived_ = 0;
   std::int64_t meetings_ = 0;
@@ -100,6 +103,7 @@ class Group {
   std::exception_ptr first_own_error_;
   std::exception_ptr first_broken_error_;
   std::vector<Contribution> contributions_;
+  std::atomic<std::int64_t> tickets_ = 0;
 };
 
 class LocalCommunicator final : public Communicator {
@@ -141,6 +145,12 @@ class LocalCommunicator final : public Communicator {
   void barrier() override {
     collective({.name = "barrier"}, [] {});
   }
+
+  std::vector<int> node_of_rank() const override {
+    return std::vector<int>(static_cast<std::size_t>(size()), 0);
+  }
+
+  std::int64_t take_ticket() override { return group_->take_ticket(); }
 
   void abort(int exit_code) override {
     const std::string reason = text("rank ", rank_, " aborted with exit code ", exit_code);

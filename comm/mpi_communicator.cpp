@@ -6,6 +6,7 @@
 
 #include "comm/communicator.h"
 #include "comm/mpi_reducer.h"
+#include "comm/mpi_shared.h"
 #include "comm/raii.h"
 #include "core/error.h"
 #include "core/text.h"
@@ -71,6 +72,7 @@ class MpiCommunicator final : public Communicator {
     COPPICE_MPI(MPI_Comm_rank(world_.get(), &rank_));
     COPPICE_MPI(MPI_Comm_size(world_.get(), &size_));
     reducer_.emplace(world_.get(), options);
+    tickets_.emplace(reducer_->node());
   }
 
   int rank() const override { return rank_; }
@@ -126,6 +128,10 @@ class MpiCommunicator final : public Communicator {
 
   void barrier() override { COPPICE_MPI(MPI_Barrier(world_.get())); }
 
+  std::vector<int> node_of_rank() const override { return reducer_->node_of_rank(); }
+
+  std::int64_t take_ticket() override { return tickets_->take(); }
+
   void abort(int exit_code) override { COPPICE_MPI(MPI_Abort(world_.get(), exit_code)); }
 
  private:
@@ -154,6 +160,7 @@ class MpiCommunicator final : public Communicator {
   int size_ = 1;
   std::int64_t chunk_bytes_;
   std::optional<MpiReducer> reducer_;
+  std::optional<MpiTickets> tickets_;
 };
 
 }  // namespace

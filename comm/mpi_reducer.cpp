@@ -2,7 +2,6 @@
 
 #include <algorithm>  // for clamp, copy, max, min
 #include <array>      // for array
-#include <cstddef>    // for byte
 
 #include "core/error.h"
 #include "core/text.h"
@@ -93,6 +92,13 @@ MpiReducer::MpiReducer(MPI_Comm world, const ReduceOptions& options)
   chunk_values_ = std::max<std::size_t>(fitting / kLineValues, 1) * kLineValues;
 }
 
+std::vector<int> MpiReducer::node_of_rank() const {
+  std::vector<int> nodes;
+  for (const int leader : leader_of_rank_)
+    nodes.push_back(leader_index_[static_cast<std::size_t>(leader)]);
+  return nodes;
+}
+
 void MpiReducer::reduce_sum(std::span<std::int64_t> values, int root) {
   expect_same_call(world_, values.size(), root);
   if (node_size_ > 1) reserve(std::min(values.size(), chunk_values_));
@@ -105,33 +111,19 @@ void MpiReducer::reserve(std::size_t count) {
   if (count <= capacity_values_) return;
   // Doubling bounds the number of windows a growing model makes.
   capacity_values_ = padded(std::clamp(2 * capacity_values_, count, chunk_values_));
-  window_.reset();
-  const std::size_t all = capacity_values_ * static_cast<std::size_t>(node_size_) + kLineValues;
-  const std::size_t mine = is_leader() ? all * sizeof(std::int64_t) : 0;
-  std::byte* base = nullptr;
-  MPI_Win window = MPI_WIN_NULL;
-  COPPICE_MPI(MPI_Win_allocate_shared(static_cast<MPI_Aint>(mine), sizeof(std::int64_t),
-                                      MPI_INFO_NULL, node_.get(), &base, &window));
-  COPPICE_MPI(MPI_Win_set_errhandler(window, MPI_ERRORS_RETURN));
-  COPPICE_MPI(MPI_Win_lock_all(MPI_MODE_NOCHECK, window));
-  window_ = MpiLockedWindow(window);
-  MPI_Aint found_bytes = 0;
-  int unit = 0;
-  COPPICE_MPI(MPI_Win_shared_query(window, 0, &found_bytes, &unit, &base));
-  // Memory is mapped by pages, so the first whole cache line is the same one in every process.
-  const std::uintptr_t past_line = reinterpret_cast<std::uintptr_t>(base) % 64;
-  segments_ = reinterpret_cast<std::int64_t*>(base + (past_line == 0 ? 0 : 64 - past_line));
+  segments_.window.reset();  // the old ones go before the new ones come
+  segments_ = allocate_shared(node_.get(), capacity_values_ * static_cast<std::size_t>(node_size_));
 }
 
 std::span<std::int64_t> MpiReducer::segment(int node_rank, std::size_t count) const {
-  return {segments_ + static_cast<std::size_t>(node_rank) * capacity_values_, count};
+  return {segments_.values + static_cast<std::size_t>(node_rank) * capacity_values_, count};
 }
 
 // What a rank of the node wrote before is what the others read after.
 void MpiReducer::fence() const {
-  COPPICE_MPI(MPI_Win_sync(window_.get()));
+  COPPICE_MPI(MPI_Win_sync(segments_.window.get()));
   COPPICE_MPI(MPI_Barrier(node_.get()));
-  COPPICE_MPI(MPI_Win_sync(window_.get()));
+  COPPICE_MPI(MPI_Win_sync(segments_.window.get()));
 }
 
 // Adds this rank's slice of all segments into the leader's.

@@ -10,6 +10,7 @@
 #include <vector>   // for vector
 
 #include "comm/communicator.h"
+#include "comm/mpi_shared.h"
 #include "comm/raii.h"
 
 namespace coppice {
@@ -20,6 +21,10 @@ class MpiReducer {
 
   // Adds over the ranks; the sum replaces `values` on `root`. Lengths must be equal.
   void reduce_sum(std::span<std::int64_t> values, int root);
+
+  MPI_Comm node() const { return node_.get(); }  // the ranks that share memory with this one
+  // Of every rank its node; numbered from 0 by their lowest ranks.
+  std::vector<int> node_of_rank() const;
 
  private:
   bool is_leader() const { return node_rank_ == 0; }
@@ -40,12 +45,11 @@ class MpiReducer {
   int node_size_ = 1;
   MpiComm leaders_;  // null on ranks that lead no node
   int leader_count_ = 1;
-  std::vector<int> leader_of_rank_;   // world rank -> world rank of its node's leader
-  std::vector<int> leader_index_;     // world rank -> rank in leaders_, for leaders
-  std::size_t chunk_values_ = 0;      // at most this many at a time
-  MpiLockedWindow window_;            // node_size_ segments, each padded to 64 bytes
-  std::int64_t* segments_ = nullptr;  // into the window
-  std::size_t capacity_values_ = 0;   // of one segment
+  std::vector<int> leader_of_rank_;  // world rank -> world rank of its node's leader
+  std::vector<int> leader_index_;    // world rank -> rank in leaders_, for leaders
+  std::size_t chunk_values_ = 0;     // at most this many at a time
+  MpiSharedValues segments_;         // node_size_ of them, each padded to 64 bytes
+  std::size_t capacity_values_ = 0;  // of one segment
 };
 
 }  // namespace coppice

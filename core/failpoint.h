@@ -46,8 +46,9 @@ void failpoint(FailpointName name);
 bool failpoint_is_due(FailpointName name);
 [[noreturn]] void die_at_failpoint();
 
-// Mains call it first. Throws ConfigError if COPPICE_FAILPOINT is set but is not name:count with a
-// known name (the nearest is named) and a count of at least 1, or if this build has no failpoints.
-void check_failpoint_environment();
+// Reads the variable; mains call it first, and before it no visit is fatal. Throws ConfigError if
+// it is set but is not name:count with a known name (the nearest is named) and a count of at least
+// 1, or if this build has no failpoints.
+void arm_failpoints();
 
 }  // namespace coppice

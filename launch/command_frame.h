@@ -16,7 +16,7 @@ struct StepCommand {
   std::vector<std::uint8_t> model_frame = {};               // kTrain, kEvaluate, kScore
   std::vector<std::uint8_t> cpk = {};                       // kScore: the model as it is shipped
   std::vector<std::uint8_t> teacher_frame = {};             // kTrain: empty if it is the last one
-  std::vector<std::vector<std::int64_t>> assignments = {};  // kTrain: clients a rank
+  std::vector<std::vector<std::int64_t>> assignments = {};  // kTrain: clients a node
 };
 
 std::vector<std::uint8_t> encode_command(const StepCommand& command);

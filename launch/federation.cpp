@@ -62,7 +62,7 @@ class Leader {
         machine_(config, world.client_weights(), start_of(world.graph, world.parameters),
                  other_models(world)),
         session_({options.out, options.is_resumed, resolved_yaml(config), identity_}, machine_),
-        trained_(world.partition.clients.size()) {}
+        placement_(samples_a_round(config.train, world), communicator.node_of_rank()) {}
 
   // Analysing is done: the constructor has coupled the graph and laid the stages over the rounds.
   Json run() {
@@ -111,32 +111,15 @@ class Leader {
             .libraries = executor_library_version()};
   }
 
-  // Seconds when last trained; a client that was not trained yet is taken to need the mean of the
-  // others for each sample that it passes.
-  std::vector<double> expected_costs(std::span<const std::int64_t> cohort) const {
-    double seconds = 0.0;
-    double samples = 0.0;
-    for (const Trained& trained : trained_) {
-      seconds += trained.seconds;
-      samples += trained.samples;
+  // About how many samples each client passes in a round.
+  static std::vector<double> samples_a_round(const TrainConfig& train, const World& world) {
+    std::vector<double> samples;
+    for (const ClientData& client : world.partition.clients) {
+      samples.push_back(train.local_steps > 0 ? static_cast<double>(train.local_steps)
+                                              : static_cast<double>(client.train.size()) *
+                                                    static_cast<double>(train.local_epochs));
     }
-    const double mean = samples > 0.0 ? seconds / samples : 1.0;
-    std::vector<double> costs;
-    costs.reserve(cohort.size());
-    for (const std::int64_t client : cohort) {
-      const Trained& trained = trained_[static_cast<std::size_t>(client)];
-      costs.push_back(trained.samples > 0.0 ? trained.seconds : mean * samples_a_round(client));
-    }
-    return costs;
-  }
-
-  // About how many samples `client` passes in a round.
-  double samples_a_round(std::int64_t client) const {
-    const TrainConfig& train = config_.train;
-    const auto owned = world_.partition.clients[static_cast<std::size_t>(client)].train.size();
-    return train.local_steps > 0
-               ? static_cast<double>(train.local_steps)
-               : static_cast<double>(owned) * static_cast<double>(train.local_epochs);
+    return samples;
   }
 
   std::vector<std::uint8_t> model_frame() const {
@@ -167,8 +150,7 @@ class Leader {
     command.task_frame = encode_task(task);
     command.model_frame = model_frame();
     command.teacher_frame = teacher_frame(task);
-    command.assignments =
-        assign_clients(task.cohort, expected_costs(task.cohort), communicator_.size());
+    command.assignments = placement_.place(task.cohort);
     return in_step([&] {
       send(communicator_, command);
       failpoint("after_broadcast");
@@ -205,10 +187,7 @@ class Leader {
 
   std::optional<Action> commit(const RoundRecord& record) {
     session_.commit(record, seconds_, machine_.state());
-    for (const ClientRow& row : record.rows) {
-      if (row.samples > 0)
-        trained_[static_cast<std::size_t>(row.client)] = {row.seconds, samples_a_round(row.client)};
-    }
+    placement_.learn(record.rows, seconds_.busy);
     const auto left = static_cast<std::int64_t>(machine_.plans().size()) - record.position - 1;
     if (observer_ != nullptr) observer_->round_finished(record, session_.metrics().back(), left);
     return machine_.handle(Committed{});
@@ -272,12 +251,7 @@ class Leader {
   RunIdentity identity_;
   RoundMachine machine_;
   RunSession session_;
-  // By client: what the last round with it took.
-  struct Trained {
-    double seconds = 0.0;
-    double samples = 0.0;  // 0: it was in no round yet
-  };
-  std::vector<Trained> trained_;
+  Placement placement_;
   Clock::time_point step_began_;
   bool is_teacher_sent_ = false;
   RoundSeconds seconds_;

@@ -38,7 +38,7 @@ int run(int argc, char** argv) {
     fmt::print("{}", line.output);
     return line.exit_code;
   }
-  check_failpoint_environment();
+  arm_failpoints();
   configure_process_for_training();
   return dispatch(*line.command, {&argc, &argv});
 }

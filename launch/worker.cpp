@@ -1,6 +1,8 @@
 #include "launch/worker.h"
 
-#include <chrono>  // for steady_clock
+#include <algorithm>  // for count
+#include <chrono>     // for steady_clock
+#include <optional>   // for optional
 
 #include "client/evaluation.h"
 #include "comm/messages.h"
@@ -45,6 +47,9 @@ Worker::Worker(Communicator& communicator, const ExperimentConfig& config, const
       test_(all_indices(world.dataset->test)),
       validation_(validation_indices(world.partition)) {
   clients_.set_graph(world.graph);
+  const std::vector<int> nodes = communicator.node_of_rank();
+  node_ = nodes.at(static_cast<std::size_t>(communicator.rank()));
+  ranks_on_node_ = std::ranges::count(nodes, node_);
 }
 
 RankReport Worker::train(const StepCommand& command) {
@@ -57,12 +62,25 @@ RankReport Worker::train(const StepCommand& command) {
   }
   const auto bytes_down =
       static_cast<std::int64_t>(command.task_frame.size() + command.model_frame.size());
-  const auto& mine = command.assignments.at(static_cast<std::size_t>(communicator_.rank()));
+  const std::vector<std::int64_t>& ours = command.assignments.at(static_cast<std::size_t>(node_));
   const auto begin = std::chrono::steady_clock::now();
-  RankReport report = clients_.run(task, model.view(), mine, bytes_down);
+  RankReport report = clients_.run(task, model.view(), turns(ours), bytes_down);
   const std::chrono::duration<double> busy = std::chrono::steady_clock::now() - begin;
   failpoint("after_train");
   return combine(task, std::move(report), busy.count());
+}
+
+// The ranks of a node share its clients: whoever is free takes the next one, so that none waits for
+// another by more than one client. Every rank draws one ticket beyond the last client, and all have
+// before the round's sums are joined: so all know where the next round's tickets begin.
+LocalClients::NextClient Worker::turns(std::span<const std::int64_t> clients) {
+  const std::int64_t first = next_ticket_;
+  next_ticket_ += std::ssize(clients) + ranks_on_node_;
+  return [this, clients, first]() -> std::optional<std::int64_t> {
+    const std::int64_t turn = communicator_.take_ticket() - first;
+    if (turn >= std::ssize(clients)) return std::nullopt;
+    return clients[static_cast<std::size_t>(turn)];
+  };
 }
 
 Worker::Evaluation Worker::evaluate(const StepCommand& command) {

@@ -43,12 +43,17 @@ class Worker {
   PairedCounts score_model(const StepCommand& command);
 
  private:
+  // This rank's turns at the clients of its node; they must outlive it.
+  LocalClients::NextClient turns(std::span<const std::int64_t> clients);
   RankReport combine(const ClientTask& task, RankReport report, double busy_seconds);
 
   Communicator& communicator_;
   const ExperimentConfig& config_;
   const World& world_;
   LocalClients clients_;
+  int node_ = 0;
+  std::int64_t ranks_on_node_ = 1;
+  std::int64_t next_ticket_ = 0;  // of this node
   std::vector<std::int64_t> test_;
   std::vector<std::int64_t> validation_;
   std::vector<double> busy_seconds_;

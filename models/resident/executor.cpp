@@ -1,8 +1,9 @@
 #include "models/resident/executor.h"
 
-#include <algorithm>  // for copy, min
-#include <optional>   // for optional
-#include <utility>    // for move
+#include <algorithm>   // for copy, min
+#include <functional>  // for ref
+#include <optional>    // for optional
+#include <utility>     // for move
 
 #include "core/aligned_buffer.h"
 #include "core/error.h"
@@ -121,16 +122,16 @@ TrainResult ResidentExecutor::train(const TrainRequest& request) {
     optimizer_.step_part(weights_.data(), gradient.data(), {first, first + size});
   };
   StepTask task{.plan = plan_, .weights = weights_.data(), .loss = loss, .update = nullptr};
-  return train_steps(
-      request, batch_, [&](std::span<const std::int64_t> indices, const DropoutKey& dropout) {
-        const bool is_one_block = batch_.size() <= plan_.block_samples();
-        task.update = is_one_block && optimizer_.can_step_parts() ? &update : nullptr;
-        const Scores scores = step(task, dropout, indices);
-        optimizer_.step(
-            weights_.data(), gradient_.data(),
-            task.update == nullptr ? std::span<const ParameterRange>() : plan_.early_parts());
-        return scores;
-      });
+  const auto one_step = [&](std::span<const std::int64_t> indices, const DropoutKey& dropout) {
+    const bool is_one_block = batch_.size() <= plan_.block_samples();
+    task.update = is_one_block && optimizer_.can_step_parts() ? &update : nullptr;
+    const Scores scores = step(task, dropout, indices);
+    optimizer_.step(
+        weights_.data(), gradient_.data(),
+        task.update == nullptr ? std::span<const ParameterRange>() : plan_.early_parts());
+    return scores;
+  };
+  return train_steps(request, batch_, std::ref(one_step));  // a reference needs no memory
 }
 
 TrainResult ResidentExecutor::train_on_grids(const TrainRequest& request, Quantized& quantized,

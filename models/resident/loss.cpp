@@ -75,10 +75,10 @@ void LocalLoss::begin_batch(std::span<const std::int64_t> indices, std::int64_t 
   batch_size_ = static_cast<double>(indices.size());
   classes_ = classes;
   const auto width = static_cast<std::size_t>(classes);
-  student_.resize(width);
-  target_.resize(width);
   gradient_.resize(width);
   if (distillation_.empty()) return;
+  student_.resize(width);
+  target_.resize(width);
   teacher_logits_.resize(indices.size() * width);
   teacher_->logits(indices, teacher_logits_);
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "algorithms/quantize.h"
 #include "comm/codec.h"
@@ -34,12 +35,18 @@ ClientTask task_for(std::vector<std::int64_t> cohort) {
   return task;
 }
 
+LocalClients::NextClient in_turn(std::vector<std::int64_t> clients) {
+  return [clients = std::move(clients), at = std::size_t{0}]() mutable {
+    return at < clients.size() ? std::optional(clients[at++]) : std::nullopt;
+  };
+}
+
 class LocalClientsTest : public testing::Test {
  protected:
   LocalClientsTest() { clients_.set_graph(graph_); }
 
   RankReport train(const ClientTask& task, const std::vector<std::int64_t>& which) {
-    return clients_.run(task, {global_.values()}, which, 1000);
+    return clients_.run(task, {global_.values()}, in_turn(which), 1000);
   }
   // Training sample 0 of `client` becomes NaN.
   void poison(std::int64_t client) {
@@ -86,7 +93,7 @@ TEST_F(LocalClientsTest, SumsDoNotDependOnWhoIsTrainedWhereOrWhen) {
   LocalClients other(dataset_, partition_, "libtorch", 7);
   other.set_graph(graph_);
   RankReport first = train(task, {3, 0});
-  first.merge(other.run(task, {global_.values()}, {{1, 4, 2}}, 1000));
+  first.merge(other.run(task, {global_.values()}, in_turn({1, 4, 2}), 1000));
   expect_same_sums(first, together);
 }
 
@@ -104,10 +111,10 @@ TEST_F(LocalClientsTest, LargeModelsMayWaitForOthers) {
   for (const std::string executor : {"libtorch", "resident"}) {
     LocalClients clients(dataset_, partition_, executor, 7);
     clients.set_graph(wide);
-    const RankReport together = clients.run(task, {global.values()}, cohort, 1000);
-    RankReport alone = clients.run(task, {global.values()}, {{4}}, 1000);
+    const RankReport together = clients.run(task, {global.values()}, in_turn(cohort), 1000);
+    RankReport alone = clients.run(task, {global.values()}, in_turn({4}), 1000);
     for (const std::int64_t client : {2, 0, 1, 3})
-      alone.merge(clients.run(task, {global.values()}, {{client}}, 1000));
+      alone.merge(clients.run(task, {global.values()}, in_turn({client}), 1000));
     expect_same_sums(together, alone);
     EXPECT_EQ(update_of(together).weight(), 32);
     for (std::size_t i = 0; i < cohort.size(); ++i) {
@@ -318,9 +325,9 @@ TEST_F(LocalClientsTest, QuantizedTaskTrainsOnTheGrids) {
   plan.activations = {{"input", 0.02F, 128}, {"relu", 0.02F, 0}};
   const ClientTask task = task_for({0, 1});
   const RankReport plain = train(task, {0, 1});
-  const RankReport quantized = clients_.run(task, {global_.values(), &plan}, {{0, 1}}, 1000);
+  const RankReport quantized = clients_.run(task, {global_.values(), &plan}, in_turn({0, 1}), 1000);
   EXPECT_FALSE(std::ranges::equal(update_of(plain).units(), update_of(quantized).units()));
-  expect_same_sums(quantized, clients_.run(task, {global_.values(), &plan}, {{0, 1}}, 1000));
+  expect_same_sums(quantized, clients_.run(task, {global_.values(), &plan}, in_turn({0, 1}), 1000));
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "comm/communicator.h"
@@ -62,6 +64,37 @@ inline void check_gather(Communicator& communicator, int root, std::size_t lengt
   }
 }
 
+// Every ticket of a node is drawn by one of its ranks, and each rank's grow.
+inline void check_tickets(Communicator& communicator, std::int64_t draws) {
+  std::vector<std::uint8_t> mine;
+  std::int64_t last = -1;
+  for (std::int64_t i = 0; i < draws; ++i) {
+    const std::int64_t ticket = communicator.take_ticket();
+    EXPECT_GT(ticket, last);
+    last = ticket;
+    for (int shift = 0; shift < 64; shift += 8)
+      mine.push_back(static_cast<std::uint8_t>(static_cast<std::uint64_t>(ticket) >> shift));
+  }
+  const auto gathered = communicator.gather(mine, 0);
+  const std::vector<int> nodes = communicator.node_of_rank();
+  ASSERT_EQ(nodes.size(), static_cast<std::size_t>(communicator.size()));
+  EXPECT_EQ(nodes[0], 0);
+  std::map<int, std::vector<std::uint64_t>> drawn;
+  for (std::size_t rank = 0; rank < gathered.size(); ++rank) {
+    for (std::size_t at = 0; at < gathered[rank].size(); at += 8) {
+      std::uint64_t ticket = 0;
+      for (std::size_t byte = 0; byte < 8; ++byte)
+        ticket |= std::uint64_t{gathered[rank][at + byte]} << (8 * byte);
+      drawn[nodes[rank]].push_back(ticket);
+    }
+  }
+  for (auto& [node, tickets] : drawn) {
+    std::ranges::sort(tickets);
+    EXPECT_EQ(std::ssize(tickets), draws * std::ranges::count(nodes, node));
+    for (std::size_t i = 1; i < tickets.size(); ++i) EXPECT_EQ(tickets[i], tickets[i - 1] + 1);
+  }
+}
+
 // Every collective, every root, sizes that grow and shrink again.
 inline void check_collectives(Communicator& communicator) {
   for (int root = 0; root < communicator.size(); ++root) {
@@ -72,6 +105,7 @@ inline void check_collectives(Communicator& communicator) {
       communicator.barrier();
     }
   }
+  for (const std::int64_t draws : {1, 0, 200}) check_tickets(communicator, draws);
 }
 
 }  // namespace coppice

@@ -7,6 +7,7 @@
 
 #include "core/digest.h"
 #include "core/error.h"
+#include "core/failpoint.h"
 #include "core/file.h"
 #include "tests/coordinator/temporary_folder.h"
 
@@ -49,6 +50,7 @@ TEST(DurableFileDeathTest, DeathHalfWayLeavesTheOldBytes) {
   write_file_atomically(path, "old");
   const auto die = [&] {
     setenv("COPPICE_FAILPOINT", "during_checkpoint:1", 1);
+    arm_failpoints();
     write_file_atomically(path, bytes_of("new bytes!"), FailpointName("during_checkpoint"));
   };
   EXPECT_EXIT(die(), testing::KilledBySignal(SIGKILL), "");

@@ -7,6 +7,7 @@
 
 #include "core/digest.h"
 #include "core/error.h"
+#include "core/failpoint.h"
 #include "tests/coordinator/temporary_folder.h"
 
 namespace coppice {
@@ -133,6 +134,7 @@ TEST_F(JournalTest, LaggingWriterWritesTheSameBytes) {
 TEST_F(JournalDeathTest, DeathDuringACommitLeavesTheRecordsBeforeIt) {
   const auto die = [this] {
     setenv("COPPICE_FAILPOINT", "during_commit:3", 1);
+    arm_failpoints();
     write(kRecords);
   };
   EXPECT_EXIT(die(), testing::KilledBySignal(SIGKILL), "");

@@ -9,6 +9,7 @@
 
 #include "core/digest.h"
 #include "core/error.h"
+#include "core/failpoint.h"
 #include "tests/coordinator/temporary_folder.h"
 
 namespace coppice {
@@ -149,6 +150,7 @@ TEST_F(RunFolderDeathTest, DeathDuringACheckpointLeavesBothOlderOnes) {
   run->write_checkpoint(1, bytes_of("one"));
   const auto die = [&] {
     setenv("COPPICE_FAILPOINT", "during_checkpoint:1", 1);
+    arm_failpoints();
     run->write_checkpoint(2, bytes_of("two"));
   };
   EXPECT_EXIT(die(), testing::KilledBySignal(SIGKILL), "");
