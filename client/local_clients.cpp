@@ -36,6 +36,7 @@ class Reporter {
       coupling_ = couple(graph);
       pruner_ = make_pruner(task.ballot->pruner);
     }
+    report_.rows.reserve(task.cohort.size());  // memory that is not written to costs nothing
     sums_ = &report_.sums[sum_key(task)];
     *sums_ =
         empty_sums(task, {.parameters = graph.parameter_count(), .units = coupling_.unit_count});

@@ -130,6 +130,21 @@ std::vector<std::uint8_t> framed(FrameType type, const std::vector<std::uint8_t>
   return out;
 }
 
+void read_row(WireReader& in, ClientRow& row) {
+  row.client = in.i64();
+  row.weight = in.i64();
+  row.status = read_enum(in, ClientStatus::kMissing, "status");
+  row.reason = read_enum(in, RefusalReason::kNormAboveBound, "reason");
+  row.loss = in.f64();
+  row.correct = in.i64();
+  row.labels = in.i64();
+  row.samples = in.i64();
+  row.update_norm = in.f64();
+  row.seconds = in.f64();
+  row.bytes_up = in.i64();
+  row.bytes_down = in.i64();
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> encode_task(const ClientTask& task) {
@@ -234,24 +249,22 @@ std::int64_t row_frame_bytes() {
 }
 
 std::vector<ClientRow> decode_rows(std::span<const std::uint8_t> frame) {
-  WireReader in(read_frame(FrameType::kReport, frame), "rows");
-  std::vector<ClientRow> rows(read_count(in, kRowBytes, "rows"));
-  for (ClientRow& row : rows) {
-    row.client = in.i64();
-    row.weight = in.i64();
-    row.status = read_enum(in, ClientStatus::kMissing, "status");
-    row.reason = read_enum(in, RefusalReason::kNormAboveBound, "reason");
-    row.loss = in.f64();
-    row.correct = in.i64();
-    row.labels = in.i64();
-    row.samples = in.i64();
-    row.update_norm = in.f64();
-    row.seconds = in.f64();
-    row.bytes_up = in.i64();
-    row.bytes_down = in.i64();
-  }
-  in.expect_end();
+  std::vector<ClientRow> rows;
+  append_rows(frame, rows);
   return rows;
+}
+
+void append_rows(std::span<const std::uint8_t> frame, std::vector<ClientRow>& rows) {
+  WireReader in(read_frame(FrameType::kReport, frame), "rows");
+  const std::size_t before = rows.size();
+  rows.resize(before + read_count(in, kRowBytes, "rows"));
+  try {
+    for (ClientRow& row : std::span(rows).subspan(before)) read_row(in, row);
+    in.expect_end();
+  } catch (const WireError&) {
+    rows.resize(before);
+    throw;
+  }
 }
 
 std::vector<std::uint8_t> encode_ballot(std::span<const float> ballot) {

@@ -29,6 +29,8 @@ std::vector<std::uint8_t> encode_rows(std::span<const ClientRow> rows);
 // Bytes of a frame of one row.
 std::int64_t row_frame_bytes();
 std::vector<ClientRow> decode_rows(std::span<const std::uint8_t> frame);
+// The same, appended to `rows`, which is unchanged if the frame is refused.
+void append_rows(std::span<const std::uint8_t> frame, std::vector<ClientRow>& rows);
 
 // Counts of a calibration, at most 2^22 whole numbers in [0, 2^24]; those that are not zero travel,
 // each with its place.

@@ -1,7 +1,8 @@
 #include "coordinator/round_machine.h"
 
-#include <algorithm>  // for sort, max, nth_element
+#include <algorithm>  // for lower_bound, max, nth_element, sort
 #include <numeric>    // for accumulate
+#include <utility>    // for exchange, swap
 
 #include "algorithms/quantize.h"
 #include "comm/messages.h"
@@ -22,6 +23,34 @@ double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
+}
+
+constexpr std::int64_t kVacant = -1;
+
+// Brings the row of cohort[i] to place i: in place, for a large cohort's rows are not kept twice. A
+// client without a row gets one that says so, other clients' rows go.
+void put_in_order(std::vector<ClientRow>& rows, const std::vector<std::int64_t>& cohort) {
+  ClientRow vacant;
+  vacant.client = kVacant;
+  if (rows.size() < cohort.size()) rows.resize(cohort.size(), vacant);
+  for (ClientRow& row : rows) {
+    while (row.client != kVacant) {
+      const auto place = std::ranges::lower_bound(cohort, row.client);
+      if (place == cohort.end() || *place != row.client) {
+        row = vacant;
+        continue;
+      }
+      ClientRow& there = rows[static_cast<std::size_t>(place - cohort.begin())];
+      if (&there == &row) break;
+      if (there.client == row.client) {  // reported twice
+        row = vacant;
+      } else {
+        std::swap(row, there);
+      }
+    }
+  }
+  rows.resize(cohort.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i].client = cohort[i];
 }
 
 }  // namespace
@@ -286,14 +315,8 @@ Action RoundMachine::close_round() {
 // One row a client of the cohort, by client; those without a report are missing. Summed in that
 // order, so that doubles do not depend on who reported first.
 void RoundMachine::fill_rows() {
-  record_.rows.resize(task_.cohort.size());
-  for (std::size_t i = 0; i < task_.cohort.size(); ++i) record_.rows[i].client = task_.cohort[i];
-  for (const ClientRow& row : reports_.rows) {
-    const auto found = std::ranges::lower_bound(task_.cohort, row.client);
-    if (found != task_.cohort.end() && *found == row.client)
-      record_.rows[static_cast<std::size_t>(found - task_.cohort.begin())] = row;
-  }
-  reports_.rows = {};  // a large cohort's are not kept twice
+  record_.rows = std::exchange(reports_.rows, {});
+  put_in_order(record_.rows, task_.cohort);
   std::vector<double> norms;
   double loss = 0.0;
   std::int64_t weight = 0;

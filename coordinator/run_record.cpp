@@ -32,19 +32,16 @@ const char* status_text(ClientStatus status) {
 }
 
 constexpr std::size_t kSpareBytes = 16;  // by which rows are longer than the first
+constexpr const char* kColumns[] = {"client",      "weight",  "status",   "reason",    "loss",
+                                    "update_norm", "seconds", "bytes_up", "bytes_down"};
 
+// In the order of kColumns.
 Json row_json(const ClientRow& row) {
-  Json out;
-  out.set("client", row.client);
-  out.set("weight", row.weight);
-  out.set("status", status_text(row.status));
-  if (row.reason != RefusalReason::kNone) out.set("reason", reason_text(row.reason));
-  out.set("loss", row.loss);
-  out.set("update_norm", row.update_norm);
-  out.set("seconds", row.seconds);
-  out.set("bytes_up", row.bytes_up);
-  out.set("bytes_down", row.bytes_down);
-  return out;
+  const Json reason =
+      row.reason == RefusalReason::kNone ? Json() : Json(std::string(reason_text(row.reason)));
+  return Json::Array{row.client,  row.weight,   status_text(row.status),
+                     reason,      row.loss,     row.update_norm,
+                     row.seconds, row.bytes_up, row.bytes_down};
 }
 
 }  // namespace
@@ -82,14 +79,14 @@ std::string CommitRecord::to_text(const RoundRecord& record) const {
   out.set("metrics", metrics);
   std::string text = out.dump();
   text.back() = ',';  // the object goes on
-  text += R"("clients":[)";
+  text += R"("clients":{"columns":)" + Json::array(kColumns).dump() + R"(,"rows":[)";
   for (std::size_t i = 0; i < record.rows.size(); ++i) {
     const std::string row = row_json(record.rows[i]).dump();
     if (i == 0) text.reserve(text.size() + (row.size() + kSpareBytes) * record.rows.size());
     if (i > 0) text += ',';
     text += row;
   }
-  return text += "]}";
+  return text += "]}}";
 }
 
 CommitRecord CommitRecord::from_json(const Json& json) {

@@ -20,8 +20,8 @@ struct RoundSeconds {
 
 Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds);
 
-// The journal's record of a commit: metrics, one entry a client, and which checkpoint holds the
-// state.
+// The journal's record of a commit: metrics, a table with a row a client ("clients": "columns" and
+// "rows"), and which checkpoint holds the state.
 struct CommitRecord {
   std::int64_t position = 0;
   double norm_median = 0.0;

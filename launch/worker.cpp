@@ -122,16 +122,17 @@ PairedCounts Worker::score_model(const StepCommand& command) {
 RankReport Worker::combine(const ClientTask& task, RankReport report, double busy_seconds) {
   NamedSums& sums = report.sums[sum_key(task)];
   for (auto& [name, sum] : sums) communicator_.reduce_sum(sum.exchanged(), kRoot);
-  const auto frames = communicator_.gather(encode_rows(report.rows), kRoot);
+  const bool is_root = communicator_.rank() == kRoot;  // whose own rows stay where they are
+  auto frames =
+      communicator_.gather(is_root ? std::vector<std::uint8_t>() : encode_rows(report.rows), kRoot);
   const auto busy = communicator_.gather(encode_seconds(busy_seconds), kRoot);
-  if (communicator_.rank() != kRoot) return {};
+  if (!is_root) return {};
   busy_seconds_.clear();
   for (const auto& bytes : busy)
     busy_seconds_.push_back(WireReader(bytes, "busy seconds of a rank").f64());
-  report.rows.clear();
-  for (const auto& frame : frames) {
-    const std::vector<ClientRow> rows = decode_rows(frame);
-    report.rows.insert(report.rows.end(), rows.begin(), rows.end());
+  for (std::size_t rank = 0; rank < frames.size(); ++rank) {
+    if (rank != static_cast<std::size_t>(kRoot)) append_rows(frames[rank], report.rows);
+    frames[rank] = {};  // a large cohort's are not kept twice
   }
   return report;
 }

@@ -175,6 +175,33 @@ TEST(RoundMachineTest, CohortIsDrawnBySeedAndRound) {
       contains(thrown_text<ConfigError>([&] { FakeDriver(config, {}); }), "clients_per_round"));
 }
 
+TEST(RoundMachineTest, RowsAreByClientInWhateverOrderTheyCome) {
+  FakeDriver driver(small_config(1), {}, 1);
+  const ClientTask task = task_of(driver.begin());
+  RankReport report = driver.reports(task).at(0);
+  const std::vector<ClientRow> rows = report.rows;
+  ASSERT_GE(rows.size(), 3U);
+  ASSERT_TRUE(std::ranges::is_sorted(rows, {}, &ClientRow::client));
+  report.rows.assign(rows.rbegin(), rows.rend());
+  report.rows.pop_back();                            // rows[0] is missing
+  report.rows.insert(report.rows.begin(), rows[1]);  // this one came twice
+  ClientRow stranger = rows[2];
+  stranger.client = 1'000'000;
+  report.rows.insert(report.rows.begin() + 2, stranger);
+  const auto next = driver.machine().handle(ReportArrived{0, std::move(report)});
+  ASSERT_TRUE(next && std::holds_alternative<Evaluate>(*next));
+  const Action commit = driver.machine().handle(Evaluated{}).value();
+  const std::vector<ClientRow>& kept = record_of(commit).rows;
+  ASSERT_EQ(kept.size(), rows.size());
+  EXPECT_EQ(kept[0].status, ClientStatus::kMissing);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(kept[i].client, rows[i].client);
+    if (i > 0) {
+      EXPECT_EQ(kept[i].update_norm, rows[i].update_norm);
+    }
+  }
+}
+
 TEST(RoundMachineTest, MissingSiteIsMissingAfterTheTimeout) {
   FakeDriver driver(small_config(1), {}, 2);
   const ClientTask task = task_of(driver.begin());
