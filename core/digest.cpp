@@ -2,7 +2,6 @@
 
 #include <algorithm>  // for copy_n
 #include <bit>        // for rotr, rotl
-#include <cmath>      // for sin
 #include <cstring>    // for memcpy
 #include <vector>     // for vector
 
@@ -24,64 +23,6 @@ constexpr std::array<std::uint32_t, 64> kSha256Constants{
 std::uint32_t load_big_endian(const std::uint8_t* p) {
   return std::uint32_t{p[0]} << 24U | std::uint32_t{p[1]} << 16U | std::uint32_t{p[2]} << 8U |
          std::uint32_t{p[3]};
-}
-
-std::uint32_t load_little_endian(const std::uint8_t* p) {
-  return std::uint32_t{p[3]} << 24U | std::uint32_t{p[2]} << 16U | std::uint32_t{p[1]} << 8U |
-         std::uint32_t{p[0]};
-}
-
-// RFC 1321, section 3.4: floor(2^32 * |sin(i + 1)|). Kept, because a sine a
-// step would be most of the work.
-const std::array<std::uint32_t, 64>& md5_constants() {
-  static const std::array<std::uint32_t, 64> constants = [] {
-    std::array<std::uint32_t, 64> table{};
-    for (std::size_t i = 0; i < table.size(); ++i) {
-      const double sine = std::sin(static_cast<double>(i) + 1.0);
-      table[i] = static_cast<std::uint32_t>(std::abs(sine) * 4294967296.0);
-    }
-    return table;
-  }();
-  return constants;
-}
-
-// One 64-byte block of MD5 into `state`.
-void md5_compress(std::array<std::uint32_t, 4>& state, const std::uint8_t* block) {
-  const std::array<std::uint32_t, 64>& constants = md5_constants();
-  constexpr std::array<int, 16> kShifts{7, 12, 17, 22, 5, 9, 14, 20, 4, 11, 16, 23, 6, 10, 15, 21};
-  auto [a, b, c, d] = state;
-  for (std::uint32_t i = 0; i < 64; ++i) {
-    std::uint32_t mixed = 0;
-    std::uint32_t word = 0;
-    switch (i / 16) {
-      case 0:
-        mixed = (b & c) | (~b & d);
-        word = i;
-        break;
-      case 1:
-        mixed = (d & b) | (~d & c);
-        word = (5 * i + 1) % 16;
-        break;
-      case 2:
-        mixed = b ^ c ^ d;
-        word = (3 * i + 5) % 16;
-        break;
-      default:
-        mixed = c ^ (b | ~d);
-        word = (7 * i) % 16;
-        break;
-    }
-    const std::uint32_t sum =
-        a + mixed + constants[i] + load_little_endian(block + std::size_t{4} * word);
-    a = d;
-    d = c;
-    c = b;
-    b += std::rotl(sum, kShifts[i / 16 * 4 + i % 4]);
-  }
-  state[0] += a;
-  state[1] += b;
-  state[2] += c;
-  state[3] += d;
 }
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -218,22 +159,6 @@ std::string sha256_hex(std::span<const std::uint8_t> bytes) {
 }
 
 std::string sha256_hex(std::string_view bytes) { return sha256_hex(bytes_of(bytes)); }
-
-std::string md5_hex(std::span<const std::uint8_t> bytes) {
-  std::array<std::uint32_t, 4> state{0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476};
-  const std::size_t whole = bytes.size() / 64 * 64;
-  for (std::size_t i = 0; i < whole; i += 64) md5_compress(state, bytes.data() + i);
-  std::vector<std::uint8_t> tail(bytes.begin() + static_cast<std::ptrdiff_t>(whole), bytes.end());
-  tail.push_back(0x80);
-  while (tail.size() % 64 != 56) tail.push_back(0);
-  for (unsigned i = 0; i < 8; ++i)
-    tail.push_back(static_cast<std::uint8_t>(std::uint64_t{bytes.size()} * 8 >> (8 * i)));
-  for (std::size_t i = 0; i < tail.size(); i += 64) md5_compress(state, tail.data() + i);
-  std::array<std::uint8_t, 16> digest{};
-  for (std::size_t i = 0; i < 16; ++i)
-    digest[i] = static_cast<std::uint8_t>(state[i / 4] >> (8 * (i % 4)));
-  return hex(digest);
-}
 
 std::span<const std::uint8_t> bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};

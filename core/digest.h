@@ -1,7 +1,6 @@
 #pragma once
-// Digests that identify bytes: SHA-256 for models, configs and checkpoints, CRC-32C for journal
-// records and frames, MD5 only because published data sets are identified by it. None of them is
-// used as a secret.
+// Digests that identify bytes: SHA-256 for models, configs, checkpoints and published data sets,
+// CRC-32C for journal records and frames. None of them is used as a secret.
 
 #include <array>        // for array
 #include <cstdint>      // for uint8_t
@@ -32,9 +31,6 @@ void sha256_compress(std::array<std::uint32_t, 8>& state, const std::uint8_t* bl
 
 std::string sha256_hex(std::span<const std::uint8_t> bytes);
 std::string sha256_hex(std::string_view bytes);
-
-// RFC 1321, as 32 hexadecimal digits.
-std::string md5_hex(std::span<const std::uint8_t> bytes);
 
 // Castagnoli polynomial, reflected, as in iSCSI (RFC 3720); `crc` continues an earlier value.
 // The processor computes it where it can (SSE4.2); elsewhere tables do, eight bytes at a time.

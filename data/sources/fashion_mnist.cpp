@@ -1,5 +1,5 @@
 // Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), 60,000 + 10,000 grey images of 28 x 28. Files are
-// identified by the MD5 of their decompressed bytes, because distributors recompress them.
+// identified by the SHA-256 of their decompressed bytes, because distributors recompress them.
 
 #include <string>  // for string
 
@@ -14,12 +14,16 @@ namespace {
 
 struct PublishedFile {
   const char* name;
-  const char* md5;
+  const char* sha256;
 };
-constexpr PublishedFile kTrainImages{"train-images-idx3-ubyte", "f4a8712d7a061bf5bd6d2ca38dc4d50a"};
-constexpr PublishedFile kTrainLabels{"train-labels-idx1-ubyte", "9018921c3c673c538a1fc5bad174d6f9"};
-constexpr PublishedFile kTestImages{"t10k-images-idx3-ubyte", "8181f5470baa50b63fa0f6fddb340f0a"};
-constexpr PublishedFile kTestLabels{"t10k-labels-idx1-ubyte", "15d484375f8d13e6eb1aabb0c3f46965"};
+constexpr PublishedFile kTrainImages{
+    "train-images-idx3-ubyte", "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"};
+constexpr PublishedFile kTrainLabels{
+    "train-labels-idx1-ubyte", "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"};
+constexpr PublishedFile kTestImages{
+    "t10k-images-idx3-ubyte", "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"};
+constexpr PublishedFile kTestLabels{
+    "t10k-labels-idx1-ubyte", "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"};
 
 std::vector<std::filesystem::path> folders() {
   std::vector<std::filesystem::path> places = usual_places("/usr/share/datasets");
@@ -41,10 +45,10 @@ IdxArray read_published(const std::filesystem::path& folder, const PublishedFile
                          ", found nothing"));
   }
   IdxArray array = read_idx(*open_file(path));
-  const std::string md5 = md5_hex(array.bytes);
-  if (md5 == file.md5) return array;
-  throw DataError(text(path.string(), ": not the published Fashion-MNIST file: expected md5 ",
-                       file.md5, " of its decompressed bytes, got ", md5));
+  const std::string sha256 = sha256_hex(array.bytes);
+  if (sha256 == file.sha256) return array;
+  throw DataError(text(path.string(), ": not the published Fashion-MNIST file: expected sha256 ",
+                       file.sha256, " of its decompressed bytes, got ", sha256));
 }
 
 }  // namespace

@@ -68,7 +68,7 @@ void look_at_machine(Findings& findings) {
   }
 }
 
-// Fashion-MNIST is read whole, which compares its MD5 with the published one.
+// Fashion-MNIST is read whole, which compares its digests with the published files'.
 void look_at_fashion_mnist(const std::string& place, Findings& findings) {
   constexpr const char* kRemedy =
       "install Debian's dataset-fashion-mnist, or let launch/quickstart do it";
@@ -80,7 +80,7 @@ void look_at_fashion_mnist(const std::string& place, Findings& findings) {
   }
   try {
     load_dataset({.name = "fashion_mnist"});
-    findings.fact("data", "fashion_mnist: " + place + ", md5 as published");
+    findings.fact("data", "fashion_mnist: " + place + ", as published");
   } catch (const std::exception& error) {
     findings.fact("data", "fashion_mnist: " + place + ", damaged");
     findings.problems.push_back(text(describe(error), "; ", kRemedy));

@@ -104,16 +104,18 @@ TEST(FashionMnistTest, InstalledFilesAreTheRealOnes) {
   EXPECT_EQ(dataset->label_names[static_cast<std::size_t>(dataset->train.labels[0])], "Ankle boot");
 }
 
-TEST(FashionMnistTest, AnotherFileIsRefusedByItsMd5AlsoUnderDataRoot) {
+TEST(FashionMnistTest, AnotherFileIsRefusedByItsDigestAlsoUnderDataRoot) {
   const TemporaryFolder folder;
   folder.write("train-images-idx3-ubyte.gz", gzip(kImages));
   const std::string message = message_of<DataError>([&] { load(folder, "fashion_mnist"); });
   EXPECT_NE(message.find((folder.path() / "train-images-idx3-ubyte.gz").string()),
             std::string::npos)
       << message;
-  EXPECT_NE(message.find("expected md5 f4a8712d7a061bf5bd6d2ca38dc4d50a"), std::string::npos)
+  EXPECT_NE(message.find(
+                "expected sha256 c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
+            std::string::npos)
       << message;
-  EXPECT_NE(message.find("got " + md5_hex(bytes_of(kImages))), std::string::npos) << message;
+  EXPECT_NE(message.find("got " + sha256_hex(bytes_of(kImages))), std::string::npos) << message;
 }
 
 TEST(FashionMnistTest, MissingFileUnderDataRootIsNamed) {

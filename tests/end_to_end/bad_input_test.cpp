@@ -135,7 +135,7 @@ TEST_F(BadDataTest, FilesThatOnlyLookLikeFashionMnistAreRefused) {
                     path("fake") / (std::string(split) + kind));
     }
   }
-  expect_refused({.more = {"data.name=fashion_mnist", "data.root=fake"}}, "md5");
+  expect_refused({.more = {"data.name=fashion_mnist", "data.root=fake"}}, "sha256");
 }
 
 TEST_F(BadDataTest, FashionMnistWithOneOtherLabelIsRefused) {
@@ -157,7 +157,7 @@ TEST_F(BadDataTest, FashionMnistWithOneOtherLabelIsRefused) {
   const Outcome outcome = run({.more = {"data.name=fashion_mnist", "data.root=copy"}});
   EXPECT_EQ(outcome.exit_code, 2) << outcome.out;
   expect_one_paragraph(outcome.err, "train-labels-idx1-ubyte.gz");
-  expect_one_paragraph(outcome.err, "md5");
+  expect_one_paragraph(outcome.err, "sha256");
   EXPECT_FALSE(fs::exists(path("run")));
 }
 
