@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "deploy/runtime/interpreter.h"
+#include "deploy/runtime/engine.h"
 
 namespace coppice {
 namespace {
@@ -16,7 +16,7 @@ std::int64_t top_class(std::span<const float> logits) {
   return std::max_element(logits.begin(), logits.end()) - logits.begin();
 }
 
-void check_fits(const runtime::Interpreter& model, const Dataset& dataset) {
+void check_fits(const runtime::Engine& model, const Dataset& dataset) {
   if (model.sample_size() == dataset.sample_size() &&
       model.logit_count() == dataset.labels_per_sample * dataset.classes) {
     return;
@@ -47,7 +47,7 @@ std::optional<double> PairedCounts::reference_accuracy() const {
 
 PairedCounts score(const runtime::Program& program, const Dataset& dataset, const Split& split,
                    const Reference* reference, ScoreShare share) {
-  runtime::Interpreter model(program);
+  runtime::Engine model(program);
   check_fits(model, dataset);
   const auto sample_size = static_cast<std::size_t>(dataset.sample_size());
   const auto classes = static_cast<std::size_t>(dataset.classes);

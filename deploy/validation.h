@@ -32,7 +32,7 @@ struct PairedCounts {
 };
 
 // Runs the artefact on every sample of `split`. `reference` may be null: then nothing is compared.
-// Throws ModelError for a program that the interpreter does not run, ConfigError if the data does
+// Throws ModelError for a program that the runtime does not run, ConfigError if the data does
 // not fit the model.
 struct Reference {
   Executor* executor = nullptr;

@@ -7,8 +7,8 @@
 #include "deploy/lower.h"
 #include "deploy/onnx/export.h"
 #include "deploy/runtime/cpk.h"
+#include "deploy/runtime/engine.h"
 #include "deploy/runtime/error.h"
-#include "deploy/runtime/interpreter.h"
 #include "launch/machine.h"
 #include "launch/version.h"
 #include "models/executor.h"
@@ -37,7 +37,7 @@ Deployable deployable(const Checkpoint& checkpoint) {
   Deployable out;
   try {
     runtime::Program program = lower(checkpoint);
-    runtime::Interpreter interpreter(program);  // names the node that it does not run
+    runtime::Engine engine(program);  // names the node that it does not run
     out.cpk = runtime::write_cpk(program);
     out.program = std::move(program);
   } catch (const ConfigError& error) {

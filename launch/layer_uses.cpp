@@ -6,8 +6,8 @@
 #include <vector>     // for vector
 
 #include "deploy/runtime/cpk.h"
+#include "deploy/runtime/engine.h"
 #include "deploy/runtime/inference.h"
-#include "deploy/runtime/interpreter.h"
 
 namespace coppice {
 namespace {
@@ -55,14 +55,14 @@ LayerUses layer_uses(const Graph& graph, const QuantPlan& plan) {
 }
 
 void profile_layers(const runtime::Program& program, LayerUses& uses) {
-  runtime::Interpreter interpreter(program);
-  std::vector<float> sample(static_cast<std::size_t>(interpreter.sample_size()));
+  runtime::Engine engine(program);
+  std::vector<float> sample(static_cast<std::size_t>(engine.sample_size()));
   for (std::size_t i = 0; i < sample.size(); ++i)
     sample[i] = static_cast<float>((i * 2654435761U) % 256U) / 255.0F;
   const std::int64_t work = std::max<std::int64_t>(1, runtime::work_of(program));
   const std::int64_t runs = std::clamp<std::int64_t>(kProfileWork / work, 1, kMostRuns);
-  interpreter.profile(sample, std::max<std::int64_t>(1, runs / 20));  // warm
-  const std::vector<runtime::NodeTime> times = interpreter.profile(sample, runs);
+  engine.profile(sample, std::max<std::int64_t>(1, runs / 20));  // warm
+  const std::vector<runtime::NodeTime> times = engine.profile(sample, runs);
   double total = 0.0;
   for (const runtime::NodeTime& time : times) total += time.microseconds;
   if (total == 0.0) return;

@@ -34,7 +34,7 @@ LayerUses layer_uses(const Graph& graph, const QuantPlan& plan);
 
 // Runs `program` on made-up samples and fills in the time shares; a layer that is folded into the
 // one before it has 0. Takes about a second at most for programs of which a sample takes less.
-// Throws ModelError for a program that the interpreter does not run.
+// Throws ModelError for a program that the runtime does not run.
 void profile_layers(const runtime::Program& program, LayerUses& uses);
 
 // The cells of a table: "8", "" without parameters; "12.3%", "-" where nothing was measured.

@@ -27,17 +27,17 @@ LoadedModel::LoadedModel(const std::string& path) : path_(path) {
 
 void LoadedModel::load_cpk() {
   try {
-    interpreter_.emplace(runtime::read_cpk(read_file(path_), path_));
+    engine_.emplace(runtime::read_cpk(read_file(path_), path_));
   } catch (const runtime::ModelError& error) {
     throw DataError(error.what());
   }
-  const runtime::InputSpec& input = interpreter_->program().input;
+  const runtime::InputSpec& input = engine_->program().input;
   input_ = {.shape = input.shape,
             .type = input.type == runtime::ElementType::kInt32 ? ElementType::kInt32
                                                                : ElementType::kFloat32,
             .labels_per_sample = input.labels_per_sample,
             .label_names = input.label_names};
-  const std::int64_t classes = interpreter_->logit_count() / input.labels_per_sample;
+  const std::int64_t classes = engine_->logit_count() / input.labels_per_sample;
   output_shape_ =
       input.labels_per_sample == 1 ? Shape{classes} : Shape{input.labels_per_sample, classes};
 }
@@ -50,7 +50,7 @@ void LoadedModel::load_checkpoint() {
 }
 
 const runtime::Program* LoadedModel::program() const {
-  return interpreter_ ? &interpreter_->program() : nullptr;
+  return engine_ ? &engine_->program() : nullptr;
 }
 
 std::vector<float> LoadedModel::logits(std::span<const float> samples) {
@@ -59,7 +59,7 @@ std::vector<float> LoadedModel::logits(std::span<const float> samples) {
   const auto row = static_cast<std::size_t>(output_size());
   std::vector<float> out(samples.size() / size * row);
   for (std::size_t i = 0; i * size < samples.size(); ++i) {
-    interpreter_->run(samples.subspan(i * size, size), std::span(out).subspan(i * row, row));
+    engine_->run(samples.subspan(i * size, size), std::span(out).subspan(i * row, row));
   }
   return out;
 }

@@ -1,5 +1,5 @@
 #pragma once
-// A finished model from its file, whatever the form: a .cpk, run by the runtime's interpreter, or a
+// A finished model from its file, whatever the form: a .cpk, run by the runtime's engine, or a
 // checkpoint (.safetensors), run by an executor. Owned and called by one thread.
 
 #include <memory>    // for unique_ptr
@@ -11,7 +11,7 @@
 #include "core/checkpoint.h"
 #include "core/graph.h"
 #include "data/dataset.h"
-#include "deploy/runtime/interpreter.h"
+#include "deploy/runtime/engine.h"
 #include "models/executor.h"
 
 namespace coppice {
@@ -19,7 +19,7 @@ namespace coppice {
 class LoadedModel {
  public:
   // Throws ConfigError for a file of another kind, DataError for a missing or damaged one, or for a
-  // .cpk that the interpreter does not run.
+  // .cpk that the runtime does not run.
   explicit LoadedModel(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -43,7 +43,7 @@ class LoadedModel {
   std::string path_;
   InputSpec input_;
   Shape output_shape_;
-  std::optional<runtime::Interpreter> interpreter_;
+  std::optional<runtime::Engine> engine_;
   std::optional<Checkpoint> checkpoint_;
   std::unique_ptr<Executor> executor_;
 };

@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "deploy/runtime/cpk.h"
+#include "deploy/runtime/engine.h"
 #include "deploy/runtime/error.h"
-#include "deploy/runtime/interpreter.h"
 
 namespace {
 
@@ -59,7 +59,7 @@ int pin_to_one_core() {
   return -1;
 }
 
-double run_us(coppice::runtime::Interpreter& model, const std::vector<float>& sample,
+double run_us(coppice::runtime::Engine& model, const std::vector<float>& sample,
               std::vector<float>& logits) {
   const Clock::time_point begin = Clock::now();
   model.run(sample, logits);
@@ -75,7 +75,7 @@ double percentile(const std::vector<double>& sorted, double fraction) {
 int measure(const std::string& path, long runs) {
   const int core = pin_to_one_core();
   const long long before = status_bytes("VmRSS");
-  coppice::runtime::Interpreter model(coppice::runtime::read_cpk(read_all(path), path));
+  coppice::runtime::Engine model(coppice::runtime::read_cpk(read_all(path), path));
   std::vector<float> sample(static_cast<std::size_t>(model.sample_size()));
   for (std::size_t i = 0; i < sample.size(); ++i)
     sample[i] = static_cast<float>((i * 2654435761U) % 256U) / 255.0F;

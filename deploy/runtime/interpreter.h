@@ -71,7 +71,6 @@ class Interpreter {
   std::span<const float> values(std::string_view node) const;
 
  private:
-  void check_sample(std::span<const float> sample) const;
   const Tensor& kept(std::string_view node) const;
 
   Program program_;

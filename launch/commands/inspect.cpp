@@ -174,7 +174,7 @@ Output inspect_cpk(const Path& path) {
   json.set("body_bytes", runtime::body_bytes(program));
   json.set("file_sha256", sha256_hex(bytes));
   json.set("model_sha256", hex(program.model_sha256));
-  json.set("activation_bytes", runtime::Interpreter(program).peak_activation_bytes());
+  json.set("activation_bytes", runtime::Engine(program).peak_activation_bytes());
 
   Table facts({"bytes", with_commas(json.at("file_bytes").as_integer())}, "ll");
   facts.add({"body", with_commas(json.at("body_bytes").as_integer()) + " bytes before deflate"});

@@ -1,0 +1,239 @@
+// Images with their channels innermost: pools, norms, concat, channel_scale.
+
+#include <algorithm>  // for max, min
+#include <cmath>      // for sqrt
+
+#include "deploy/runtime/engine_step.h"
+#include "kernels/clones.h"
+
+namespace coppice::runtime {
+namespace {
+
+// What of a window lies in the image.
+struct Window {
+  std::int64_t top, bottom, left, right;
+};
+
+Window window_at(const Node& node, const Shape& in, std::int64_t y, std::int64_t x) {
+  const std::int64_t top = y * node.stride[0] - node.padding[0];
+  const std::int64_t left = x * node.stride[1] - node.padding[1];
+  return {std::max<std::int64_t>(top, 0), std::min(top + node.kernel[0], in[1]),
+          std::max<std::int64_t>(left, 0), std::min(left + node.kernel[1], in[2])};
+}
+
+COPPICE_CLONES
+void raise_to(const std::uint8_t* from, std::int64_t count, std::uint8_t* to) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = to[i] < from[i] ? from[i] : to[i];
+}
+
+COPPICE_CLONES
+void raise_to(const float* from, std::int64_t count, float* to) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = to[i] < from[i] ? from[i] : to[i];
+}
+
+template <typename T>
+void max_pool(const Node& node, const Shape& in, const T* from, const Shape& out, T* to) {
+  const std::int64_t channels = in[0];
+  for (std::int64_t y = 0; y < out[1]; ++y) {
+    for (std::int64_t x = 0; x < out[2]; ++x, to += channels) {
+      const Window window = window_at(node, in, y, x);
+      std::copy_n(from + (window.top * in[2] + window.left) * channels, channels, to);
+      for (std::int64_t row = window.top; row < window.bottom; ++row) {
+        for (std::int64_t column = window.left; column < window.right; ++column)
+          raise_to(from + (row * in[2] + column) * channels, channels, to);
+      }
+    }
+  }
+}
+
+// The sums of a window, channels [first, first + count); of codes they are exact.
+void sum_window(const Tensor& in, const Window& window, std::int64_t first, std::int64_t count,
+                std::int64_t* code_sums, double* value_sums) {
+  const std::int64_t channels = in.shape[0];
+  for (std::int64_t y = window.top; y < window.bottom; ++y) {
+    for (std::int64_t x = window.left; x < window.right; ++x) {
+      const std::int64_t at = (y * in.shape[2] + x) * channels + first;
+      for (std::int64_t c = 0; c < count; ++c) {
+        if (in.is_codes()) {
+          code_sums[c] += int{in.codes[at + c]} - int{in.grid.zero_point};
+        } else {
+          value_sums[c] += double{in.values[at + c]};
+        }
+      }
+    }
+  }
+}
+
+// Means over `elements` pixels, those outside the image being zero, to the output at `to`.
+void store_means(const EngineStep& step, const Window& window, std::int64_t elements,
+                 std::int64_t to) {
+  const Tensor& in = step.step.inputs[0];
+  const auto n = static_cast<float>(elements);
+  for (std::int64_t first = 0; first < in.shape[0]; first += kPiece) {
+    const std::int64_t count = std::min(kPiece, in.shape[0] - first);
+    std::int64_t code_sums[kPiece] = {};
+    double value_sums[kPiece] = {};
+    float means[kPiece];
+    sum_window(in, window, first, count, code_sums, value_sums);
+    for (std::int64_t c = 0; c < count; ++c) {
+      means[c] = in.is_codes() ? static_cast<float>(code_sums[c]) * (in.grid.scale / n)
+                               : static_cast<float>(value_sums[c] / double{n});
+    }
+    store(step.step.output, to + first, count, means);
+  }
+}
+
+void pool(const EngineStep& step) {
+  const Node& node = *step.step.node;
+  const Tensor& in = step.step.inputs[0];
+  const Tensor& to = step.step.output;
+  if (node.op == Op::max_pool2d && in.is_codes())
+    return max_pool(node, in.shape, in.codes, to.shape, to.codes);
+  if (node.op == Op::max_pool2d) return max_pool(node, in.shape, in.values, to.shape, to.values);
+  std::int64_t at = 0;
+  for (std::int64_t y = 0; y < to.shape[1]; ++y) {
+    for (std::int64_t x = 0; x < to.shape[2]; ++x, at += to.shape[0])
+      store_means(step, window_at(node, in.shape, y, x), node.kernel[0] * node.kernel[1], at);
+  }
+}
+
+void global_average(const EngineStep& step) {
+  const Shape& in = step.step.inputs[0].shape;
+  store_means(step, {0, in[1], 0, in[2]}, in[1] * in[2], 0);
+}
+
+// sums[c] += value[c], squares[c] += (value[c] - mean[c])^2 over all pixels.
+COPPICE_CLONES
+void add_values(const float* values, std::int64_t pixels, std::int64_t channels, double* sums) {
+  for (std::int64_t p = 0; p < pixels; ++p, values += channels) {
+    for (std::int64_t c = 0; c < channels; ++c) sums[c] += double{values[c]};
+  }
+}
+
+COPPICE_CLONES
+void add_squares(const float* values, std::int64_t pixels, std::int64_t channels,
+                 const double* means, double* squares) {
+  for (std::int64_t p = 0; p < pixels; ++p, values += channels) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const double difference = double{values[c]} - means[c];
+      squares[c] += difference * difference;
+    }
+  }
+}
+
+// A group's total, the same for all of its channels, over `count`.
+void share(double* of_channels, std::int64_t channels, std::int64_t group, double count) {
+  for (std::int64_t first = 0; first < channels; first += group) {
+    double sum = 0.0;
+    for (std::int64_t c = first; c < first + group; ++c) sum += of_channels[c];
+    for (std::int64_t c = first; c < first + group; ++c) of_channels[c] = sum / count;
+  }
+}
+
+COPPICE_CLONES
+void scale_pixel(const float* values, const float* means, const float* factors, const float* bias,
+                 std::int64_t channels, float* out) {
+  for (std::int64_t c = 0; c < channels; ++c)
+    out[c] = (values[c] - means[c]) * factors[c] + bias[c];
+}
+
+// group_norm and batch_norm. Scratch: two doubles and two floats a channel, and a pixel's values.
+void norm(const EngineStep& step) {
+  const Node& node = *step.step.node;
+  const Tensor& in = step.step.inputs[0];
+  const std::int64_t channels = in.shape[0];
+  const std::int64_t pixels = in.size / channels;
+  auto* sums = reinterpret_cast<double*>(step.step.scratch);
+  double* squares = sums + channels;
+  auto* means = reinterpret_cast<float*>(squares + channels);
+  float* factors = means + channels;
+  float* pixel = factors + channels;
+  const float* weight = node.norm.data();
+  if (node.op == Op::batch_norm) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      means[c] = weight[2 * channels + c];
+      factors[c] = 1.0F / std::sqrt(weight[3 * channels + c] + node.epsilon) * weight[c];
+    }
+  } else {
+    std::fill_n(sums, 2 * channels, 0.0);
+    const auto values_at = [&](std::int64_t p) {
+      if (!in.is_codes()) return static_cast<const float*>(in.values + p * channels);
+      load(in, p * channels, channels, pixel);
+      return static_cast<const float*>(pixel);
+    };
+    const std::int64_t at_once = in.is_codes() ? 1 : pixels;
+    for (std::int64_t p = 0; p < pixels; p += at_once)
+      add_values(values_at(p), at_once, channels, sums);
+    const double count = static_cast<double>(node.group_size * pixels);
+    share(sums, channels, node.group_size, count);
+    for (std::int64_t p = 0; p < pixels; p += at_once)
+      add_squares(values_at(p), at_once, channels, sums, squares);
+    share(squares, channels, node.group_size, count);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      means[c] = static_cast<float>(sums[c]);
+      factors[c] =
+          static_cast<float>(1.0 / std::sqrt(squares[c] + double{node.epsilon})) * weight[c];
+    }
+  }
+  for (std::int64_t p = 0; p < pixels; ++p) {
+    load(in, p * channels, channels, pixel);
+    scale_pixel(pixel, means, factors, weight + channels, channels, pixel);
+    store(step.step.output, p * channels, channels, pixel);
+  }
+}
+
+void concat(const EngineStep& step) {
+  const Tensor& out = step.step.output;
+  const std::int64_t pixels = out.shape[1] * out.shape[2];
+  float piece[kPiece];
+  std::int64_t before = 0;
+  for (const Tensor& in : step.step.inputs) {
+    const std::int64_t channels = in.shape[0];
+    for (std::int64_t p = 0; p < pixels; ++p) {
+      for (std::int64_t begin = 0; begin < channels; begin += kPiece) {
+        const std::int64_t count = std::min(kPiece, channels - begin);
+        load(in, p * channels + begin, count, piece);
+        store(out, p * out.shape[0] + before + begin, count, piece);
+      }
+    }
+    before += channels;
+  }
+}
+
+void channel_scale(const EngineStep& step) {
+  const Tensor& in = step.step.inputs[0];
+  const std::int64_t channels = in.shape[0];
+  for (std::int64_t i = 0; i < in.size; ++i) {
+    const float value = in.at(i) * step.step.inputs[1].at(i % channels);
+    store(step.step.output, i, 1, &value);
+  }
+}
+
+}  // namespace
+
+std::int64_t image_scratch_bytes(const Node& node, const Shape& image) {
+  const bool is_norm = node.op == Op::group_norm || node.op == Op::batch_norm;
+  constexpr auto kChannelBytes = static_cast<std::int64_t>(2 * sizeof(double) + 3 * sizeof(float));
+  return is_norm ? kChannelBytes * image[0] : 0;
+}
+
+void (*image_loop(Op op))(const EngineStep&) {
+  switch (op) {
+    case Op::max_pool2d:
+    case Op::avg_pool2d:
+      return pool;
+    case Op::global_avg_pool:
+      return global_average;
+    case Op::group_norm:
+    case Op::batch_norm:
+      return norm;
+    case Op::concat:
+      return concat;
+    case Op::channel_scale:
+      return channel_scale;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace coppice::runtime

@@ -1,0 +1,58 @@
+#pragma once
+// The products of inference: windows of activations and packed weights, and what becomes of the
+// sums. Integers, 16-bit activations and 8-bit weights with 32-bit sums, are exact, so every
+// instruction set gives the same codes: two products of a pair, each at most 255 * 127, are added
+// in 32 bits, and the caller keeps all sums within them. Floats differ in rounding.
+// Nothing here owns memory; any thread may call, on arrays that nobody else writes.
+
+#include <cstdint>  // for int64_t
+#include <span>     // for span
+
+namespace coppice::kernels {
+
+// Outputs of neighbouring pixels, all channels each. A pixel's window is `runs` stretches of
+// activations (the rows of a convolution's window; a matrix has one).
+struct Product {
+  std::int64_t pixel_step = 0;  // activations from a pixel's window to the next one's
+  std::int64_t pixels = 0;
+  std::int64_t runs = 1;
+  std::int64_t run_step = 0;  // activations from a run to the next one
+  std::int64_t steps = 0;  // pairs of activations in a run, or single fp32 ones; of an odd number
+                           // the last is followed by one that can be read and has weight 0
+  std::int64_t channels = 0;
+  // Either codes or values are written, [pixel][channel]:
+  //   code = clamp(round_half_even(scaled) + zero_point, low, high)
+  std::uint8_t* codes = nullptr;
+  float* values = nullptr;
+  int zero_point = 0;
+  int low_code = 0;
+  int high_code = 255;
+};
+
+// Channels beyond the last have weight 0; what is by channel goes to the end of the last panel.
+struct IntegerProduct : Product {
+  const std::int16_t* input = nullptr;   // code - zero point; of the first pixel's window
+  const std::int8_t* weights = nullptr;  // [panel][run][pair][channel of the panel][2]
+  const std::int32_t* bias = nullptr;
+  const float* multipliers = nullptr;  // scaled, and the value = float(sum + bias) * multiplier
+};
+
+struct FloatProduct : Product {
+  const float* input = nullptr;
+  const float* weights = nullptr;  // [panel][run][step][channel of the panel]
+  const float* bias = nullptr;     // value = sum + bias
+  float scale = 1.0F;              // scaled = value / scale
+};
+
+// The loops of one instruction set.
+struct IntegerKernels {
+  const char* isa;
+  std::int64_t panel;  // channels
+  void (*product)(const IntegerProduct& task);
+  void (*float_product)(const FloatProduct& task);
+};
+
+// Those that this processor can run, the fastest first; "baseline" is always there.
+std::span<const IntegerKernels* const> all_integer_kernels();
+
+}  // namespace coppice::kernels

@@ -1,0 +1,244 @@
+#pragma once
+// The product for the instruction set that the compiler's flags say. Included into one translation
+// unit an instruction set; everything has internal linkage (kernels/lanes/registers.inc.h says
+// why).
+
+#include <cstdint>
+#include <utility>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "kernels/integer/integer.h"
+
+// NOLINTBEGIN(misc-definitions-in-headers): included once by each instruction set's file.
+namespace coppice::kernels {
+namespace {
+
+#define COPPICE_INLINE static inline __attribute__((always_inline))
+#define COPPICE_UNROLL _Pragma("GCC unroll 16")
+
+#if defined(__AVX512BW__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+// Pixels of a tile: two registers of channels each, as many as registers leave room for.
+constexpr int kMostPixels = kLanes == 16 ? 12 : 6;
+constexpr int kRegisters = 2;
+constexpr std::int64_t kPanel = kRegisters * kLanes;
+
+using Sums = std::int32_t __attribute__((vector_size(4 * kLanes), may_alias));
+using Floats = float __attribute__((vector_size(4 * kLanes), may_alias));
+using LooseSums = std::int32_t __attribute__((vector_size(4 * kLanes), may_alias, aligned(4)));
+using LooseFloats = float __attribute__((vector_size(4 * kLanes), may_alias, aligned(4)));
+using Bytes = std::uint8_t __attribute__((vector_size(kLanes)));
+
+#if defined(__x86_64__)
+#if defined(__AVX512BW__)
+using Register = __m512i;
+#elif defined(__AVX2__)
+using Register = __m256i;
+#else
+using Register = __m128i;
+#endif
+COPPICE_INLINE Sums as_sums(Register bits) { return reinterpret_cast<Sums>(bits); }
+COPPICE_INLINE Register as_register(Sums sums) { return reinterpret_cast<Register>(sums); }
+#endif
+
+// 2 * kLanes weights as 16-bit integers.
+COPPICE_INLINE Sums widen(const std::int8_t* weights) {
+#if defined(__AVX512BW__)
+  return as_sums(
+      _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights))));
+#elif defined(__AVX2__)
+  return as_sums(_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(weights))));
+#elif defined(__SSE2__)
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(weights));
+  return as_sums(_mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8));
+#else
+  Sums pairs;
+  for (int lane = 0; lane < kLanes; ++lane) {
+    const auto low = static_cast<std::uint32_t>(static_cast<std::uint16_t>(weights[2 * lane]));
+    const auto high = static_cast<std::uint32_t>(static_cast<std::uint16_t>(weights[2 * lane + 1]));
+    pairs[lane] = static_cast<std::int32_t>(low | high << 16U);
+  }
+  return pairs;
+#endif
+}
+
+// sums + the products of both halves of each lane.
+COPPICE_INLINE Sums add_products(Sums sums, Sums a, Sums b) {
+#if defined(__AVX512VNNI__)
+  return as_sums(_mm512_dpwssd_epi32(as_register(sums), as_register(a), as_register(b)));
+#elif defined(__AVX512BW__)
+  return sums + as_sums(_mm512_madd_epi16(as_register(a), as_register(b)));
+#elif defined(__AVX2__)
+  return sums + as_sums(_mm256_madd_epi16(as_register(a), as_register(b)));
+#elif defined(__SSE2__)
+  return sums + as_sums(_mm_madd_epi16(as_register(a), as_register(b)));
+#else
+  const Sums low = (a << 16 >> 16) * (b << 16 >> 16);
+  return sums + low + (a >> 16) * (b >> 16);
+#endif
+}
+
+COPPICE_INLINE Sums pair_to_all(const std::int16_t* pair) {
+  std::int32_t both;
+  __builtin_memcpy(&both, pair, sizeof both);
+  return both - Sums{};
+}
+
+COPPICE_INLINE Floats all(float x) { return x - Floats{}; }
+
+// deploy/runtime/tensor.h's saturated_code(), lane by lane.
+COPPICE_INLINE Bytes codes_of(Floats scaled, const Product& task) {
+  constexpr float kBound = 512.0F;
+  constexpr float kShift = 12582912.0F;
+  const Floats above = scaled > all(-kBound) ? scaled : all(-kBound);
+  const Floats bounded = above < all(kBound) ? above : all(kBound);
+  const Floats rounded = (bounded + all(kShift)) - all(kShift);
+  const Sums codes = __builtin_convertvector(rounded, Sums) + task.zero_point;
+  const Sums low = task.low_code - Sums{};
+  const Sums high = task.high_code - Sums{};
+  const Sums raised = codes < low ? low : codes;
+  return __builtin_convertvector(raised > high ? high : raised, Bytes);
+}
+
+COPPICE_INLINE Floats load_floats(const float* from) {
+  return *reinterpret_cast<const LooseFloats*>(from);
+}
+
+// How activations and weights of each kind are read, multiplied and brought to values.
+struct Integers {
+  using Task = IntegerProduct;
+  using Sum = Sums;
+  static constexpr int kActivations = 2;                // a step
+  static constexpr std::int64_t kWeights = 2 * kPanel;  // a step and panel
+
+  COPPICE_INLINE Sum weights(const std::int8_t* from, int half) {
+    return widen(from + half * kPanel);
+  }
+  COPPICE_INLINE Sum activation(const std::int16_t* from) { return pair_to_all(from); }
+  COPPICE_INLINE Sum add(Sum sum, Sum a, Sum b) { return add_products(sum, a, b); }
+  COPPICE_INLINE Floats value(const Task& task, Sum sum, std::int64_t channel) {
+    const Sums total = sum + *reinterpret_cast<const LooseSums*>(task.bias + channel);
+    return __builtin_convertvector(total, Floats) * load_floats(task.multipliers + channel);
+  }
+  COPPICE_INLINE Floats scaled(const Task&, Floats value) { return value; }
+};
+
+struct Values {
+  using Task = FloatProduct;
+  using Sum = Floats;
+  static constexpr int kActivations = 1;
+  static constexpr std::int64_t kWeights = kPanel;
+
+  COPPICE_INLINE Sum weights(const float* from, int half) {
+    return load_floats(from + half * kLanes);
+  }
+  COPPICE_INLINE Sum activation(const float* from) { return all(*from); }
+  COPPICE_INLINE Sum add(Sum sum, Sum a, Sum b) { return sum + a * b; }
+  COPPICE_INLINE Floats value(const Task& task, Sum sum, std::int64_t channel) {
+    return sum + load_floats(task.bias + channel);
+  }
+  COPPICE_INLINE Floats scaled(const Task& task, Floats value) { return value / all(task.scale); }
+};
+
+template <typename T>
+COPPICE_INLINE void store_some(const T* from, std::int64_t count, T* to) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
+}
+
+// One pixel's sums of a panel, which begins at `channel`.
+template <typename Kind>
+COPPICE_INLINE void finish(const typename Kind::Task& task, const typename Kind::Sum* sums,
+                           std::int64_t channel, std::int64_t pixel) {
+  Floats values[kRegisters];
+  COPPICE_UNROLL
+  for (int r = 0; r < kRegisters; ++r) values[r] = Kind::value(task, sums[r], channel + r * kLanes);
+  const std::int64_t at = pixel * task.channels + channel;
+  const std::int64_t left = task.channels - channel;
+  if (task.codes != nullptr) {
+    Bytes codes[kRegisters];
+    COPPICE_UNROLL
+    for (int r = 0; r < kRegisters; ++r) codes[r] = codes_of(Kind::scaled(task, values[r]), task);
+    if (left >= kPanel) {
+      __builtin_memcpy(task.codes + at, codes, kPanel);
+    } else {
+      std::uint8_t some[kPanel];
+      __builtin_memcpy(some, codes, kPanel);
+      store_some(some, left, task.codes + at);
+    }
+  } else if (left >= kPanel) {
+    __builtin_memcpy(task.values + at, values, sizeof values);
+  } else {
+    float some[kPanel];
+    __builtin_memcpy(some, values, sizeof values);
+    store_some(some, left, task.values + at);
+  }
+}
+
+template <typename Kind, int kPixels, typename Weight>
+void tile(const typename Kind::Task& task, const Weight* weights, std::int64_t channel,
+          std::int64_t pixel) {
+  typename Kind::Sum sums[kPixels][kRegisters] = {};
+  const std::int64_t step = task.pixel_step;
+  auto run = task.input + pixel * step;
+  for (std::int64_t r = 0; r < task.runs; ++r, run += task.run_step) {
+    auto at = run;
+    for (std::int64_t s = 0; s < task.steps;
+         ++s, at += Kind::kActivations, weights += Kind::kWeights) {
+      const auto first = Kind::weights(weights, 0);
+      const auto second = Kind::weights(weights, 1);
+      COPPICE_UNROLL
+      for (int p = 0; p < kPixels; ++p) {
+        const auto activation = Kind::activation(at + p * step);
+        sums[p][0] = Kind::add(sums[p][0], activation, first);
+        sums[p][1] = Kind::add(sums[p][1], activation, second);
+      }
+    }
+  }
+  COPPICE_UNROLL
+  for (int p = 0; p < kPixels; ++p) finish<Kind>(task, sums[p], channel, pixel + p);
+}
+
+// Tiles of about equal size: none is left with a pixel or two.
+template <typename Kind, typename Weight, int... kLess>
+void all_tiles(const typename Kind::Task& task, const Weight* weights,
+               std::integer_sequence<int, kLess...>) {
+  using Tile = void (*)(const typename Kind::Task&, const Weight*, std::int64_t, std::int64_t);
+  constexpr Tile kTiles[] = {tile<Kind, kLess + 1, Weight>...};
+  const std::int64_t tiles = (task.pixels + kMostPixels - 1) / kMostPixels;
+  const std::int64_t panel_weights = task.runs * task.steps * Kind::kWeights;
+  for (std::int64_t channel = 0; channel < task.channels;
+       channel += kPanel, weights += panel_weights) {
+    for (std::int64_t t = 0; t < tiles; ++t) {
+      const std::int64_t begin = task.pixels * t / tiles;
+      const std::int64_t end = task.pixels * (t + 1) / tiles;
+      kTiles[end - begin - 1](task, weights, channel, begin);
+    }
+  }
+}
+
+void product(const IntegerProduct& task) {
+  all_tiles<Integers>(task, task.weights, std::make_integer_sequence<int, kMostPixels>{});
+}
+
+void float_product(const FloatProduct& task) {
+  all_tiles<Values>(task, task.weights, std::make_integer_sequence<int, kMostPixels>{});
+}
+
+}  // namespace
+
+extern const IntegerKernels COPPICE_INTEGER_TABLE;
+const IntegerKernels COPPICE_INTEGER_TABLE = {.isa = COPPICE_INTEGER_ISA,
+                                              .panel = kPanel,
+                                              .product = product,
+                                              .float_product = float_product};
+
+}  // namespace coppice::kernels
+// NOLINTEND(misc-definitions-in-headers)
