@@ -131,13 +131,21 @@ void share(double* of_channels, std::int64_t channels, std::int64_t group, doubl
 }
 
 COPPICE_CLONES
-void scale_pixel(const float* values, const float* means, const float* factors, const float* bias,
-                 std::int64_t channels, float* out) {
-  for (std::int64_t c = 0; c < channels; ++c)
-    out[c] = (values[c] - means[c]) * factors[c] + bias[c];
+void scale_pixels(const float* means, const float* factors, const float* bias, std::int64_t pixels,
+                  std::int64_t channels, float* values) {
+  for (std::int64_t p = 0; p < pixels; ++p, values += channels) {
+    for (std::int64_t c = 0; c < channels; ++c)
+      values[c] = (values[c] - means[c]) * factors[c] + bias[c];
+  }
 }
 
-// group_norm and batch_norm. Scratch: two doubles and two floats a channel, and a pixel's values.
+// As many as make a piece, at least one.
+std::int64_t pixels_at_once(std::int64_t channels) {
+  return std::max<std::int64_t>(1, kPiece / channels);
+}
+
+// group_norm and batch_norm. Scratch: two doubles and two floats a channel, and some pixels'
+// values.
 void norm(const EngineStep& step) {
   const Node& node = *step.step.node;
   const Tensor& in = step.step.inputs[0];
@@ -147,7 +155,7 @@ void norm(const EngineStep& step) {
   double* squares = sums + channels;
   auto* means = reinterpret_cast<float*>(squares + channels);
   float* factors = means + channels;
-  float* pixel = factors + channels;
+  float* some = factors + channels;
   const float* weight = node.norm.data();
   if (node.op == Op::batch_norm) {
     for (std::int64_t c = 0; c < channels; ++c) {
@@ -156,18 +164,21 @@ void norm(const EngineStep& step) {
     }
   } else {
     std::fill_n(sums, 2 * channels, 0.0);
-    const auto values_at = [&](std::int64_t p) {
-      if (!in.is_codes()) return static_cast<const float*>(in.values + p * channels);
-      load(in, p * channels, channels, pixel);
-      return static_cast<const float*>(pixel);
+    const auto for_all = [&](const auto& act) {
+      if (!in.is_codes()) return act(in.values, pixels);
+      const std::int64_t at_once = pixels_at_once(channels);
+      for (std::int64_t p = 0; p < pixels; p += at_once) {
+        const std::int64_t count = std::min(at_once, pixels - p);
+        load(in, p * channels, count * channels, some);
+        act(some, count);
+      }
     };
-    const std::int64_t at_once = in.is_codes() ? 1 : pixels;
-    for (std::int64_t p = 0; p < pixels; p += at_once)
-      add_values(values_at(p), at_once, channels, sums);
-    const double count = static_cast<double>(node.group_size * pixels);
+    const auto count = static_cast<double>(node.group_size * pixels);
+    for_all([&](const float* values, std::int64_t n) { add_values(values, n, channels, sums); });
     share(sums, channels, node.group_size, count);
-    for (std::int64_t p = 0; p < pixels; p += at_once)
-      add_squares(values_at(p), at_once, channels, sums, squares);
+    for_all([&](const float* values, std::int64_t n) {
+      add_squares(values, n, channels, sums, squares);
+    });
     share(squares, channels, node.group_size, count);
     for (std::int64_t c = 0; c < channels; ++c) {
       means[c] = static_cast<float>(sums[c]);
@@ -175,10 +186,12 @@ void norm(const EngineStep& step) {
           static_cast<float>(1.0 / std::sqrt(squares[c] + double{node.epsilon})) * weight[c];
     }
   }
-  for (std::int64_t p = 0; p < pixels; ++p) {
-    load(in, p * channels, channels, pixel);
-    scale_pixel(pixel, means, factors, weight + channels, channels, pixel);
-    store(step.step.output, p * channels, channels, pixel);
+  const std::int64_t at_once = pixels_at_once(channels);
+  for (std::int64_t p = 0; p < pixels; p += at_once) {
+    const std::int64_t count = std::min(at_once, pixels - p);
+    load(in, p * channels, count * channels, some);
+    scale_pixels(means, factors, weight + channels, count, channels, some);
+    store(step.step.output, p * channels, count * channels, some);
   }
 }
 
@@ -213,8 +226,10 @@ void channel_scale(const EngineStep& step) {
 
 std::int64_t image_scratch_bytes(const Node& node, const Shape& image) {
   const bool is_norm = node.op == Op::group_norm || node.op == Op::batch_norm;
-  constexpr auto kChannelBytes = static_cast<std::int64_t>(2 * sizeof(double) + 3 * sizeof(float));
-  return is_norm ? kChannelBytes * image[0] : 0;
+  constexpr auto kChannelBytes = static_cast<std::int64_t>(2 * sizeof(double) + 2 * sizeof(float));
+  constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
+  if (!is_norm) return 0;
+  return kChannelBytes * image[0] + kFloat * pixels_at_once(image[0]) * image[0];
 }
 
 void (*image_loop(Op op))(const EngineStep&) {

@@ -44,20 +44,10 @@ inline std::uint8_t code_of(float value, const Grid& grid) {
 }
 
 // Elements [begin, begin + count) as fp32.
-inline void load(const Tensor& from, std::int64_t begin, std::int64_t count, float* out) {
-  for (std::int64_t i = 0; i < count; ++i) out[i] = from.at(begin + i);
-}
+void load(const Tensor& from, std::int64_t begin, std::int64_t count, float* out);
 
 // The same into a tensor, onto its grid if it has one.
-inline void store(const Tensor& to, std::int64_t begin, std::int64_t count, const float* values) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    if (to.is_codes()) {
-      to.codes[begin + i] = code_of(values[i], to.grid);
-    } else {
-      to.values[begin + i] = values[i];
-    }
-  }
-}
+void store(const Tensor& to, std::int64_t begin, std::int64_t count, const float* values);
 
 // Elements from one tensor to another of the same kind and grid.
 inline void move_elements(const Tensor& from, std::int64_t begin, const Tensor& to, std::int64_t at,

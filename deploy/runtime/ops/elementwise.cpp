@@ -2,31 +2,60 @@
 
 #include <algorithm>  // for min
 #include <cmath>      // for erf
+#include <limits>     // for numeric_limits
 #include <numbers>    // for sqrt2_v
 
 #include "deploy/runtime/step.h"
+#include "kernels/clones.h"
 
 namespace coppice::runtime {
 namespace {
 
-float activated(const Node& node, float x) {
+COPPICE_CLONES
+void add(const float* other, std::int64_t count, float* values) {
+  for (std::int64_t i = 0; i < count; ++i) values[i] += other[i];
+}
+
+COPPICE_CLONES
+void normalize(float mean, float deviation, std::int64_t count, float* values) {
+  for (std::int64_t i = 0; i < count; ++i) values[i] = (values[i] - mean) / deviation;
+}
+
+// Negative ones times `slope`, and none above `most`.
+COPPICE_CLONES
+void rectify(float slope, float most, std::int64_t count, float* values) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float x = values[i] > 0.0F ? values[i] : slope == 0.0F ? 0.0F : values[i] * slope;
+    values[i] = most < x ? most : x;
+  }
+}
+
+template <typename Function>
+void apply(const Function& function, std::int64_t count, float* values) {
+  for (std::int64_t i = 0; i < count; ++i) values[i] = function(values[i]);
+}
+
+void activate(const Node& node, std::int64_t count, float* values) {
+  constexpr float kNoMost = std::numeric_limits<float>::infinity();
   switch (node.op) {
     case Op::normalize:
-      return (x - node.mean) / node.deviation;
+      return normalize(node.mean, node.deviation, count, values);
     case Op::relu:
-      return x > 0.0F ? x : 0.0F;
+      return rectify(0.0F, kNoMost, count, values);
     case Op::relu6:
-      return x > 0.0F ? std::min(x, 6.0F) : 0.0F;
+      return rectify(0.0F, 6.0F, count, values);
     case Op::leaky_relu:
-      return x > 0.0F ? x : x * node.slope;
+      return rectify(node.slope, kNoMost, count, values);
     case Op::gelu:
-      return 0.5F * x * (1.0F + std::erf(x / std::numbers::sqrt2_v<float>));
+      return apply(
+          [](float x) { return 0.5F * x * (1.0F + std::erf(x / std::numbers::sqrt2_v<float>)); },
+          count, values);
     case Op::tanh:
-      return std::tanh(x);
+      return apply([](float x) { return std::tanh(x); }, count, values);
     case Op::sigmoid:
-      return 1.0F / (1.0F + std::exp(-x));
+      return apply([](float x) { return 1.0F / (1.0F + std::exp(-x)); }, count, values);
     default:
-      return x;  // input, add
+      return;  // input, add
   }
 }
 
@@ -40,9 +69,9 @@ void run_elementwise(const Step& step) {
     load(step.inputs[0], begin, count, sum);
     for (std::size_t k = 1; k < step.inputs.size(); ++k) {
       load(step.inputs[k], begin, count, other);
-      for (std::int64_t i = 0; i < count; ++i) sum[i] += other[i];
+      add(other, count, sum);
     }
-    for (std::int64_t i = 0; i < count; ++i) sum[i] = activated(*step.node, sum[i]);
+    activate(*step.node, count, sum);
     store(step.output, begin, count, sum);
   }
 }
