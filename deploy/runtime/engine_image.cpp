@@ -21,28 +21,43 @@ Window window_at(const Node& node, const Shape& in, std::int64_t y, std::int64_t
           std::max<std::int64_t>(left, 0), std::min(left + node.kernel[1], in[2])};
 }
 
-COPPICE_CLONES
-void raise_to(const std::uint8_t* from, std::int64_t count, std::uint8_t* to) {
-  for (std::int64_t i = 0; i < count; ++i) to[i] = to[i] < from[i] ? from[i] : to[i];
+// A row of a max_pool2d's outputs: rows [top, bottom) of the image, whose pixels have `channels`.
+struct PoolRow {
+  std::int64_t top, bottom, left, columns, stride, width, outputs, channels;
+};
+
+template <typename T>
+[[gnu::always_inline]] inline void pool_row(const PoolRow& row, const T* from, T* to) {
+  for (std::int64_t x = 0; x < row.outputs; ++x, to += row.channels) {
+    const std::int64_t start = row.left + x * row.stride;
+    const std::int64_t begin = start < 0 ? 0 : start;
+    const std::int64_t end = start + row.columns > row.width ? row.width : start + row.columns;
+    const T* first = from + (row.top * row.width + begin) * row.channels;
+    for (std::int64_t c = 0; c < row.channels; ++c) to[c] = first[c];
+    for (std::int64_t y = row.top; y < row.bottom; ++y) {
+      for (std::int64_t column = begin; column < end; ++column) {
+        const T* at = from + (y * row.width + column) * row.channels;
+        for (std::int64_t c = 0; c < row.channels; ++c) to[c] = to[c] < at[c] ? at[c] : to[c];
+      }
+    }
+  }
 }
 
 COPPICE_CLONES
-void raise_to(const float* from, std::int64_t count, float* to) {
-  for (std::int64_t i = 0; i < count; ++i) to[i] = to[i] < from[i] ? from[i] : to[i];
+void max_row(const PoolRow& row, const std::uint8_t* from, std::uint8_t* to) {
+  pool_row(row, from, to);
 }
+
+COPPICE_CLONES
+void max_row(const PoolRow& row, const float* from, float* to) { pool_row(row, from, to); }
 
 template <typename T>
 void max_pool(const Node& node, const Shape& in, const T* from, const Shape& out, T* to) {
-  const std::int64_t channels = in[0];
-  for (std::int64_t y = 0; y < out[1]; ++y) {
-    for (std::int64_t x = 0; x < out[2]; ++x, to += channels) {
-      const Window window = window_at(node, in, y, x);
-      std::copy_n(from + (window.top * in[2] + window.left) * channels, channels, to);
-      for (std::int64_t row = window.top; row < window.bottom; ++row) {
-        for (std::int64_t column = window.left; column < window.right; ++column)
-          raise_to(from + (row * in[2] + column) * channels, channels, to);
-      }
-    }
+  for (std::int64_t y = 0; y < out[1]; ++y, to += out[2] * in[0]) {
+    const Window window = window_at(node, in, y, 0);
+    max_row({window.top, window.bottom, -node.padding[1], node.kernel[1], node.stride[1], in[2],
+             out[2], in[0]},
+            from, to);
   }
 }
 

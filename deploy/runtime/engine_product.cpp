@@ -1,6 +1,6 @@
 // conv2d and linear of the engine.
 
-#include <algorithm>  // for copy, fill
+#include <algorithm>  // for fill_n, min
 
 #include "deploy/runtime/dot.h"
 #include "deploy/runtime/engine_step.h"
@@ -143,24 +143,11 @@ void run_matrix(const EngineStep& step) {
   step.kernels->product(task);
 }
 
-// sums[c] += x[c] * weights[c]
-COPPICE_CLONES
-void add_products(const std::int16_t* x, const float* weights, std::int64_t count,
-                  std::int32_t* sums) {
-  for (std::int64_t i = 0; i < count; ++i)
-    sums[i] += std::int32_t{x[i]} * static_cast<std::int32_t>(weights[i]);
-}
-
-COPPICE_CLONES
-void add_products(const float* x, const float* weights, std::int64_t count, float* sums) {
-  for (std::int64_t i = 0; i < count; ++i) sums[i] += x[i] * weights[i];
-}
-
 // sums += x * weights
 COPPICE_CLONES
-void add_scaled(std::int16_t x, const float* weights, std::int64_t count, std::int32_t* sums) {
-  for (std::int64_t i = 0; i < count; ++i)
-    sums[i] += std::int32_t{x} * static_cast<std::int32_t>(weights[i]);
+void add_scaled(std::int16_t x, const std::int16_t* weights, std::int64_t count,
+                std::int32_t* sums) {
+  for (std::int64_t i = 0; i < count; ++i) sums[i] += std::int32_t{x} * std::int32_t{weights[i]};
 }
 
 COPPICE_CLONES
@@ -168,18 +155,55 @@ void add_scaled(float x, const float* weights, std::int64_t count, float* sums) 
   for (std::int64_t i = 0; i < count; ++i) sums[i] += x * weights[i];
 }
 
+// A window of a depthwise convolution: sums[c] += x[tap][c] * weights[tap][c].
+template <typename Item, typename Sum>
+[[gnu::always_inline]] inline void add_window(const Item* x, std::int64_t row_step,
+                                              const Pair& kernel, const Item* weights,
+                                              std::int64_t channels, Sum* sums) {
+  for (std::int64_t ky = 0; ky < kernel[0]; ++ky, x += row_step) {
+    const Item* at = x;
+    for (std::int64_t kx = 0; kx < kernel[1]; ++kx, at += channels, weights += channels) {
+      for (std::int64_t c = 0; c < channels; ++c) sums[c] += Sum{at[c]} * Sum{weights[c]};
+    }
+  }
+}
+
 COPPICE_CLONES
+void add_depthwise(const std::int16_t* x, std::int64_t row_step, const Pair& kernel,
+                   const std::int16_t* weights, std::int64_t channels, std::int32_t* sums) {
+  add_window(x, row_step, kernel, weights, channels, sums);
+}
+
+COPPICE_CLONES
+void add_depthwise(const float* x, std::int64_t row_step, const Pair& kernel, const float* weights,
+                   std::int64_t channels, float* sums) {
+  add_window(x, row_step, kernel, weights, channels, sums);
+}
+
+COPPICE_CLONES
+void scale_sums(const std::int32_t* sums, const std::int32_t* bias, const float* multipliers,
+                std::int64_t count, float* out) {
+  for (std::int64_t i = 0; i < count; ++i)
+    out[i] = static_cast<float>(sums[i] + bias[i]) * multipliers[i];
+}
+
+COPPICE_CLONES
+void saturate(const float* scaled, int zero_point, int low, int high, std::int64_t count,
+              std::uint8_t* codes) {
+  for (std::int64_t i = 0; i < count; ++i)
+    codes[i] = saturated_code(scaled[i], zero_point, low, high);
+}
+
 void finish(const EngineStep& step, std::int64_t at, const std::int32_t* sums) {
   const Tensor& out = step.step.output;
-  const std::int64_t channels = step.step.node->out;
-  for (std::int64_t c = 0; c < channels; ++c) {
-    const auto i = static_cast<std::size_t>(c);
-    const float scaled = static_cast<float>(sums[c] + step.bias[i]) * step.multipliers[i];
+  float scaled[kPiece];
+  for (std::int64_t c = 0; c < step.step.node->out; c += kPiece) {
+    const std::int64_t count = std::min(kPiece, step.step.node->out - c);
+    float* values = out.is_codes() ? scaled : out.values + at + c;
+    scale_sums(sums + c, step.bias.data() + c, step.multipliers.data() + c, count, values);
     if (out.is_codes()) {
-      out.codes[at + c] =
-          saturated_code(scaled, out.grid.zero_point, step.step.low_code, step.step.high_code);
-    } else {
-      out.values[at + c] = scaled;
+      saturate(scaled, out.grid.zero_point, step.step.low_code, step.step.high_code, count,
+               out.codes + at + c);
     }
   }
 }
@@ -190,7 +214,10 @@ void finish(const EngineStep& step, std::int64_t at, float* sums) {
   store(step.step.output, at, step.step.node->out, sums);
 }
 
-// Groups, and everything in fp32: tap by tap, all channels at once.
+const std::int16_t* tap_weights(const EngineStep& step, std::int16_t) { return step.taps.data(); }
+const float* tap_weights(const EngineStep& step, float) { return step.values.data(); }
+
+// Groups: tap by tap, all channels at once.
 template <typename Item, typename Sum>
 void run_taps(const EngineStep& step) {
   const Node& node = *step.step.node;
@@ -209,19 +236,18 @@ void run_taps(const EngineStep& step) {
     std::fill_n(sums, node.out, Sum{});
     const std::int64_t top = pixel / out[2] * node.stride[0];
     const std::int64_t left = pixel % out[2] * node.stride[1];
-    const float* weights = step.values.data();
+    const Item* weights = tap_weights(step, Item{});
+    const Item* x = operand + (top * image.width + left) * channels;
+    if (group_in == 1 && group_out == 1) {
+      add_depthwise(x, image.width * channels, node.kernel, weights, channels, sums);
+      finish(step, pixel * node.out, sums);
+      continue;
+    }
     for (std::int64_t tap = 0; tap < node.kernel[0] * node.kernel[1]; ++tap) {
-      const Item* x =
-          operand +
-          ((top + tap / node.kernel[1]) * image.width + left + tap % node.kernel[1]) * channels;
-      if (group_in == 1 && group_out == 1) {
-        add_products(x, weights, channels, sums);
-        weights += channels;
-        continue;
-      }
+      const Item* at = x + (tap / node.kernel[1] * image.width + tap % node.kernel[1]) * channels;
       for (std::int64_t i = 0; i < group_in; ++i, weights += node.out) {
         for (std::int64_t group = 0; group < node.groups; ++group)
-          add_scaled(x[group * group_in + i], weights + group * group_out, group_out,
+          add_scaled(at[group * group_in + i], weights + group * group_out, group_out,
                      sums + group * group_out);
       }
     }
@@ -277,11 +303,10 @@ void pack(EngineStep& step, std::int64_t runs, std::int64_t length, const Weight
   step.multipliers = to_panels(step, step.step.multipliers);
 }
 
-// Weight i of the node as a number: a code, a value, or a code's value.
-float weight_value(const EngineStep& step, std::int64_t i, bool is_integer) {
+// Weight i of the node: a value, or a code's.
+float weight_value(const EngineStep& step, std::int64_t i) {
   const auto at = static_cast<std::size_t>(i);
   const Weights& weights = step.step.node->weights;
-  if (is_integer) return static_cast<float>(weights.codes[at]);
   return weights.bits == 32 ? weights.values[at] : step.step.weights[at];
 }
 
@@ -315,7 +340,7 @@ void prepare_convolution(EngineStep& step, const Inference& inference) {
     pack_panels(
         step, height, width * group_in, 1,
         [&](std::int64_t channel, std::int64_t ky, std::int64_t at) {
-          return weight_value(step, index_of(channel, at % group_in, ky, at / group_in), false);
+          return weight_value(step, index_of(channel, at % group_in, ky, at / group_in));
         },
         step.values);
     step.multipliers = to_panels(step, node.bias);
@@ -325,8 +350,14 @@ void prepare_convolution(EngineStep& step, const Inference& inference) {
   for (std::int64_t ky = 0; ky < height; ++ky) {
     for (std::int64_t kx = 0; kx < width; ++kx) {
       for (std::int64_t c = 0; c < group_in; ++c) {
-        for (std::int64_t channel = 0; channel < node.out; ++channel)
-          step.values.push_back(weight_value(step, index_of(channel, c, ky, kx), is_integer));
+        for (std::int64_t channel = 0; channel < node.out; ++channel) {
+          const std::int64_t i = index_of(channel, c, ky, kx);
+          if (is_integer) {
+            step.taps.push_back(node.weights.codes[static_cast<std::size_t>(i)]);
+          } else {
+            step.values.push_back(weight_value(step, i));
+          }
+        }
       }
     }
   }
@@ -361,7 +392,7 @@ void prepare_matrix(EngineStep& step, const Inference& inference, const Order& o
   step.step.scratch_bytes = (row + node.out) * static_cast<std::int64_t>(sizeof(float));
   for (std::int64_t channel = 0; channel < node.out; ++channel) {
     for (std::int64_t at = 0; at < row; ++at)
-      step.values.push_back(weight_value(step, channel * row + source(at), false));
+      step.values.push_back(weight_value(step, channel * row + source(at)));
   }
   step.run = run_float_matrix;
 }

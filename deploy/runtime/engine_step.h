@@ -19,8 +19,9 @@ struct EngineStep {
   std::vector<std::int8_t> packed;  // integer, in the kernels' panels
   std::vector<std::int32_t> bias;   // integer; both to the end of the last panel
   std::vector<float> multipliers;   // of fp32: the bias
-  // Weights in fp32: of a convolution in panels; of one with groups, also an integer one's,
-  // [tap][input channel of the group][channel]; of a linear [channel][row].
+  // Weights of a convolution with groups: [tap][input channel of the group][channel].
+  std::vector<std::int16_t> taps;  // integer
+  // The same in fp32; of a convolution without groups in panels; of a linear [channel][row].
   std::vector<float> values;
 };
 
