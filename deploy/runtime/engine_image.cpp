@@ -2,6 +2,7 @@
 
 #include <algorithm>  // for max, min
 #include <cmath>      // for sqrt
+#include <limits>     // for numeric_limits
 
 #include "deploy/runtime/engine_step.h"
 #include "kernels/clones.h"
@@ -21,43 +22,45 @@ Window window_at(const Node& node, const Shape& in, std::int64_t y, std::int64_t
           std::max<std::int64_t>(left, 0), std::min(left + node.kernel[1], in[2])};
 }
 
-// A row of a max_pool2d's outputs: rows [top, bottom) of the image, whose pixels have `channels`.
-struct PoolRow {
-  std::int64_t top, bottom, left, columns, stride, width, outputs, channels;
-};
-
-template <typename T>
-[[gnu::always_inline]] inline void pool_row(const PoolRow& row, const T* from, T* to) {
-  for (std::int64_t x = 0; x < row.outputs; ++x, to += row.channels) {
-    const std::int64_t start = row.left + x * row.stride;
-    const std::int64_t begin = start < 0 ? 0 : start;
-    const std::int64_t end = start + row.columns > row.width ? row.width : start + row.columns;
-    const T* first = from + (row.top * row.width + begin) * row.channels;
-    for (std::int64_t c = 0; c < row.channels; ++c) to[c] = first[c];
-    for (std::int64_t y = row.top; y < row.bottom; ++y) {
-      for (std::int64_t column = begin; column < end; ++column) {
-        const T* at = from + (y * row.width + column) * row.channels;
-        for (std::int64_t c = 0; c < row.channels; ++c) to[c] = to[c] < at[c] ? at[c] : to[c];
-      }
-    }
-  }
+COPPICE_CLONES
+void raise_to(const std::uint8_t* from, std::int64_t count, std::uint8_t* to) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = to[i] < from[i] ? from[i] : to[i];
 }
 
 COPPICE_CLONES
-void max_row(const PoolRow& row, const std::uint8_t* from, std::uint8_t* to) {
-  pool_row(row, from, to);
+void raise_to(const float* from, std::int64_t count, float* to) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = to[i] < from[i] ? from[i] : to[i];
 }
 
-COPPICE_CLONES
-void max_row(const PoolRow& row, const float* from, float* to) { pool_row(row, from, to); }
+// Elements of an image's row with its padding.
+std::int64_t padded_row(const Node& node, const Shape& image) {
+  return (image[2] + 2 * node.padding[1]) * image[0];
+}
 
+// The largest of a window's rows, then of its columns, whole rows at a time. Scratch: two rows.
 template <typename T>
-void max_pool(const Node& node, const Shape& in, const T* from, const Shape& out, T* to) {
-  for (std::int64_t y = 0; y < out[1]; ++y, to += out[2] * in[0]) {
+void max_pool(const EngineStep& step, const T* from, T lowest, T* to) {
+  const Node& node = *step.step.node;
+  const Shape& in = step.step.inputs[0].shape;
+  const Shape& out = step.step.output.shape;
+  const std::int64_t channels = in[0];
+  const std::int64_t row = in[2] * channels;
+  const std::int64_t side = node.padding[1] * channels;
+  auto* of_rows = reinterpret_cast<T*>(step.step.scratch);
+  T* of_columns = of_rows + padded_row(node, in);
+  const std::int64_t starts = padded_row(node, in) - (node.kernel[1] - 1) * channels;
+  std::fill_n(of_rows, side, lowest);
+  std::fill_n(of_rows + side + row, side, lowest);
+  for (std::int64_t y = 0; y < out[1]; ++y) {
     const Window window = window_at(node, in, y, 0);
-    max_row({window.top, window.bottom, -node.padding[1], node.kernel[1], node.stride[1], in[2],
-             out[2], in[0]},
-            from, to);
+    std::copy_n(from + window.top * row, row, of_rows + side);
+    for (std::int64_t r = window.top + 1; r < window.bottom; ++r)
+      raise_to(from + r * row, row, of_rows + side);
+    std::copy_n(of_rows, starts, of_columns);
+    for (std::int64_t k = 1; k < node.kernel[1]; ++k)
+      raise_to(of_rows + k * channels, starts, of_columns);
+    for (std::int64_t x = 0; x < out[2]; ++x, to += channels)
+      std::copy_n(of_columns + x * node.stride[1] * channels, channels, to);
   }
 }
 
@@ -103,8 +106,9 @@ void pool(const EngineStep& step) {
   const Tensor& in = step.step.inputs[0];
   const Tensor& to = step.step.output;
   if (node.op == Op::max_pool2d && in.is_codes())
-    return max_pool(node, in.shape, in.codes, to.shape, to.codes);
-  if (node.op == Op::max_pool2d) return max_pool(node, in.shape, in.values, to.shape, to.values);
+    return max_pool(step, in.codes, std::uint8_t{0}, to.codes);
+  if (node.op == Op::max_pool2d)
+    return max_pool(step, in.values, -std::numeric_limits<float>::infinity(), to.values);
   std::int64_t at = 0;
   for (std::int64_t y = 0; y < to.shape[1]; ++y) {
     for (std::int64_t x = 0; x < to.shape[2]; ++x, at += to.shape[0])
@@ -243,6 +247,7 @@ std::int64_t image_scratch_bytes(const Node& node, const Shape& image) {
   const bool is_norm = node.op == Op::group_norm || node.op == Op::batch_norm;
   constexpr auto kChannelBytes = static_cast<std::int64_t>(2 * sizeof(double) + 2 * sizeof(float));
   constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
+  if (node.op == Op::max_pool2d) return 2 * kFloat * padded_row(node, image);
   if (!is_norm) return 0;
   return kChannelBytes * image[0] + kFloat * pixels_at_once(image[0]) * image[0];
 }

@@ -94,18 +94,41 @@ COPPICE_INLINE Sums pair_to_all(const std::int16_t* pair) {
 
 COPPICE_INLINE Floats all(float x) { return x - Floats{}; }
 
-// deploy/runtime/tensor.h's saturated_code(), lane by lane.
-COPPICE_INLINE Bytes codes_of(Floats scaled, const Product& task) {
+// The nearest integers, ties to even, of what is bounded by +-512.
+COPPICE_INLINE Sums rounded(Floats scaled) {
   constexpr float kBound = 512.0F;
   constexpr float kShift = 12582912.0F;
   const Floats above = scaled > all(-kBound) ? scaled : all(-kBound);
   const Floats bounded = above < all(kBound) ? above : all(kBound);
-  const Floats rounded = (bounded + all(kShift)) - all(kShift);
-  const Sums codes = __builtin_convertvector(rounded, Sums) + task.zero_point;
-  const Sums low = task.low_code - Sums{};
-  const Sums high = task.high_code - Sums{};
-  const Sums raised = codes < low ? low : codes;
-  return __builtin_convertvector(raised > high ? high : raised, Bytes);
+  return __builtin_convertvector((bounded + all(kShift)) - all(kShift), Sums);
+}
+
+// deploy/runtime/tensor.h's saturated_code() of kRegs registers, lane by lane.
+template <int kRegs>
+COPPICE_INLINE void put_codes(const Floats* scaled, const Product& task, std::uint8_t* codes) {
+  Sums sums[2];
+  COPPICE_UNROLL
+  for (int r = 0; r < kRegs; ++r) sums[r] = rounded(scaled[r]) + task.zero_point;
+#if defined(__AVX2__) && !defined(__AVX512BW__)
+  const __m256i first = as_register(sums[0]);
+  const __m256i pairs = _mm256_packs_epi32(first, kRegs == 2 ? as_register(sums[1]) : first);
+  const __m256i words = _mm256_permute4x64_epi64(pairs, 0xD8);
+  const __m128i bytes =
+      _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  const __m128i low = _mm_set1_epi8(static_cast<char>(task.low_code));
+  const __m128i high = _mm_set1_epi8(static_cast<char>(task.high_code));
+  const __m128i clamped = _mm_min_epu8(_mm_max_epu8(bytes, low), high);
+  __builtin_memcpy(codes, &clamped, kRegs * kLanes);
+#else
+  COPPICE_UNROLL
+  for (int r = 0; r < kRegs; ++r) {
+    const Sums low = task.low_code - Sums{};
+    const Sums high = task.high_code - Sums{};
+    const Sums raised = sums[r] < low ? low : sums[r];
+    const Bytes bytes = __builtin_convertvector(raised > high ? high : raised, Bytes);
+    __builtin_memcpy(codes + r * kLanes, &bytes, kLanes);
+  }
+#endif
 }
 
 COPPICE_INLINE Floats load_floats(const float* from) {
@@ -148,32 +171,48 @@ struct Values {
   COPPICE_INLINE Floats scaled(const Task& task, Floats value) { return value / all(task.scale); }
 };
 
+// `count` of fewer than kPanel items, in two pieces of a power of two that may overlap.
 template <typename T>
 COPPICE_INLINE void store_some(const T* from, std::int64_t count, T* to) {
-  for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
+  std::int64_t piece = kPanel / 2;
+  while (piece > count) piece /= 2;
+  switch (piece) {
+#define COPPICE_PIECE(n)                                               \
+  case n:                                                              \
+    __builtin_memcpy(to + count - n, from + count - n, n * sizeof(T)); \
+    __builtin_memcpy(to, from, n * sizeof(T));                         \
+    break
+    COPPICE_PIECE(16);
+    COPPICE_PIECE(8);
+    COPPICE_PIECE(4);
+    COPPICE_PIECE(2);
+    COPPICE_PIECE(1);
+#undef COPPICE_PIECE
+    default:
+      break;
+  }
 }
 
-// One pixel's sums of a panel, which begins at `channel`.
-template <typename Kind>
+// One pixel's sums of kRegs registers of channels, which begin at `channel`.
+template <typename Kind, int kRegs>
 COPPICE_INLINE void finish(const typename Kind::Task& task, const typename Kind::Sum* sums,
                            std::int64_t channel, std::int64_t pixel) {
-  Floats values[kRegisters];
+  Floats values[kRegs];
   COPPICE_UNROLL
-  for (int r = 0; r < kRegisters; ++r) values[r] = Kind::value(task, sums[r], channel + r * kLanes);
+  for (int r = 0; r < kRegs; ++r) values[r] = Kind::value(task, sums[r], channel + r * kLanes);
   const std::int64_t at = pixel * task.channels + channel;
   const std::int64_t left = task.channels - channel;
   if (task.codes != nullptr) {
-    Bytes codes[kRegisters];
     COPPICE_UNROLL
-    for (int r = 0; r < kRegisters; ++r) codes[r] = codes_of(Kind::scaled(task, values[r]), task);
-    if (left >= kPanel) {
-      __builtin_memcpy(task.codes + at, codes, kPanel);
+    for (int r = 0; r < kRegs; ++r) values[r] = Kind::scaled(task, values[r]);
+    if (left >= kRegs * kLanes) {
+      put_codes<kRegs>(values, task, task.codes + at);
     } else {
       std::uint8_t some[kPanel];
-      __builtin_memcpy(some, codes, kPanel);
+      put_codes<kRegs>(values, task, some);
       store_some(some, left, task.codes + at);
     }
-  } else if (left >= kPanel) {
+  } else if (left >= kRegs * kLanes) {
     __builtin_memcpy(task.values + at, values, sizeof values);
   } else {
     float some[kPanel];
@@ -182,55 +221,64 @@ COPPICE_INLINE void finish(const typename Kind::Task& task, const typename Kind:
   }
 }
 
-template <typename Kind, int kPixels, typename Weight>
+template <typename Kind, int kRegs, int kPixels, typename Weight>
 void tile(const typename Kind::Task& task, const Weight* weights, std::int64_t channel,
           std::int64_t pixel) {
-  typename Kind::Sum sums[kPixels][kRegisters] = {};
+  typename Kind::Sum sums[kPixels][kRegs] = {};
   const std::int64_t step = task.pixel_step;
   auto run = task.input + pixel * step;
   for (std::int64_t r = 0; r < task.runs; ++r, run += task.run_step) {
     auto at = run;
     for (std::int64_t s = 0; s < task.steps;
          ++s, at += Kind::kActivations, weights += Kind::kWeights) {
-      const auto first = Kind::weights(weights, 0);
-      const auto second = Kind::weights(weights, 1);
+      typename Kind::Sum of_channels[kRegs];
+      COPPICE_UNROLL
+      for (int r2 = 0; r2 < kRegs; ++r2) of_channels[r2] = Kind::weights(weights, r2);
       COPPICE_UNROLL
       for (int p = 0; p < kPixels; ++p) {
         const auto activation = Kind::activation(at + p * step);
-        sums[p][0] = Kind::add(sums[p][0], activation, first);
-        sums[p][1] = Kind::add(sums[p][1], activation, second);
+        COPPICE_UNROLL
+        for (int r2 = 0; r2 < kRegs; ++r2)
+          sums[p][r2] = Kind::add(sums[p][r2], activation, of_channels[r2]);
       }
     }
   }
   COPPICE_UNROLL
-  for (int p = 0; p < kPixels; ++p) finish<Kind>(task, sums[p], channel, pixel + p);
+  for (int p = 0; p < kPixels; ++p) finish<Kind, kRegs>(task, sums[p], channel, pixel + p);
 }
 
-// Tiles of about equal size: none is left with a pixel or two.
-template <typename Kind, typename Weight, int... kLess>
-void all_tiles(const typename Kind::Task& task, const Weight* weights,
-               std::integer_sequence<int, kLess...>) {
+// All pixels of kRegs registers of channels, in tiles of about equal size: none is left with a
+// pixel or two.
+template <typename Kind, int kRegs, typename Weight, int... kLess>
+COPPICE_INLINE void column(const typename Kind::Task& task, const Weight* weights,
+                           std::int64_t channel, std::integer_sequence<int, kLess...>) {
   using Tile = void (*)(const typename Kind::Task&, const Weight*, std::int64_t, std::int64_t);
-  constexpr Tile kTiles[] = {tile<Kind, kLess + 1, Weight>...};
-  const std::int64_t tiles = (task.pixels + kMostPixels - 1) / kMostPixels;
+  constexpr Tile kTiles[] = {tile<Kind, kRegs, kLess + 1, Weight>...};
+  constexpr std::int64_t kMost = sizeof...(kLess);
+  const std::int64_t tiles = (task.pixels + kMost - 1) / kMost;
+  for (std::int64_t t = 0; t < tiles; ++t) {
+    const std::int64_t begin = task.pixels * t / tiles;
+    const std::int64_t end = task.pixels * (t + 1) / tiles;
+    kTiles[end - begin - 1](task, weights, channel, begin);
+  }
+}
+
+template <typename Kind, typename Weight>
+COPPICE_INLINE void all_tiles(const typename Kind::Task& task, const Weight* weights) {
   const std::int64_t panel_weights = task.runs * task.steps * Kind::kWeights;
   for (std::int64_t channel = 0; channel < task.channels;
        channel += kPanel, weights += panel_weights) {
-    for (std::int64_t t = 0; t < tiles; ++t) {
-      const std::int64_t begin = task.pixels * t / tiles;
-      const std::int64_t end = task.pixels * (t + 1) / tiles;
-      kTiles[end - begin - 1](task, weights, channel, begin);
+    if (task.channels - channel > kLanes) {
+      column<Kind, 2>(task, weights, channel, std::make_integer_sequence<int, kMostPixels>{});
+    } else {
+      column<Kind, 1>(task, weights, channel, std::make_integer_sequence<int, 2 * kMostPixels>{});
     }
   }
 }
 
-void product(const IntegerProduct& task) {
-  all_tiles<Integers>(task, task.weights, std::make_integer_sequence<int, kMostPixels>{});
-}
+void product(const IntegerProduct& task) { all_tiles<Integers>(task, task.weights); }
 
-void float_product(const FloatProduct& task) {
-  all_tiles<Values>(task, task.weights, std::make_integer_sequence<int, kMostPixels>{});
-}
+void float_product(const FloatProduct& task) { all_tiles<Values>(task, task.weights); }
 
 }  // namespace
 

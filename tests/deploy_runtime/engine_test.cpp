@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
@@ -155,6 +156,27 @@ TEST(EngineTest, NormsAndScalesOfImages) {
     ASSERT_EQ(logits.size(), expected.size());
     for (std::size_t i = 0; i < logits.size(); ++i)
       EXPECT_NEAR(logits[i], expected[i], 1e-4F * std::max(1.0F, std::abs(expected[i])));
+  }
+}
+
+TEST(EngineTest, PoolsOfAllKindsAreTheInterpreters) {
+  for (const Op op : {Op::max_pool2d, Op::avg_pool2d}) {
+    for (const bool has_codes : {true, false}) {
+      for (const auto& [kernel, stride, padding] :
+           {std::array{2, 2, 0}, {3, 2, 1}, {3, 1, 1}, {5, 3, 2}, {1, 2, 0}, {4, 4, 2}}) {
+        const std::optional<Grid> grid = has_codes ? std::optional(Grid{0.02F, 100}) : std::nullopt;
+        ProgramBuilder build({7, 9, 11}, grid);
+        Node node = pool(op, kernel, stride, padding);
+        if (op == Op::avg_pool2d) node.grid = grid;
+        build.add(node);
+        const Program program = build.take();
+        RandomStream random({.seed = 9});
+        Values sample = sample_of(program, random);
+        for (float& value : sample) value -= 2.0F;  // padding is not the largest by chance
+        EXPECT_EQ(run_engine(program, chosen_kernels(), sample), outputs(program, sample))
+            << kernel << ' ' << stride << ' ' << padding;
+      }
+    }
   }
 }
 
