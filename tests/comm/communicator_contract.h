@@ -76,6 +76,7 @@ inline void check_tickets(Communicator& communicator, std::int64_t draws) {
       mine.push_back(static_cast<std::uint8_t>(static_cast<std::uint64_t>(ticket) >> shift));
   }
   const auto gathered = communicator.gather(mine, 0);
+  communicator.barrier();  // nobody draws for the next check before all have drawn for this one
   const std::vector<int> nodes = communicator.node_of_rank();
   ASSERT_EQ(nodes.size(), static_cast<std::size_t>(communicator.size()));
   EXPECT_EQ(nodes[0], 0);
