@@ -20,16 +20,15 @@ namespace {
 #define COPPICE_UNROLL _Pragma("GCC unroll 16")
 
 #if defined(__AVX512BW__)
-constexpr int kLanes = 16;
+constexpr std::int64_t kLanes = 16;
 #elif defined(__AVX2__)
-constexpr int kLanes = 8;
+constexpr std::int64_t kLanes = 8;
 #else
-constexpr int kLanes = 4;
+constexpr std::int64_t kLanes = 4;
 #endif
 // Pixels of a tile: two registers of channels each, as many as registers leave room for.
 constexpr int kMostPixels = kLanes == 16 ? 12 : 6;
-constexpr int kRegisters = 2;
-constexpr std::int64_t kPanel = kRegisters * kLanes;
+constexpr std::int64_t kPanel = 2 * kLanes;
 
 using Sums = std::int32_t __attribute__((vector_size(4 * kLanes), may_alias));
 using Floats = float __attribute__((vector_size(4 * kLanes), may_alias));
@@ -87,7 +86,7 @@ COPPICE_INLINE Sums add_products(Sums sums, Sums a, Sums b) {
 }
 
 COPPICE_INLINE Sums pair_to_all(const std::int16_t* pair) {
-  std::int32_t both;
+  std::int32_t both = 0;
   __builtin_memcpy(&both, pair, sizeof both);
   return both - Sums{};
 }
@@ -171,26 +170,20 @@ struct Values {
   COPPICE_INLINE Floats scaled(const Task& task, Floats value) { return value / all(task.scale); }
 };
 
+template <std::int64_t kPiece, typename T>
+COPPICE_INLINE void store_ends(const T* from, std::int64_t count, T* to) {
+  __builtin_memcpy(to + count - kPiece, from + count - kPiece, kPiece * sizeof(T));
+  __builtin_memcpy(to, from, kPiece * sizeof(T));
+}
+
 // `count` of fewer than kPanel items, in two pieces of a power of two that may overlap.
 template <typename T>
 COPPICE_INLINE void store_some(const T* from, std::int64_t count, T* to) {
-  std::int64_t piece = kPanel / 2;
-  while (piece > count) piece /= 2;
-  switch (piece) {
-#define COPPICE_PIECE(n)                                               \
-  case n:                                                              \
-    __builtin_memcpy(to + count - n, from + count - n, n * sizeof(T)); \
-    __builtin_memcpy(to, from, n * sizeof(T));                         \
-    break
-    COPPICE_PIECE(16);
-    COPPICE_PIECE(8);
-    COPPICE_PIECE(4);
-    COPPICE_PIECE(2);
-    COPPICE_PIECE(1);
-#undef COPPICE_PIECE
-    default:
-      break;
-  }
+  if (count >= 16) return store_ends<16>(from, count, to);
+  if (count >= 8) return store_ends<8>(from, count, to);
+  if (count >= 4) return store_ends<4>(from, count, to);
+  if (count >= 2) return store_ends<2>(from, count, to);
+  to[0] = from[0];
 }
 
 // One pixel's sums of kRegs registers of channels, which begin at `channel`.

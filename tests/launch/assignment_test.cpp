@@ -42,8 +42,8 @@ TEST(PlacementTest, TiesGoToTheLowerClientAndTheLowerNode) {
 }
 
 TEST(PlacementTest, EveryClientIsPlacedOnceWhateverTheNodes) {
-  std::vector<double> samples;
-  for (int i = 0; i < 37; ++i) samples.push_back(static_cast<double>(1 + i * 7 % 11));
+  std::vector<double> samples(37);
+  for (std::size_t i = 0; i < samples.size(); ++i) samples[i] = static_cast<double>(1 + i * 7 % 11);
   const std::vector<std::int64_t> cohort = all_of(samples);
   for (const int nodes : {1, 2, 5, 37, 50}) {
     std::vector<std::int64_t> all;
