@@ -1,6 +1,6 @@
 #include "deploy/runtime/engine.h"
 
-#include <algorithm>  // for copy
+#include <algorithm>  // for all_of
 #include <cstdlib>    // for getenv
 #include <string>     // for string
 
@@ -63,6 +63,17 @@ std::optional<std::vector<Order>> orders_of(const Program& program, const Infere
   return ends_in_order ? std::optional(std::move(orders)) : std::nullopt;
 }
 
+// Whether images with their padding stay within a tensor's limit: a small file may ask for
+// gigabytes of border.
+bool has_modest_padding(const Program& program, const Inference& inference) {
+  return std::ranges::all_of(program.nodes, [&](const Node& node) {
+    if (node.op != Op::conv2d && node.op != Op::max_pool2d) return true;
+    const Shape& image = inference.shapes()[static_cast<std::size_t>(node.inputs[0])];
+    const std::int64_t pixels = (image[1] + 2 * node.padding[0]) * (image[2] + 2 * node.padding[1]);
+    return pixels <= kMaxElements / image[0];
+  });
+}
+
 // The same image with its elements in the other order.
 template <typename From, typename To, typename Convert>
 void reorder(const Shape& image, const From* from, bool to_innermost, To* to, Convert convert) {
@@ -96,7 +107,8 @@ const kernels::IntegerKernels& chosen_kernels() {
 Engine::Engine(Program program, const kernels::IntegerKernels& kernels)
     : program_(std::move(program)), kernels_(&kernels) {
   const Inference inference = infer(program_);
-  if (program_.input.type == ElementType::kFloat32 && orders_of(program_, inference)) {
+  if (program_.input.type == ElementType::kFloat32 && has_modest_padding(program_, inference) &&
+      orders_of(program_, inference)) {
     build(inference);
   } else {
     reference_.emplace(std::move(program_));

@@ -6,7 +6,8 @@
 // Images lie with their channels innermost, so that one layer's output is the next one's operand.
 // Integer convolutions and matrices are products of 16-bit pairs (kernels/integer/integer.h) with
 // weights that are packed once, when the engine is made. A program whose vectors are cut where
-// channels innermost would matter (a slice of a flattened image) runs on the interpreter's loops.
+// channels innermost would matter (a slice of a flattened image), or whose padding would take more
+// than a tensor may, runs on the interpreter's loops.
 //
 // One engine belongs to one thread; run() allocates nothing.
 

@@ -205,6 +205,21 @@ TEST(EngineTest, WhereTheOrderOfAVectorMattersTheInterpreterRuns) {
   EXPECT_EQ(run_engine(program, chosen_kernels(), sample), outputs(program, sample));
 }
 
+TEST(EngineTest, PaddingThatWouldTakeGigabytesTakesNone) {
+  RandomStream random({.seed = 10});
+  ProgramBuilder convolved({3, 2, 2}, Grid{0.02F, 100});
+  convolved.add_product(convolution(2, 1, 65535, 65535), 8, random);
+  ProgramBuilder pooled({70'000, 1, 1}, Grid{0.02F, 100});
+  pooled.add(pool(Op::max_pool2d, 65535, 65535, 32767));
+  for (const Program& program : {convolved.take(), pooled.take()}) {
+    Engine engine(program);
+    EXPECT_EQ(engine.isa(), "reference");
+    EXPECT_LT(engine.peak_activation_bytes(), 1 << 20);
+    const Values sample = sample_of(program, random);
+    EXPECT_EQ(run_engine(program, chosen_kernels(), sample), outputs(program, sample));
+  }
+}
+
 TEST(EngineTest, RunningAllocatesNothing) {
   RandomStream random({.seed = 8});
   const Program program = random_network(random, true);
