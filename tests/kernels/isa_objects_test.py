@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""What compilers made of kernels/lanes: lanes_objects_test.py OBJDUMP NM OBJECT...
+"""What compilers made of kernels/lanes and kernels/integer: isa_objects_test.py OBJDUMP NM OBJECT...
 
 An object for one instruction set must not share functions with the rest of the program (no weak symbols), or an old CPU
-would meet its instructions; and the tiles' hot loops must keep their sums in registers (no fused multiply-add reads the
-stack, and no loop around one writes to it).
+would meet its instructions; and the tiles' hot loops must keep their sums in registers (no loop around a multiply-add
+moves vectors to or from the stack).
 """
 import re
 import subprocess
 import sys
 
 # The widest tile of each kind that has to fit its registers.
-TILES = re.compile(r"product_tile<\d, \d, \d>|gradient_tile<\d, \d>|scaled_rows_tile<\d+>")
+TILES = re.compile(r"product_tile<\d, \d, \d>|gradient_tile<\d, \d>|scaled_rows_tile<\d+>|::tile<.*(Integers|Values), \d, \d+")
+MULTIPLY_ADD = re.compile(r"vfmadd|vpmaddwd|vpdpwssd")
 
 
 def weak_symbols(nm, path):
@@ -47,7 +48,7 @@ def spills(body):
         has_inner = any(re.match(r"j\w+\s+([0-9a-f]+)", text) and
                         start < int(re.match(r"j\w+\s+([0-9a-f]+)", text).group(1), 16) <= at
                         for at, text in body[:i] if at >= start)
-        if has_inner or not any("vfmadd" in text for text in loop):
+        if has_inner or not any(MULTIPLY_ADD.search(text) for text in loop):
             continue
         found += [text for text in loop if re.search(r"[xyz]mm", text) and re.search(r"\(%r[sb]p\)", text)]
     return found
