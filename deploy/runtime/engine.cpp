@@ -18,24 +18,6 @@ bool is_image(const Shape& shape) { return shape.size() == 3; }
 // Whether an image's elements lie elsewhere than in the order of its shape.
 bool is_permuted(const Shape& image) { return image[0] > 1 && image[1] * image[2] > 1; }
 
-bool works_by_element(Op op) {
-  switch (op) {
-    case Op::normalize:
-    case Op::relu:
-    case Op::relu6:
-    case Op::leaky_relu:
-    case Op::gelu:
-    case Op::tanh:
-    case Op::sigmoid:
-    case Op::add:
-    case Op::flatten:
-    case Op::dropout:
-      return true;
-    default:
-      return false;
-  }
-}
-
 // Of every node's output; nothing if an op would meet a vector in an order that it cannot follow.
 std::optional<std::vector<Order>> orders_of(const Program& program, const Inference& inference) {
   std::vector<Order> orders;
@@ -47,7 +29,7 @@ std::optional<std::vector<Order>> orders_of(const Program& program, const Infere
       order = shape;
     } else if (!node.inputs.empty()) {
       const Order& first = orders[static_cast<std::size_t>(node.inputs[0])];
-      const bool is_kept = works_by_element(node.op);
+      const bool is_kept = is_elementwise(node.op) || changes_nothing(node.op);
       for (const std::int32_t input : node.inputs) {
         const auto at = static_cast<std::size_t>(input);
         const bool reads_vector = !is_image(inference.shapes()[at]) && !orders[at].empty();
@@ -74,17 +56,13 @@ bool has_modest_padding(const Program& program, const Inference& inference) {
   });
 }
 
-// The same image with its elements in the other order.
-template <typename From, typename To, typename Convert>
-void reorder(const Shape& image, const From* from, bool to_innermost, To* to, Convert convert) {
+// An image in the order of its shape with its channels innermost.
+template <typename To, typename Convert>
+void bring_innermost(const Shape& image, const float* from, To* to, Convert convert) {
   const std::int64_t channels = image[0];
   const std::int64_t pixels = image[1] * image[2];
   for (std::int64_t c = 0; c < channels; ++c) {
-    for (std::int64_t p = 0; p < pixels; ++p) {
-      const std::int64_t outer = c * pixels + p;
-      const std::int64_t inner = p * channels + c;
-      to[to_innermost ? inner : outer] = convert(from[to_innermost ? outer : inner]);
-    }
+    for (std::int64_t p = 0; p < pixels; ++p) to[p * channels + c] = convert(from[c * pixels + p]);
   }
 }
 
@@ -107,16 +85,17 @@ const kernels::IntegerKernels& chosen_kernels() {
 Engine::Engine(Program program, const kernels::IntegerKernels& kernels)
     : program_(std::move(program)), kernels_(&kernels) {
   const Inference inference = infer(program_);
-  if (program_.input.type == ElementType::kFloat32 && has_modest_padding(program_, inference) &&
-      orders_of(program_, inference)) {
-    build(inference);
+  std::optional<std::vector<Order>> orders;
+  if (program_.input.type == ElementType::kFloat32 && has_modest_padding(program_, inference))
+    orders = orders_of(program_, inference);
+  if (orders) {
+    build(inference, *orders);
   } else {
     reference_.emplace(std::move(program_));
   }
 }
 
-void Engine::build(const Inference& inference) {
-  const std::vector<Order> orders = *orders_of(program_, inference);
+void Engine::build(const Inference& inference, std::span<const Order> orders) {
   const Schedule schedule = make_schedule(program_, inference, true);
   std::vector<LiveTensor> memory = schedule.storages;  // and the scratch of every step
   for (std::size_t i = 0; i < program_.nodes.size(); ++i) {
@@ -169,9 +148,10 @@ void Engine::read_sample(const float* sample) {
   if (!is_image(to.shape) || !is_permuted(to.shape)) {
     store(to, 0, to.size, sample);
   } else if (to.is_codes()) {
-    reorder(to.shape, sample, true, to.codes, [&](float value) { return code_of(value, to.grid); });
+    bring_innermost(to.shape, sample, to.codes,
+                    [&](float value) { return code_of(value, to.grid); });
   } else {
-    reorder(to.shape, sample, true, to.values, [](float value) { return value; });
+    bring_innermost(to.shape, sample, to.values, [](float value) { return value; });
   }
 }
 

@@ -52,7 +52,7 @@ class Engine {
   std::vector<NodeTime> profile(std::span<const float> sample, std::int64_t runs);
 
  private:
-  void build(const Inference& inference);
+  void build(const Inference& inference, std::span<const Order> orders);
   void read_sample(const float* sample);
 
   Program program_;

@@ -5,22 +5,11 @@
 #include <limits>     // for numeric_limits
 
 #include "deploy/runtime/engine_step.h"
+#include "deploy/runtime/window.h"
 #include "kernels/clones.h"
 
 namespace coppice::runtime {
 namespace {
-
-// What of a window lies in the image.
-struct Window {
-  std::int64_t top, bottom, left, right;
-};
-
-Window window_at(const Node& node, const Shape& in, std::int64_t y, std::int64_t x) {
-  const std::int64_t top = y * node.stride[0] - node.padding[0];
-  const std::int64_t left = x * node.stride[1] - node.padding[1];
-  return {std::max<std::int64_t>(top, 0), std::min(top + node.kernel[0], in[1]),
-          std::max<std::int64_t>(left, 0), std::min(left + node.kernel[1], in[2])};
-}
 
 COPPICE_CLONES
 void raise_to(const std::uint8_t* from, std::int64_t count, std::uint8_t* to) {

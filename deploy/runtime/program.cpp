@@ -47,4 +47,22 @@ bool moves_values(Op op) {
          op == Op::last_step;
 }
 
+bool changes_nothing(Op op) { return op == Op::flatten || op == Op::dropout; }
+
+bool is_elementwise(Op op) {
+  switch (op) {
+    case Op::normalize:
+    case Op::relu:
+    case Op::relu6:
+    case Op::leaky_relu:
+    case Op::gelu:
+    case Op::tanh:
+    case Op::sigmoid:
+    case Op::add:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace coppice::runtime

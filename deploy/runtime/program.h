@@ -42,6 +42,12 @@ std::string_view op_name(Op op);
 // max_pool2d, flatten, dropout, slice and last_step: codes pass through, on the grid of the input.
 bool moves_values(Op op);
 
+// flatten and dropout: the output is the input, element by element.
+bool changes_nothing(Op op);
+
+// The activations, normalize and add: element i of the output is made of elements i of the inputs.
+bool is_elementwise(Op op);
+
 // Unsigned 8-bit codes: value = (code - zero_point) * scale.
 struct Grid {
   float scale = 1.0F;  // positive, finite

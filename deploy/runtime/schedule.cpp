@@ -27,27 +27,10 @@ int folded_relu(const Program& program, const Inference& inference, const Consum
   return is_relu && relu.grid ? reader : -1;
 }
 
-bool changes_nothing(Op op) { return op == Op::flatten || op == Op::dropout; }
-
 // Never reads an element of its first input after it has written that of the output.
 bool may_overwrite(Op op) {
-  switch (op) {
-    case Op::normalize:
-    case Op::relu:
-    case Op::relu6:
-    case Op::leaky_relu:
-    case Op::gelu:
-    case Op::tanh:
-    case Op::sigmoid:
-    case Op::add:
-    case Op::group_norm:
-    case Op::batch_norm:
-    case Op::layer_norm:
-    case Op::channel_scale:
-      return true;
-    default:
-      return false;
-  }
+  return is_elementwise(op) || op == Op::group_norm || op == Op::batch_norm ||
+         op == Op::layer_norm || op == Op::channel_scale;
 }
 
 class Scheduler {
