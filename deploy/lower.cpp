@@ -2,11 +2,12 @@
 
 #include <algorithm>  // for copy
 #include <charconv>   // for from_chars
+#include <utility>    // for move
 
 #include "algorithms/quantize.h"
 #include "core/error.h"
 #include "core/text.h"
-#include "deploy/runtime/inference.h"
+#include "deploy/runtime/layout.h"
 
 namespace coppice {
 namespace {
@@ -163,8 +164,10 @@ runtime::Program lower(const Checkpoint& checkpoint) {
   program.model_sha256 = digest_of(model_sha256(checkpoint));
   program.input = lower_input(checkpoint.graph.input());
   for (const Node& node : checkpoint.graph.nodes()) program.nodes.push_back(lowering.lower(node));
-  runtime::infer(program);
-  return program;
+  return runtime::laid_out(std::move(program),
+                           [](const runtime::Node&, const runtime::ProductShape& shape) {
+                             return runtime::dense_layout(shape);
+                           });
 }
 
 }  // namespace coppice

@@ -44,6 +44,7 @@ class Parser {
     add_list();
     add_infer();
     add_validate();
+    add_export();
     add_optimize();
     add_bench();
     entries_.push_back(
@@ -145,6 +146,14 @@ class Parser {
     entries_.push_back({app, [this] { return infer_; }});
   }
 
+  void add_export() {
+    CLI::App* app =
+        app_.add_subcommand("export", "Write a checkpoint's model.cpk and model.onnx again");
+    app->add_option("ARTEFACT", export_.artefact, ".safetensors or run folder")->required();
+    app->add_option("--out", export_.out,
+                    "Folder to write to (default: where the checkpoint lies)");
+    entries_.push_back({app, [this] { return export_; }});
+  }
   void add_validate() {
     CLI::App* app = app_.add_subcommand(
         "validate", "Measure a finished model on this machine and judge it: exit code 0 or 3");
@@ -217,6 +226,7 @@ class Parser {
   ListArguments list_;
   InferArguments infer_;
   ValidateArguments validate_;
+  ExportArguments export_;
   OptimizeArguments optimize_;
   BenchArguments bench_;
 };

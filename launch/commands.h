@@ -88,6 +88,14 @@ struct ValidateArguments {
 };
 int validate_command(const ValidateArguments& arguments);
 
+// A finished checkpoint as deployable files: model.cpk and model.onnx, with dense.onnx where
+// dense.safetensors lies.
+struct ExportArguments {
+  std::string artefact;  // .safetensors or a run folder
+  std::string out;       // empty: the checkpoint's folder
+};
+int export_command(const ExportArguments& arguments);
+
 // The whole pipeline with one client and no communication.
 struct OptimizeArguments {
   std::string model;  // a name of the zoo, trained on the spot, or an fp32 checkpoint

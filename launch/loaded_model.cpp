@@ -27,11 +27,12 @@ LoadedModel::LoadedModel(const std::string& path) : path_(path) {
 
 void LoadedModel::load_cpk() {
   try {
-    engine_.emplace(runtime::read_cpk(read_file(path_), path_));
+    program_ = runtime::read_cpk(read_file(path_), path_);
+    engine_.emplace(*program_);
   } catch (const runtime::ModelError& error) {
     throw DataError(error.what());
   }
-  const runtime::InputSpec& input = engine_->program().input;
+  const runtime::InputSpec& input = engine_->input();
   input_ = {.shape = input.shape,
             .type = input.type == runtime::ElementType::kInt32 ? ElementType::kInt32
                                                                : ElementType::kFloat32,
@@ -49,9 +50,7 @@ void LoadedModel::load_checkpoint() {
   output_shape_ = checkpoint_->graph.output().shape;
 }
 
-const runtime::Program* LoadedModel::program() const {
-  return engine_ ? &engine_->program() : nullptr;
-}
+const runtime::Program* LoadedModel::program() const { return program_ ? &*program_ : nullptr; }
 
 std::vector<float> LoadedModel::logits(std::span<const float> samples) {
   if (checkpoint_) return executor_->infer({checkpoint_->parameters, &checkpoint_->plan}, samples);

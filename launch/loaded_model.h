@@ -43,6 +43,7 @@ class LoadedModel {
   std::string path_;
   InputSpec input_;
   Shape output_shape_;
+  std::optional<runtime::Program> program_;
   std::optional<runtime::Engine> engine_;
   std::optional<Checkpoint> checkpoint_;
   std::unique_ptr<Executor> executor_;

@@ -22,6 +22,7 @@ int dispatch(const Command& command, const ProcessArguments& process) {
     int operator()(const ListArguments& arguments) const { return list_command(arguments); }
     int operator()(const InferArguments& arguments) const { return infer_command(arguments); }
     int operator()(const ValidateArguments& arguments) const { return validate_command(arguments); }
+    int operator()(const ExportArguments& arguments) const { return export_command(arguments); }
     int operator()(const OptimizeArguments& arguments) const {
       return optimize_command(arguments, process);
     }

@@ -12,7 +12,7 @@
 
 namespace coppice::runtime {
 
-constexpr std::uint16_t kCpkVersion = 2;
+constexpr std::uint16_t kCpkVersion = 3;
 
 // The same bytes come out of the same program and version of zlib. Throws ModelError for a program
 // that is not valid (inference.h) or has a text or count that does not fit its field.
@@ -21,7 +21,8 @@ std::vector<std::uint8_t> write_cpk(const Program& program);
 // Bytes of `program` in the file before they are deflated. Throws as write_cpk() does for fields.
 std::int64_t body_bytes(const Program& program);
 
-// Of them, those of the parameters of `node`: weights (two codes of 4 bits a byte), scales, bias
+// Of them, those of the parameters of `node`: weights (two codes of 4 bits a byte), numbers of
+// blocks, scales, bias
 // (16 bits a code where all fit) and norms. 0 for a node without any.
 std::int64_t parameter_bytes(const Node& node);
 

@@ -16,6 +16,6 @@ constexpr std::uint8_t kHasBias = 1U << 2U;
 constexpr std::uint8_t kShortBias = 1U << 3U;  // bias codes of 16 bits instead of 32
 constexpr std::uint8_t kWeightWidthShift = 4;  // two bits: 0 fp32, 1 8 bits, 2 4 bits
 constexpr std::uint8_t kWeightWidthMask = 3U << kWeightWidthShift;
-constexpr std::uint8_t kKnownFlags = 0x3F;
+constexpr std::uint8_t kLayoutShift = 6;  // two bits: of weights, in the order of Layout
 
 }  // namespace coppice::runtime

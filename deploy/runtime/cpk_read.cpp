@@ -1,6 +1,7 @@
 #include <algorithm>  // for equal
 #include <bit>        // for endian
 #include <cstring>    // for memcpy
+#include <numeric>    // for accumulate
 #include <string>     // for string
 #include <utility>    // for exchange, move
 
@@ -9,6 +10,7 @@
 #include "deploy/runtime/cpk_fields.h"
 #include "deploy/runtime/error.h"
 #include "deploy/runtime/inference.h"
+#include "deploy/runtime/layout.h"
 #include "deploy/runtime/sha256.h"
 
 namespace coppice::runtime {
@@ -141,9 +143,9 @@ Node read_head(ByteReader& in, std::uint8_t& flags, std::size_t index) {
   node.op = Op{code};
   flags = in.get<std::uint8_t>();
   node.name = in.get_text<std::uint8_t>();
-  if ((flags & ~unsigned{kKnownFlags}) != 0 || bits_of(flags) == 0)
-    fail("node ", index, ": unknown flags ", int{flags});
+  if (bits_of(flags) == 0) fail("node ", index, ": unknown flags ", int{flags});
   node.weights.bits = bits_of(flags);
+  node.weights.layout = Layout{static_cast<std::uint8_t>(flags >> kLayoutShift)};
   if ((flags & kListsInputs) != 0) {
     const auto count = in.get<std::uint8_t>();
     for (int i = 0; i < count; ++i) node.inputs.push_back(in.get<std::uint16_t>());
@@ -158,18 +160,30 @@ Node read_head(ByteReader& in, std::uint8_t& flags, std::size_t index) {
   return node;
 }
 
+// Counts and sizes are those of the layout; what it says is checked later, with all parameters.
+void read_weights(ByteReader& in, Weights& weights, const ProductShape& shape) {
+  if (weights.layout == Layout::kBlocks) {
+    weights.block_counts = in.get_all<std::uint16_t>((shape.out + kBlockSide - 1) / kBlockSide);
+    const auto blocks =
+        std::accumulate(weights.block_counts.begin(), weights.block_counts.end(), std::int64_t{0});
+    weights.blocks = in.get_all<std::uint16_t>(blocks);
+  }
+  const std::int64_t elements = element_count(weights, shape);
+  if (weights.bits == 32) {
+    weights.values = in.get_all<float>(elements);
+    return;
+  }
+  weights.codes = weights.bits == 4 && weights.layout == Layout::kRows
+                      ? read_nibbles(in, elements)
+                      : in.get_all<std::int8_t>(stored_bytes(weights, shape));
+  weights.scales = in.get_all<float>(shape.out);
+}
+
 void read_parameters(ByteReader& in, Node& node, std::uint8_t flags, const Inference& inference) {
   const ParameterCounts counts = inference.counts(node);
   if (counts.row > kMaxElements || counts.channels * counts.row > kMaxActivationElements)
     fail("node '", node.name, "': ", counts.channels, " x ", counts.row, " weights are too many");
-  const std::int64_t weights = counts.channels * counts.row;
-  if (node.weights.bits == 32) {
-    node.weights.values = in.get_all<float>(weights);
-  } else {
-    node.weights.codes =
-        node.weights.bits == 4 ? read_nibbles(in, weights) : in.get_all<std::int8_t>(weights);
-    node.weights.scales = in.get_all<float>(counts.channels);
-  }
+  read_weights(in, node.weights, counts.row == 0 ? ProductShape{} : product_shape(node, inference));
   const bool has_codes = inference.is_integer(node);
   if ((flags & kShortBias) != 0 && (!has_codes || (flags & kHasBias) == 0))
     fail("node '", node.name, "': short bias codes where there are none");

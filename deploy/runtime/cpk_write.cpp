@@ -124,7 +124,9 @@ bool fits_short(const std::vector<std::int32_t>& codes) {
 }
 
 void write_parameters(ByteWriter& out, const Node& node) {
-  if (node.weights.bits == 4) {
+  out.put_all(node.weights.block_counts);
+  out.put_all(node.weights.blocks);
+  if (node.weights.bits == 4 && node.weights.layout == Layout::kRows) {
     out.put_all(packed(node.weights.codes));
   } else {
     out.put_all(node.weights.codes);
@@ -148,6 +150,7 @@ bool follows_node_before(const Node& node, std::size_t index) {
 std::uint8_t flags_of(const Node& node, std::size_t index) {
   const unsigned width = node.weights.bits == 8 ? 1 : node.weights.bits == 4 ? 2 : 0;
   unsigned flags = width << kWeightWidthShift;
+  flags |= static_cast<unsigned>(node.weights.layout) << kLayoutShift;
   if (node.grid) flags |= kHasGrid;
   if (!follows_node_before(node, index)) flags |= kListsInputs;
   if (!node.bias.empty() || !node.bias_codes.empty()) flags |= kHasBias;

@@ -1,11 +1,15 @@
 #include "deploy/runtime/engine.h"
 
-#include <algorithm>  // for all_of
-#include <cstdlib>    // for getenv
-#include <string>     // for string
+#include <algorithm>    // for all_of
+#include <cstdlib>      // for getenv
+#include <cstring>      // for memcpy
+#include <string>       // for string
+#include <type_traits>  // for remove_reference_t
+#include <utility>      // for move
 
 #include "deploy/runtime/assembly.h"
 #include "deploy/runtime/error.h"
+#include "deploy/runtime/layout.h"
 #include "deploy/runtime/planner.h"
 #include "deploy/runtime/profile.h"
 #include "deploy/runtime/schedule.h"
@@ -17,33 +21,6 @@ bool is_image(const Shape& shape) { return shape.size() == 3; }
 
 // Whether an image's elements lie elsewhere than in the order of its shape.
 bool is_permuted(const Shape& image) { return image[0] > 1 && image[1] * image[2] > 1; }
-
-// Of every node's output; nothing if an op would meet a vector in an order that it cannot follow.
-std::optional<std::vector<Order>> orders_of(const Program& program, const Inference& inference) {
-  std::vector<Order> orders;
-  for (std::size_t i = 0; i < program.nodes.size(); ++i) {
-    const Node& node = program.nodes[i];
-    const Shape& shape = inference.shapes()[i];
-    Order order;
-    if (is_image(shape)) {
-      order = shape;
-    } else if (!node.inputs.empty()) {
-      const Order& first = orders[static_cast<std::size_t>(node.inputs[0])];
-      const bool is_kept = is_elementwise(node.op) || changes_nothing(node.op);
-      for (const std::int32_t input : node.inputs) {
-        const auto at = static_cast<std::size_t>(input);
-        const bool reads_vector = !is_image(inference.shapes()[at]) && !orders[at].empty();
-        if (reads_vector && node.op != Op::linear && !(is_kept && orders[at] == first))
-          return std::nullopt;
-        if (is_kept && orders[at] != first) return std::nullopt;
-      }
-      if (is_kept && !first.empty() && is_permuted(first)) order = first;
-    }
-    orders.push_back(std::move(order));
-  }
-  const bool ends_in_order = orders.back().empty() || is_image(inference.shapes().back());
-  return ends_in_order ? std::optional(std::move(orders)) : std::nullopt;
-}
 
 // Whether images with their padding stay within a tensor's limit: a small file may ask for
 // gigabytes of border.
@@ -66,6 +43,33 @@ void bring_innermost(const Shape& image, const float* from, To* to, Convert conv
   }
 }
 
+void put(WeightStore& store, const void* from, std::size_t bytes) {
+  constexpr std::size_t kLine = sizeof(WeightStore::Line);
+  static_assert(kLine >= kernels::kSpareWeightBytes);
+  const std::size_t first = store.lines.size();
+  store.first_line.push_back(first);
+  store.lines.resize(first + bytes / kLine + 2);
+  if (bytes != 0) std::memcpy(store.lines[first].bytes, from, bytes);
+}
+
+// Moves the weights out of `program`.
+std::shared_ptr<const WeightStore> taken_weights(Program& program, const Inference& inference) {
+  auto store = std::make_shared<WeightStore>();
+  for (Node& node : program.nodes) {
+    if (inference.counts(node).row == 0) {
+      store->first_line.push_back(0);
+    } else if (inference.is_integer(node)) {
+      put(*store, node.weights.codes.data(), node.weights.codes.size());
+    } else {
+      const std::vector<float> values = values_of(node.weights, product_shape(node, inference));
+      put(*store, values.data(), values.size() * sizeof(float));
+    }
+    node.weights.codes = {};
+    node.weights.values = {};
+  }
+  return store;
+}
+
 void run_reference(const EngineStep& step) { step.step.run(step.step); }
 
 }  // namespace
@@ -82,28 +86,73 @@ const kernels::IntegerKernels& chosen_kernels() {
   fail("COPPICE_ISA: expected one of ", known, " on this processor, got '", name, "'");
 }
 
-Engine::Engine(Program program, const kernels::IntegerKernels& kernels)
-    : program_(std::move(program)), kernels_(&kernels) {
-  const Inference inference = infer(program_);
-  std::optional<std::vector<Order>> orders;
-  if (program_.input.type == ElementType::kFloat32 && has_modest_padding(program_, inference))
-    orders = orders_of(program_, inference);
-  if (orders) {
-    build(inference, *orders);
+Engine::Engine(Program program, const kernels::IntegerKernels& kernels) : kernels_(&kernels) {
+  const Inference inference = infer(program);
+  if (program.input.type == ElementType::kFloat32 && has_modest_padding(program, inference) &&
+      inference.follows_orders()) {
+    build(std::move(program));
   } else {
-    reference_.emplace(std::move(program_));
+    reference_.emplace(std::move(program));
   }
 }
 
-void Engine::build(const Inference& inference, std::span<const Order> orders) {
-  const Schedule schedule = make_schedule(program_, inference, true);
+Engine::Engine(const Engine& other)
+    : program_(other.program_),
+      weights_(other.weights_),
+      kernels_(other.kernels_),
+      arena_(other.arena_),
+      tensors_(other.tensors_),
+      steps_(other.steps_) {
+  if (other.reference_) reference_.emplace(other.reference_->program());
+  const auto move = [&](auto*& pointer) {
+    using Pointer = std::remove_reference_t<decltype(pointer)>;
+    if (pointer == nullptr) return;
+    const auto offset = reinterpret_cast<const std::byte*>(pointer) - other.arena_.data();
+    pointer = reinterpret_cast<Pointer>(arena_.data() + offset);
+  };
+  const auto move_tensor = [&](Tensor& tensor) {
+    move(tensor.codes);
+    move(tensor.values);
+  };
+  for (Tensor& tensor : tensors_) move_tensor(tensor);
+  for (EngineStep& step : steps_) {
+    for (Tensor& input : step.step.inputs) move_tensor(input);
+    move_tensor(step.step.output);
+    move(step.step.scratch);
+  }
+}
+
+void Engine::build(Program program) {
+  program = laid_out(std::move(program), [](const Node& node, const ProductShape& shape) {
+    return node.weights.layout == Layout::kRows ? dense_layout(shape) : node.weights.layout;
+  });
+  const Inference inference = infer(program);
+  const Schedule schedule = make_schedule(program, inference, true);
+  weights_ = taken_weights(program, inference);
+  program_ = std::make_shared<const Program>(std::move(program));
   std::vector<LiveTensor> memory = schedule.storages;  // and the scratch of every step
-  for (std::size_t i = 0; i < program_.nodes.size(); ++i) {
-    const Node& node = program_.nodes[i];
+  add_steps(inference, schedule, memory);
+  const ArenaPlan plan = plan_arena(memory);
+  arena_.resize(static_cast<std::size_t>(plan.bytes));
+  tensors_ = placed_tensors(inference, schedule, plan, arena_);
+  for (std::size_t s = 0; s < steps_.size(); ++s) {
+    Step& step = steps_[s].step;
+    const auto index = static_cast<std::size_t>(step.node - program_->nodes.data());
+    step.scratch = arena_.data() + plan.offsets[schedule.storages.size() + s];
+    for (const std::int32_t input : step.node->inputs)
+      step.inputs.push_back(tensors_[static_cast<std::size_t>(input)]);
+    step.output = tensors_[static_cast<std::size_t>(schedule.produces[index])];
+  }
+}
+
+void Engine::add_steps(const Inference& inference, const Schedule& schedule,
+                       std::vector<LiveTensor>& memory) {
+  for (std::size_t i = 0; i < program_->nodes.size(); ++i) {
+    const Node& node = program_->nodes[i];
     if (schedule.produces[i] < 0 || run_of(node.op) == nullptr) continue;
     const auto output = static_cast<std::size_t>(schedule.produces[i]);
     EngineStep& step = steps_.emplace_back();
-    step.step = prepared_step(program_, inference, i, output);
+    step.step = prepared_step(*program_, inference, i, output);
     step.kernels = kernels_;
     const std::size_t input = static_cast<std::size_t>(node.inputs[0]);
     const Shape& shape = inference.shapes()[input];
@@ -113,20 +162,14 @@ void Engine::build(const Inference& inference, std::span<const Order> orders) {
     } else {
       step.step.scratch_bytes = image_scratch_bytes(node, shape);
     }
-    if (node.op == Op::conv2d) prepare_convolution(step, inference);
-    if (node.op == Op::linear) prepare_matrix(step, inference, orders[input]);
+    if (node.op == Op::conv2d || node.op == Op::linear) {
+      step.shape = product_shape(node, inference);
+      const std::byte* at = weights_->lines[weights_->first_line[i]].bytes;
+      step.codes = reinterpret_cast<const std::int8_t*>(at);
+      step.values = reinterpret_cast<const float*>(at);
+      plan_product(step, inference);
+    }
     memory.push_back({step.step.scratch_bytes, static_cast<int>(i), static_cast<int>(i)});
-  }
-  const ArenaPlan plan = plan_arena(memory);
-  arena_.resize(static_cast<std::size_t>(plan.bytes));
-  tensors_ = placed_tensors(inference, schedule, plan, arena_);
-  for (std::size_t s = 0; s < steps_.size(); ++s) {
-    Step& step = steps_[s].step;
-    const auto index = static_cast<std::size_t>(step.node - program_.nodes.data());
-    step.scratch = arena_.data() + plan.offsets[schedule.storages.size() + s];
-    for (const std::int32_t input : step.node->inputs)
-      step.inputs.push_back(tensors_[static_cast<std::size_t>(input)]);
-    step.output = tensors_[static_cast<std::size_t>(schedule.produces[index])];
   }
 }
 
@@ -175,7 +218,7 @@ std::vector<NodeTime> Engine::profile(std::span<const float> sample, std::int64_
   if (reference_) return reference_->profile(sample, runs);
   check_counts(sample.size(), sample_size(), 0, 0);
   return profile_steps(
-      program_, steps_, runs, [&] { read_sample(sample.data()); },
+      *program_, steps_, runs, [&] { read_sample(sample.data()); },
       [](const EngineStep& step) -> const Step& { return step.step; },
       [](const EngineStep& step) { step.run(step); });
 }

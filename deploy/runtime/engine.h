@@ -4,15 +4,17 @@
 // the order of sums.
 //
 // Images lie with their channels innermost, so that one layer's output is the next one's operand.
-// Integer convolutions and matrices are products of 16-bit pairs (kernels/integer/integer.h) with
-// weights that are packed once, when the engine is made. A program whose vectors are cut where
-// channels innermost would matter (a slice of a flattened image), or whose padding would take more
-// than a tensor may, runs on the interpreter's loops.
+// Weights lie as the kernels read them (layout.h); those that a program has in rows are laid out
+// when the engine is made. A program whose vectors are cut where channels innermost would matter
+// (a slice of a flattened image), or whose padding would take more than a tensor may, runs on the
+// interpreter's loops.
 //
-// One engine belongs to one thread; run() allocates nothing.
+// An engine belongs to one thread at a time; run() allocates nothing. A copy shares the weights,
+// which nobody writes, and has an arena of its own: one for each thread.
 
 #include <cstddef>      // for byte
 #include <cstdint>      // for int64_t
+#include <memory>       // for shared_ptr
 #include <optional>     // for optional
 #include <span>         // for span
 #include <string_view>  // for string_view
@@ -20,7 +22,9 @@
 
 #include "deploy/runtime/engine_step.h"
 #include "deploy/runtime/interpreter.h"
+#include "deploy/runtime/planner.h"
 #include "deploy/runtime/program.h"
+#include "deploy/runtime/schedule.h"
 #include "kernels/integer/integer.h"
 
 namespace coppice::runtime {
@@ -29,22 +33,31 @@ namespace coppice::runtime {
 // names others than there are, listing them.
 const kernels::IntegerKernels& chosen_kernels();
 
+// The weights of all products, each at the start of a cache line, with what kernels may read
+// behind.
+struct WeightStore {
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
+  std::vector<Line> lines;
+  std::vector<std::size_t> first_line;  // by node
+};
+
 class Engine {
  public:
   // Throws ModelError as the interpreter does.
   explicit Engine(Program program, const kernels::IntegerKernels& kernels = chosen_kernels());
   Engine(Engine&&) = default;
   Engine& operator=(Engine&&) = default;
-  Engine(const Engine&) = delete;
-  Engine& operator=(const Engine&) = delete;
+  Engine(const Engine& other);
+  Engine& operator=(const Engine& other) { return *this = Engine(other); }
   ~Engine() = default;
 
-  const Program& program() const { return reference_ ? reference_->program() : program_; }
+  const InputSpec& input() const { return program().input; }
   std::string_view isa() const { return reference_ ? "reference" : kernels_->isa; }
   std::int64_t sample_size() const;
   std::int64_t logit_count() const;
-  // Of the one arena: activations and the scratch of the largest step. Packed weights are not in
-  // it.
+  // Of the one arena: activations and the scratch of the largest step. Weights are not in it.
   std::int64_t peak_activation_bytes() const;
 
   // As Interpreter::run() and profile().
@@ -52,10 +65,14 @@ class Engine {
   std::vector<NodeTime> profile(std::span<const float> sample, std::int64_t runs);
 
  private:
-  void build(const Inference& inference, std::span<const Order> orders);
+  const Program& program() const { return reference_ ? reference_->program() : *program_; }
+  void build(Program program);
+  void add_steps(const Inference& inference, const Schedule& schedule,
+                 std::vector<LiveTensor>& memory);
   void read_sample(const float* sample);
 
-  Program program_;
+  std::shared_ptr<const Program> program_;  // without the weights of its products
+  std::shared_ptr<const WeightStore> weights_;
   const kernels::IntegerKernels* kernels_;
   std::optional<Interpreter> reference_;  // of a program that is not built
   std::vector<std::byte> arena_;

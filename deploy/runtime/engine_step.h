@@ -5,6 +5,7 @@
 #include <vector>   // for vector
 
 #include "deploy/runtime/inference.h"
+#include "deploy/runtime/layout.h"
 #include "deploy/runtime/step.h"
 #include "kernels/integer/integer.h"
 
@@ -14,24 +15,28 @@ struct EngineStep {
   Step step;  // node, tensors, scratch
   void (*run)(const EngineStep&) = nullptr;
 
-  // conv2d and linear.
+  // conv2d and linear. Weights lie in the model that engines share, in the order of their layout:
+  // codes if the product is one of integers, values else.
   const kernels::IntegerKernels* kernels = nullptr;
-  std::vector<std::int8_t> packed;  // integer, in the kernels' panels
-  std::vector<std::int32_t> bias;   // integer; both to the end of the last panel
-  std::vector<float> multipliers;   // of fp32: the bias
-  // Weights of a convolution with groups: [tap][input channel of the group][channel].
-  std::vector<std::int16_t> taps;  // integer
-  // The same in fp32; of a convolution without groups in panels; of a linear [channel][row].
-  std::vector<float> values;
+  ProductShape shape;
+  const std::int8_t* codes = nullptr;
+  const float* values = nullptr;
+  std::vector<std::int32_t> bias;     // integer; by channel, with what the kernels read behind
+  std::vector<float> multipliers;     // likewise; of fp32: the bias
+  std::vector<std::int32_t> offsets;  // of blocks or depthwise taps: from a window's first element
+  // Weights of a convolution with groups that is not depthwise: [tap][input channel of the
+  // group][channel].
+  std::vector<std::int16_t> integer_taps;
+  std::vector<float> taps;
 };
 
-// Where element (channel c, pixel p) of an image of C channels lies: p * C + c. Order of a tensor:
-// the image {C, H, W} whose elements it holds like that; empty for others.
-using Order = Shape;
+// Where element (channel c, pixel p) of an image of C channels lies: p * C + c.
 
-// Fills in what a conv2d or linear needs besides memory. `order` is that of a linear's input.
-void prepare_convolution(EngineStep& step, const Inference& inference);
-void prepare_matrix(EngineStep& step, const Inference& inference, const Order& order);
+// Fills in what a conv2d or linear needs besides memory; shape and weights are there.
+void plan_product(EngineStep& step, const Inference& inference);
+
+// Of convolutions with groups; called by plan_product(). The padded image is `width` pixels wide.
+void plan_groups(EngineStep& step, std::int64_t width);
 
 // The loops for images, null for an op that has none of its own: the interpreter's serve.
 void (*image_loop(Op op))(const EngineStep&);

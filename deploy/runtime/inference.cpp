@@ -6,6 +6,7 @@
 #include <limits>     // for numeric_limits
 
 #include "deploy/runtime/error.h"
+#include "deploy/runtime/layout.h"
 
 namespace coppice::runtime {
 namespace {
@@ -21,6 +22,8 @@ template <typename... Parts>
 
 bool is_positive(float value) { return std::isfinite(value) && value > 0.0F; }
 
+bool is_image(const Shape& shape) { return shape.size() == 3; }
+
 bool all_finite(const std::vector<float>& values) {
   return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
 }
@@ -34,6 +37,11 @@ std::int64_t bounded_count(const Shape& shape) {
     if (count > kMaxElements) return -1;
   }
   return shape.empty() ? -1 : count;
+}
+
+bool has_two_codes(std::int8_t byte) {
+  const auto halves = static_cast<std::uint8_t>(byte);
+  return (halves & 0xFU) != 8 && halves >> 4U != 8;  // -8
 }
 
 // The axis that concat joins and norms have parameters for.
@@ -190,10 +198,12 @@ Shape output_shape(const Node& node, const Inputs& in) {
 void check_codes(const Node& node, const ParameterCounts& counts) {
   const Weights& weights = node.weights;
   const int limit = weights.bits == 8 ? 127 : 7;
-  const bool are_in_range = std::ranges::all_of(
-      weights.codes, [&](std::int8_t code) { return code >= -limit && code <= limit; });
-  if (static_cast<std::int64_t>(weights.codes.size()) != counts.channels * counts.row ||
-      static_cast<std::int64_t>(weights.scales.size()) != counts.channels ||
+  const bool are_in_range = weights.layout != Layout::kRows && weights.bits == 4
+                                ? std::ranges::all_of(weights.codes, has_two_codes)
+                                : std::ranges::all_of(weights.codes, [&](std::int8_t code) {
+                                    return code >= -limit && code <= limit;
+                                  });
+  if (static_cast<std::int64_t>(weights.scales.size()) != counts.channels ||
       !weights.values.empty() || !are_in_range ||
       !std::ranges::all_of(weights.scales, is_positive)) {
     fail_node(node, "expected ", counts.channels, " x ", counts.row, " codes of ", weights.bits,
@@ -203,16 +213,13 @@ void check_codes(const Node& node, const ParameterCounts& counts) {
 
 // Whatever the input's codes are, no accumulator leaves 32 bits, and no multiplier is zero or
 // infinite.
-void check_integers(const Node& node, const ParameterCounts& counts, const Grid& input) {
-  for (std::int64_t c = 0; c < counts.channels; ++c) {
-    std::int64_t sum = 0;
-    const std::int8_t* row = node.weights.codes.data() + c * counts.row;
-    for (std::int64_t i = 0; i < counts.row; ++i) sum += std::abs(int{row[i]});
-    sum *= kMaxCode;
-    const auto channel = static_cast<std::size_t>(c);
-    if (!node.bias_codes.empty()) sum += std::abs(std::int64_t{node.bias_codes[channel]});
+void check_integers(const Node& node, const ProductShape& shape, const Grid& input) {
+  const std::vector<std::int64_t> sums = code_sums(node.weights, shape);
+  for (std::size_t c = 0; c < sums.size(); ++c) {
+    std::int64_t sum = sums[c] * kMaxCode;
+    if (!node.bias_codes.empty()) sum += std::abs(std::int64_t{node.bias_codes[c]});
     if (sum > kMaxInt32) fail_node(node, "the accumulator of channel ", c, " can pass 32 bits");
-    const float scale = input.scale * node.weights.scales[channel];
+    const float scale = input.scale * node.weights.scales[c];
     if (!is_positive(scale) || (node.grid && !is_positive(scale / node.grid->scale)))
       fail_node(node, "the multiplier of channel ", c, " is zero or infinite");
   }
@@ -254,7 +261,28 @@ void Inference::add(const Node& node) {
     fail_node(node, "grid of scale ", node.grid->scale, " is not valid here");
   grids_.push_back(moves_values(node.op) ? grids_[static_cast<std::size_t>(node.inputs[0])]
                                          : node.grid);
+  orders_.push_back(next_order(node, shape));
   shapes_.push_back(std::move(shape));
+}
+
+Shape Inference::next_order(const Node& node, const Shape& shape) {
+  if (is_image(shape)) return shape;
+  if (node.inputs.empty()) return {};
+  const auto at = [&](std::size_t i) { return static_cast<std::size_t>(node.inputs[i]); };
+  const Shape& first = orders_[at(0)];
+  const bool is_kept = is_elementwise(node.op) || changes_nothing(node.op);
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    const Shape& order = orders_[at(i)];
+    const bool reads_vector = !is_image(shapes_[at(i)]) && !order.empty();
+    if (reads_vector && node.op != Op::linear && !(is_kept && order == first)) follows_ = false;
+    if (is_kept && order != first) follows_ = false;
+  }
+  const bool is_permuted = !first.empty() && first[0] > 1 && first[1] * first[2] > 1;
+  return is_kept && is_permuted ? first : Shape{};
+}
+
+bool Inference::follows_orders() const {
+  return follows_ && (orders_.back().empty() || is_image(shapes_.back()));
 }
 
 ParameterCounts Inference::counts(const Node& node) const {
@@ -290,9 +318,14 @@ void Inference::check_parameters(const Node& node) const {
   if (weights.bits == 8 || weights.bits == 4) {
     check_codes(node, counts);
   } else if (weights.bits != 32 || !weights.codes.empty() || !weights.scales.empty() ||
-             static_cast<std::int64_t>(weights.values.size()) != counts.channels * counts.row ||
              !all_finite(weights.values)) {
     fail_node(node, "expected ", counts.channels, " x ", counts.row, " finite weights");
+  }
+  const ProductShape product = counts.row == 0 ? ProductShape{} : product_shape(node, *this);
+  try {
+    check_layout(weights, product);
+  } catch (const ModelError& error) {
+    fail_node(node, error.what());
   }
   const bool has_codes = is_integer(node);
   const std::size_t biases = has_codes ? node.bias_codes.size() : node.bias.size();
@@ -301,7 +334,7 @@ void Inference::check_parameters(const Node& node) const {
       !all_finite(node.bias)) {
     fail_node(node, "expected no bias or ", counts.channels, has_codes ? " codes" : " values");
   }
-  if (has_codes) check_integers(node, counts, *grids_[static_cast<std::size_t>(node.inputs[0])]);
+  if (has_codes) check_integers(node, product, *grids_[static_cast<std::size_t>(node.inputs[0])]);
 }
 
 Inference infer(const Program& program) {

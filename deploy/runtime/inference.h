@@ -44,16 +44,25 @@ class Inference {
   // Of every node's output, its own or the one that passes through it; none: fp32.
   const std::vector<std::optional<Grid>>& grids() const { return grids_; }
 
+  // With images' channels innermost: the image in whose order the elements of a node's output lie.
+  // Empty: in the order of the shape.
+  const Shape& order(std::size_t node) const { return orders_[node]; }
+  // Whether every operation so far can work in these orders: a slice of a flattened image cannot.
+  bool follows_orders() const;
+
   ParameterCounts counts(const Node& node) const;
   // Whether `node` is a conv2d or linear on codes with weights in codes: int32 accumulators.
   bool is_integer(const Node& node) const;
 
  private:
   const Shape& input_shape(const Node& node, std::size_t input) const;
+  Shape next_order(const Node& node, const Shape& shape);
 
   InputSpec input_;
   std::vector<Shape> shapes_;
   std::vector<std::optional<Grid>> grids_;
+  std::vector<Shape> orders_;
+  bool follows_ = true;
   std::int64_t activation_elements_ = 0;
 };
 

@@ -5,12 +5,15 @@
 #include "deploy/runtime/assembly.h"
 #include "deploy/runtime/error.h"
 #include "deploy/runtime/inference.h"
+#include "deploy/runtime/layout.h"
 #include "deploy/runtime/planner.h"
 #include "deploy/runtime/profile.h"
 #include "deploy/runtime/schedule.h"
 
 namespace coppice::runtime {
-Interpreter::Interpreter(Program program, Keep keep) : program_(std::move(program)), keep_(keep) {
+
+Interpreter::Interpreter(Program program, Keep keep)
+    : program_(in_rows(std::move(program))), keep_(keep) {
   const Inference inference = infer(program_);
   if (program_.input.type != ElementType::kFloat32)
     fail("node '", program_.nodes[0].name, "': this version does not run inputs of ids");
@@ -20,6 +23,9 @@ Interpreter::Interpreter(Program program, Keep keep) : program_(std::move(progra
     if (schedule.produces[i] < 0 || run_of(program_.nodes[i].op) == nullptr) continue;
     const auto output = static_cast<std::size_t>(schedule.produces[i]);
     steps_.push_back(prepared_step(program_, inference, i, output));
+    const Weights& weights = program_.nodes[i].weights;
+    if (weights.bits != 32 && !inference.is_integer(program_.nodes[i]))
+      steps_.back().weights = values_of(weights, product_shape(program_.nodes[i], inference));
     memory.push_back({steps_.back().scratch_bytes, static_cast<int>(i), static_cast<int>(i)});
   }
   const ArenaPlan plan = plan_arena(memory);

@@ -56,12 +56,21 @@ struct Grid {
   friend bool operator==(const Grid&, const Grid&) = default;
 };
 
+// The order in which weights lie: as the shape says, or as the engine reads them (layout.h).
+enum class Layout : std::uint8_t { kRows = 0, kPanels = 1, kBlocks = 2, kDepthwise = 3 };
+
 // Of a conv2d, [out, in / groups, height, width], or a linear, [out, in].
 struct Weights {
-  int bits = 32;                   // 32: values; 8 or 4: codes and scales
-  std::vector<float> values;       // finite
-  std::vector<std::int8_t> codes;  // in [-127, 127] or [-7, 7]; value = code * scale
-  std::vector<float> scales;       // one an output channel; positive, finite
+  int bits = 32;  // 32: values; 8 or 4: codes and scales
+  Layout layout = Layout::kRows;
+  std::vector<float> values;  // finite
+  // In [-127, 127] or [-7, 7]; value = code * scale. In another order than rows two codes of 4 bits
+  // are one byte, the first in its low half.
+  std::vector<std::int8_t> codes;
+  std::vector<float> scales;  // one an output channel; positive, finite
+  // kBlocks: how many blocks each four output channels have, and which (layout.h).
+  std::vector<std::uint16_t> block_counts = {};
+  std::vector<std::uint16_t> blocks = {};
 
   friend bool operator==(const Weights&, const Weights&) = default;
 };

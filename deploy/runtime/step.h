@@ -18,7 +18,7 @@ struct Step {
   Tensor output;
 
   // conv2d and linear. Multipliers turn an accumulator into a code or a value; they are there if it
-  // is an integer. Weights are the fp32 ones.
+  // is an integer. Weights: the values of codes that the interpreter multiplies in fp32.
   std::vector<float> multipliers;
   std::vector<float> weights;
   int low_code = 0;  // of saturation, where an activation is folded in

@@ -14,8 +14,8 @@ std::span<const IntegerKernels* const> all_integer_kernels() {
   static const std::array<const IntegerKernels*, 4> kAll = {
       &kVnniIntegerKernels, &kAvx512IntegerKernels, &kAvx2IntegerKernels, &kBaselineIntegerKernels};
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const bool has_avx512 =
-      has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") &&
+                          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   const bool has_vnni = has_avx512 && __builtin_cpu_supports("avx512vnni");
   const std::span<const IntegerKernels* const> all = kAll;
   return all.subspan(has_vnni ? 0 : has_avx512 ? 1 : has_avx2 ? 2 : 3);

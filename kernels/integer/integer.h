@@ -10,6 +10,13 @@
 
 namespace coppice::kernels {
 
+// Output channels of a panel of weights; the last panel is as wide as what is left.
+constexpr std::int64_t kPanelChannels = 16;
+// A panel's rows are read in whole registers: behind the last weight this many bytes can be read.
+constexpr std::int64_t kSpareWeightBytes = 64;
+// So are, by channel, biases and multipliers: behind the last one this many others can be read.
+constexpr std::int64_t kSpareChannels = 16;
+
 // Outputs of neighbouring pixels, all channels each. A pixel's window is `runs` stretches of
 // activations (the rows of a convolution's window; a matrix has one).
 struct Product {
@@ -29,12 +36,28 @@ struct Product {
   int high_code = 255;
 };
 
-// Channels beyond the last have weight 0; what is by channel goes to the end of the last panel.
 struct IntegerProduct : Product {
   const std::int16_t* input = nullptr;   // code - zero point; of the first pixel's window
+  int bits = 8;                          // of weights; of 4, a pair is one byte, its first one low
   const std::int8_t* weights = nullptr;  // [panel][run][pair][channel of the panel][2]
   const std::int32_t* bias = nullptr;
   const float* multipliers = nullptr;  // scaled, and the value = float(sum + bias) * multiplier
+};
+
+// The same with weights in 4x4 blocks, those that are not all zero. `runs`, `run_step` and `steps`
+// are not read; four activations from any offset can be.
+struct BlockProduct : IntegerProduct {
+  // weights: [block][output channel][input channel], four channels' blocks after four's.
+  const std::uint16_t* counts = nullptr;  // blocks of each four output channels
+  const std::int32_t* offsets = nullptr;  // of each block: activations from the window's first
+};
+
+// Every channel by itself. `runs`, `run_step` and `steps` are not read.
+struct DepthwiseProduct : IntegerProduct {
+  // weights: [pair of taps][channel][2]
+  std::int64_t taps = 0;
+  const std::int32_t* offsets = nullptr;  // of each tap: activations from the window's first; one
+                                          // more behind an odd number, anywhere
 };
 
 struct FloatProduct : Product {
@@ -47,8 +70,9 @@ struct FloatProduct : Product {
 // The loops of one instruction set.
 struct IntegerKernels {
   const char* isa;
-  std::int64_t panel;  // channels
   void (*product)(const IntegerProduct& task);
+  void (*block_product)(const BlockProduct& task);
+  void (*depthwise_product)(const DepthwiseProduct& task);
   void (*float_product)(const FloatProduct& task);
 };
 

@@ -2,4 +2,4 @@
 // flags.
 #define COPPICE_INTEGER_TABLE kVnniIntegerKernels
 #define COPPICE_INTEGER_ISA "avx512-vnni"
-#include "kernels/integer/product.inc.h"
+#include "kernels/integer/table.inc.h"

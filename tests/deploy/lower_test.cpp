@@ -15,6 +15,7 @@
 #include "deploy/runtime/cpk.h"
 #include "deploy/runtime/error.h"
 #include "deploy/runtime/interpreter.h"
+#include "deploy/runtime/layout.h"
 #include "models/executor.h"
 #include "models/zoo.h"
 #include "tests/core/thrown.h"
@@ -273,7 +274,7 @@ TEST(LowerTest, MaskedWeightsAreZero) {
       checkpoint_of(Graph::build(numbers({2}), {layer("linear", {.out = 2, .bias = false})}));
   checkpoint.mask = Mask(4);
   checkpoint.mask->set(2, false);
-  const runtime::Program program = lower(checkpoint);
+  const runtime::Program program = runtime::in_rows(lower(checkpoint));
   EXPECT_EQ(program.nodes[1].weights.values[2], 0.0F);
   EXPECT_EQ(program.nodes[1].weights.values[1], checkpoint.parameters[1]);
 }

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "deploy/runtime/layout.h"
 #include "tests/core/thrown.h"
 #include "tests/deploy_runtime/programs.h"
 
@@ -122,6 +123,39 @@ TEST(EngineTest, IntegersAreTheInterpretersOnEveryInstructionSet) {
       EXPECT_EQ(Engine(program, *kernels).isa(), kernels->isa);
     }
   }
+}
+
+TEST(EngineTest, BlocksAreTheInterpretersOnEveryInstructionSet) {
+  for (const kernels::IntegerKernels* kernels : kernels::all_integer_kernels()) {
+    for (std::uint64_t seed = 0; seed < 200; ++seed) {
+      RandomStream random({.seed = seed, .task = 1});
+      const Program rows = with_empty_blocks(random_network(random, true), random);
+      const Program blocks = in_blocks(rows);
+      const Values sample = sample_of(rows, random);
+      const Values expected = outputs(rows, sample);
+      ASSERT_EQ(outputs(blocks, sample), expected) << seed;
+      ASSERT_EQ(run_engine(blocks, *kernels, sample), expected)
+          << kernels->isa << ", seed " << seed;
+    }
+  }
+}
+
+TEST(EngineTest, ACopyHasTheSameOutputsAndItsOwnArena) {
+  RandomStream random({.seed = 11});
+  const Program program = random_network(random, true);
+  const Values sample = sample_of(program, random);
+  const Values other = sample_of(program, random);
+  Engine first(program);
+  Engine second = first;
+  Values of_first(static_cast<std::size_t>(first.logit_count()));
+  Values of_second(of_first.size());
+  first.run(sample, of_first);
+  second.run(other, of_second);
+  EXPECT_EQ(of_first, outputs(program, sample));
+  EXPECT_EQ(of_second, outputs(program, other));
+  first = second;
+  first.run(sample, of_second);
+  EXPECT_EQ(of_second, of_first);
 }
 
 TEST(EngineTest, ValuesAreTheInterpretersUpToTheOrderOfSums) {

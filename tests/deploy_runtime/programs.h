@@ -1,7 +1,9 @@
 #pragma once
 // Small programs for tests, made a node at a time.
 
+#include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "deploy/runtime/error.h"
 #include "deploy/runtime/inference.h"
 #include "deploy/runtime/interpreter.h"
+#include "deploy/runtime/layout.h"
 #include "deploy/runtime/program.h"
 
 namespace coppice::runtime {
@@ -178,6 +181,37 @@ inline Program random_program(std::int64_t seed) {
   build.add(Op::flatten);
   build.add_product(linear(3), 4, random);
   return build.take();
+}
+
+// Zeroes about three blocks in four of every product that has blocks.
+inline Program with_empty_blocks(Program program, RandomStream& random) {
+  const Inference inference = infer(program);
+  for (Node& node : program.nodes) {
+    if (inference.counts(node).row == 0 || node.weights.bits == 32) continue;
+    const ProductShape shape = product_shape(node, inference);
+    std::map<std::array<std::int64_t, 3>, bool> is_empty;
+    for (std::size_t i = 0; i < node.weights.codes.size(); ++i) {
+      const auto at = static_cast<std::int64_t>(i);
+      const std::int64_t input = at % shape.row() / shape.taps;
+      const auto [found, is_new] = is_empty.try_emplace(
+          {at / shape.row() / kBlockSide, at % shape.taps, input / kBlockSide}, false);
+      if (is_new) found->second = random.next_below(4) != 0;
+      if (found->second) node.weights.codes[i] = 0;
+    }
+  }
+  return program;
+}
+
+inline Program in_blocks(Program program) {
+  return laid_out(std::move(program), [](const Node&, const ProductShape& shape) {
+    return shape.groups == 1 && shape.is_integer() ? Layout::kBlocks : dense_layout(shape);
+  });
+}
+
+// As a file has it.
+inline Program in_panels(Program program) {
+  return laid_out(std::move(program),
+                  [](const Node&, const ProductShape& shape) { return dense_layout(shape); });
 }
 
 inline std::vector<float> random_sample(std::int64_t size, std::int64_t seed) {

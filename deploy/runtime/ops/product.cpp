@@ -124,12 +124,7 @@ void prepare_product(Step& step, bool is_integer, const Grid* input, const Grid*
   step.row = row;
   const std::int64_t item = is_integer ? sizeof(std::int16_t) : sizeof(float);
   step.scratch_bytes = patch_bytes(row, item) + 4 * step.node->out;
-  if (!is_integer) {
-    for (std::size_t i = 0; i < weights.codes.size(); ++i)
-      step.weights.push_back(static_cast<float>(weights.codes[i]) *
-                             weights.scales[i / static_cast<std::size_t>(row)]);
-    return;
-  }
+  if (!is_integer) return;
   for (const float scale : weights.scales) {
     const float to_value = input->scale * scale;
     step.multipliers.push_back(output == nullptr ? to_value : to_value / output->scale);

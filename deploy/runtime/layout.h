@@ -1,0 +1,92 @@
+#pragma once
+// The orders in which the weights of a conv2d or linear lie. Rows are how they are written down:
+// [out][input channel][tap]; the others are how the engine reads them, fixed for every instruction
+// set, so that a file holds what is multiplied and loading only copies. Pure functions.
+//
+// An input is (tap, channel), channels innermost, as the engine's images lie: taps are the places
+// of a convolution's window, or the pixels of the image that a linear's input was; a run is a
+// stretch of taps that lie side by side, the row of a window. Inputs are taken one (fp32) or two
+// (integers) `together`; an odd run's last has a zero beside it.
+//   kPanels     16 output channels after 16 (the last panel is as wide as what is left):
+//               [panel][run][inputs of the run / together][channel of the panel][together]
+//   kBlocks     integers: four output channels after four, of four input channels at one tap only
+//               those blocks that hold a weight, in the order of their number
+//               tap * blocks of a tap + block: [block][output channel][input channel]
+//   kDepthwise  one input channel an output channel: [taps / together][channel][together]
+
+#include <cstdint>  // for int64_t
+#include <vector>   // for vector
+
+#include "deploy/runtime/inference.h"
+#include "deploy/runtime/program.h"
+#include "kernels/integer/integer.h"  // for kPanelChannels
+
+namespace coppice::runtime {
+
+using kernels::kPanelChannels;
+constexpr std::int64_t kBlockSide = 4;
+
+struct ProductShape {
+  std::int64_t out = 0;
+  std::int64_t runs = 1;
+  std::int64_t taps = 1;   // of all runs
+  std::int64_t depth = 0;  // input channels, of one group
+  std::int64_t groups = 1;
+  std::int64_t together = 1;
+
+  std::int64_t row() const { return taps * depth; }
+  std::int64_t run_length() const { return row() / runs; }
+  std::int64_t blocks_of_tap() const { return (depth + kBlockSide - 1) / kBlockSide; }
+  bool is_depthwise() const { return groups > 1 && depth == 1 && groups == out; }
+  bool is_integer() const { return together == 2; }
+};
+
+// Of a conv2d or linear that `inference` has added.
+ProductShape product_shape(const Node& node, const Inference& inference);
+
+// Weights as they are stored: elements in the order of their layout, and bytes of codes.
+std::int64_t element_count(const Weights& weights, const ProductShape& shape);
+std::int64_t stored_bytes(const Weights& weights, const ProductShape& shape);
+
+// Throws ModelError unless `weights` have a layout that `shape` can have, as many elements as that
+// takes, zeros beside odd ends, and blocks that exist in their order.
+void check_layout(const Weights& weights, const ProductShape& shape);
+
+// The same weights in rows. check_layout() has passed.
+Weights in_rows(const Weights& weights, const ProductShape& shape);
+
+// Of every output channel: the sum of |code|.
+std::vector<std::int64_t> code_sums(const Weights& weights, const ProductShape& shape);
+
+// Weights in rows in another order.
+Weights laid_out(const Weights& rows, const ProductShape& shape, Layout layout);
+
+// What the engine reads of a product that is not sparse; rows of grouped convolutions that are not
+// depthwise.
+Layout dense_layout(const ProductShape& shape);
+
+// Of integers: the share of 4x4 blocks that hold a weight. 1 for others.
+double block_density(const Weights& weights, const ProductShape& shape);
+
+// Of products that the engine runs in fp32: the values that their codes stand for, in the order of
+// their layout.
+std::vector<float> values_of(const Weights& weights, const ProductShape& shape);
+
+// Every product of `program` in rows.
+Program in_rows(Program program);
+
+// The same with the layout_of(node, shape) of every product; those that have it are not touched.
+template <typename LayoutOf>
+Program laid_out(Program program, const LayoutOf& layout_of) {
+  const Inference inference = infer(program);
+  for (Node& node : program.nodes) {
+    if (inference.counts(node).row == 0) continue;
+    const ProductShape shape = product_shape(node, inference);
+    const Layout layout = layout_of(node, shape);
+    if (layout == node.weights.layout) continue;
+    node.weights = laid_out(in_rows(node.weights, shape), shape, layout);
+  }
+  return program;
+}
+
+}  // namespace coppice::runtime

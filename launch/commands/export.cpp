@@ -1,0 +1,50 @@
+// `coppice export`: the deployable files of a checkpoint.
+
+#include <fmt/core.h>
+
+#include <filesystem>  // for path
+
+#include "core/checkpoint.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "launch/artefacts.h"
+#include "launch/commands.h"
+#include "launch/tables.h"
+
+namespace coppice {
+namespace {
+
+using Path = std::filesystem::path;
+
+// A run folder stands for the model in it.
+Path checkpoint_of(const std::string& subject) {
+  const Path path = subject;
+  if (!std::filesystem::is_directory(path)) return path;
+  for (const Path& candidate : {path / "model" / "model.safetensors", path / "model.safetensors"}) {
+    if (std::filesystem::exists(candidate)) return candidate;
+  }
+  throw DataError(text(subject, ": a folder without model/model.safetensors"));
+}
+
+}  // namespace
+
+int export_command(const ExportArguments& arguments) {
+  const Path path = checkpoint_of(arguments.artefact);
+  const Checkpoint checkpoint = checkpoint_from_bytes(read_file(path.string()), path.string());
+  const Path folder = arguments.out.empty() ? path.parent_path() : Path(arguments.out);
+  if (!folder.empty()) std::filesystem::create_directories(folder);
+  const std::vector<std::string> refusals =
+      write_artefacts(folder, checkpoint, deployable(checkpoint));
+  for (const char* name : {"model.cpk", "model.onnx", "dense.onnx"}) {
+    const Path file = folder / name;
+    if (std::filesystem::exists(file)) {
+      fmt::print("{}: {} bytes\n", file.string(),
+                 with_commas(static_cast<std::int64_t>(std::filesystem::file_size(file))));
+    }
+  }
+  for (const std::string& refusal : refusals) fmt::print("not written: {}\n", refusal);
+  return refusals.empty() ? 0 : 1;
+}
+
+}  // namespace coppice
