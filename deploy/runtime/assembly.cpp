@@ -60,6 +60,8 @@ Step prepared_step(const Program& program, const Inference& inference, std::size
     prepare_product(step, inference.is_integer(node), pointer(inference.grids()[input]),
                     pointer(inference.grids()[output]),
                     output == index ? nullptr : &program.nodes[output], row);
+  } else if (output != index) {
+    fold_relu(step, program.nodes[output], *inference.grids()[output]);
   }
   return step;
 }

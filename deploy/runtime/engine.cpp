@@ -127,7 +127,7 @@ void Engine::build(Program program) {
     return node.weights.layout == Layout::kRows ? dense_layout(shape) : node.weights.layout;
   });
   const Inference inference = infer(program);
-  const Schedule schedule = make_schedule(program, inference, true);
+  const Schedule schedule = make_schedule(program, inference, true, Folding::kAll);
   weights_ = taken_weights(program, inference);
   program_ = std::make_shared<const Program>(std::move(program));
   std::vector<LiveTensor> memory = schedule.storages;  // and the scratch of every step
@@ -157,10 +157,12 @@ void Engine::add_steps(const Inference& inference, const Schedule& schedule,
     const std::size_t input = static_cast<std::size_t>(node.inputs[0]);
     const Shape& shape = inference.shapes()[input];
     step.run = is_image(shape) ? image_loop(node.op) : nullptr;
+    if (step.run == nullptr) step.run = elementwise_loop(node.op);
     if (step.run == nullptr) {
       step.run = run_reference;
     } else {
-      step.step.scratch_bytes = image_scratch_bytes(node, shape);
+      step.step.scratch_bytes =
+          image_scratch_bytes(node, shape, inference.grids()[input].has_value());
     }
     if (node.op == Op::conv2d || node.op == Op::linear) {
       step.shape = product_shape(node, inference);

@@ -5,6 +5,7 @@
 #include <limits>     // for numeric_limits
 
 #include "deploy/runtime/engine_step.h"
+#include "deploy/runtime/engine_task.h"
 #include "deploy/runtime/window.h"
 #include "kernels/clones.h"
 
@@ -110,25 +111,6 @@ void global_average(const EngineStep& step) {
   store_means(step, {0, in[1], 0, in[2]}, in[1] * in[2], 0);
 }
 
-// sums[c] += value[c], squares[c] += (value[c] - mean[c])^2 over all pixels.
-COPPICE_CLONES
-void add_values(const float* values, std::int64_t pixels, std::int64_t channels, double* sums) {
-  for (std::int64_t p = 0; p < pixels; ++p, values += channels) {
-    for (std::int64_t c = 0; c < channels; ++c) sums[c] += double{values[c]};
-  }
-}
-
-COPPICE_CLONES
-void add_squares(const float* values, std::int64_t pixels, std::int64_t channels,
-                 const double* means, double* squares) {
-  for (std::int64_t p = 0; p < pixels; ++p, values += channels) {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const double difference = double{values[c]} - means[c];
-      squares[c] += difference * difference;
-    }
-  }
-}
-
 // A group's total, the same for all of its channels, over `count`.
 void share(double* of_channels, std::int64_t channels, std::int64_t group, double count) {
   for (std::int64_t first = 0; first < channels; first += group) {
@@ -138,69 +120,84 @@ void share(double* of_channels, std::int64_t channels, std::int64_t group, doubl
   }
 }
 
-COPPICE_CLONES
-void scale_pixels(const float* means, const float* factors, const float* bias, std::int64_t pixels,
-                  std::int64_t channels, float* values) {
-  for (std::int64_t p = 0; p < pixels; ++p, values += channels) {
-    for (std::int64_t c = 0; c < channels; ++c)
-      values[c] = (values[c] - means[c]) * factors[c] + bias[c];
+// Of norms: by channel two doubles and three floats with what kernels read behind them; an input of
+// codes as values.
+struct NormScratch {
+  double* sums;
+  double* squares;
+  float* means;
+  float* factors;
+  float* bias;
+  float* values;
+};
+
+std::int64_t with_spare(std::int64_t channels) { return channels + kernels::kSpareChannels; }
+
+NormScratch norm_scratch(const EngineStep& step) {
+  const std::int64_t channels = with_spare(step.step.inputs[0].shape[0]);
+  auto* doubles = reinterpret_cast<double*>(step.step.scratch);
+  auto* floats = reinterpret_cast<float*>(doubles + 2 * channels);
+  return {doubles,           doubles + channels,    floats,
+          floats + channels, floats + 2 * channels, floats + 3 * channels};
+}
+
+// Means and factors of the groups, sums and squares of which are by channel.
+void measure_groups(const Node& node, std::int64_t channels, std::int64_t pixels,
+                    const NormScratch& scratch) {
+  const auto count = static_cast<double>(node.group_size * pixels);
+  share(scratch.sums, channels, node.group_size, count);
+  share(scratch.squares, channels, node.group_size, count);
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const double mean = scratch.sums[c];
+    const double variance = std::max(0.0, scratch.squares[c] - mean * mean);
+    scratch.means[c] = static_cast<float>(mean);
+    scratch.factors[c] = static_cast<float>(1.0 / std::sqrt(variance + double{node.epsilon})) *
+                         node.norm[static_cast<std::size_t>(c)];
   }
 }
 
-// As many as make a piece, at least one.
-std::int64_t pixels_at_once(std::int64_t channels) {
-  return std::max<std::int64_t>(1, kPiece / channels);
+void frozen_moments(const Node& node, std::int64_t channels, const NormScratch& scratch) {
+  const float* weight = node.norm.data();
+  for (std::int64_t c = 0; c < channels; ++c) {
+    scratch.means[c] = weight[2 * channels + c];
+    scratch.factors[c] = 1.0F / std::sqrt(weight[3 * channels + c] + node.epsilon) * weight[c];
+  }
 }
 
-// group_norm and batch_norm. Scratch: two doubles and two floats a channel, and some pixels'
-// values.
+// group_norm and batch_norm.
 void norm(const EngineStep& step) {
   const Node& node = *step.step.node;
   const Tensor& in = step.step.inputs[0];
   const std::int64_t channels = in.shape[0];
   const std::int64_t pixels = in.size / channels;
-  auto* sums = reinterpret_cast<double*>(step.step.scratch);
-  double* squares = sums + channels;
-  auto* means = reinterpret_cast<float*>(squares + channels);
-  float* factors = means + channels;
-  float* some = factors + channels;
-  const float* weight = node.norm.data();
+  const NormScratch scratch = norm_scratch(step);
+  const float* values = in.values;
+  if (in.is_codes()) {
+    load(in, 0, in.size, scratch.values);
+    values = scratch.values;
+  }
   if (node.op == Op::batch_norm) {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      means[c] = weight[2 * channels + c];
-      factors[c] = 1.0F / std::sqrt(weight[3 * channels + c] + node.epsilon) * weight[c];
-    }
+    frozen_moments(node, channels, scratch);
   } else {
-    std::fill_n(sums, 2 * channels, 0.0);
-    const auto for_all = [&](const auto& act) {
-      if (!in.is_codes()) return act(in.values, pixels);
-      const std::int64_t at_once = pixels_at_once(channels);
-      for (std::int64_t p = 0; p < pixels; p += at_once) {
-        const std::int64_t count = std::min(at_once, pixels - p);
-        load(in, p * channels, count * channels, some);
-        act(some, count);
-      }
-    };
-    const auto count = static_cast<double>(node.group_size * pixels);
-    for_all([&](const float* values, std::int64_t n) { add_values(values, n, channels, sums); });
-    share(sums, channels, node.group_size, count);
-    for_all([&](const float* values, std::int64_t n) {
-      add_squares(values, n, channels, sums, squares);
-    });
-    share(squares, channels, node.group_size, count);
-    for (std::int64_t c = 0; c < channels; ++c) {
-      means[c] = static_cast<float>(sums[c]);
-      factors[c] =
-          static_cast<float>(1.0 / std::sqrt(squares[c] + double{node.epsilon})) * weight[c];
-    }
+    step.kernels->moments({.input = values,
+                           .pixels = pixels,
+                           .channels = channels,
+                           .sums = scratch.sums,
+                           .squares = scratch.squares});
+    measure_groups(node, channels, pixels, scratch);
   }
-  const std::int64_t at_once = pixels_at_once(channels);
-  for (std::int64_t p = 0; p < pixels; p += at_once) {
-    const std::int64_t count = std::min(at_once, pixels - p);
-    load(in, p * channels, count * channels, some);
-    scale_pixels(means, factors, weight + channels, count, channels, some);
-    store(step.step.output, p * channels, count * channels, some);
-  }
+  std::copy_n(node.norm.data() + channels, channels, scratch.bias);
+  kernels::Affine task;
+  describe(static_cast<kernels::Product&>(task), step);
+  task.channels = channels;
+  task.pixels = pixels;
+  task.input = values;
+  task.means = scratch.means;
+  task.factors = scratch.factors;
+  task.bias = scratch.bias;
+  task.scale = step.step.output.grid.scale;
+  write_to(task, step.step.output, 0);
+  step.kernels->affine(task);
 }
 
 void concat(const EngineStep& step) {
@@ -232,13 +229,13 @@ void channel_scale(const EngineStep& step) {
 
 }  // namespace
 
-std::int64_t image_scratch_bytes(const Node& node, const Shape& image) {
+std::int64_t image_scratch_bytes(const Node& node, const Shape& image, bool is_codes) {
   const bool is_norm = node.op == Op::group_norm || node.op == Op::batch_norm;
-  constexpr auto kChannelBytes = static_cast<std::int64_t>(2 * sizeof(double) + 2 * sizeof(float));
+  constexpr auto kChannelBytes = static_cast<std::int64_t>(2 * sizeof(double) + 3 * sizeof(float));
   constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
   if (node.op == Op::max_pool2d) return 2 * kFloat * padded_row(node, image);
   if (!is_norm) return 0;
-  return kChannelBytes * image[0] + kFloat * pixels_at_once(image[0]) * image[0];
+  return kChannelBytes * with_spare(image[0]) + (is_codes ? kFloat * element_count(image) : 0);
 }
 
 void (*image_loop(Op op))(const EngineStep&) {

@@ -40,6 +40,9 @@ void plan_groups(EngineStep& step, std::int64_t width);
 
 // The loops for images, null for an op that has none of its own: the interpreter's serve.
 void (*image_loop(Op op))(const EngineStep&);
-std::int64_t image_scratch_bytes(const Node& node, const Shape& image);
+// The loop for sums, relus and normalize; null for other ops.
+void (*elementwise_loop(Op op))(const EngineStep&);
+// `is_codes`: the input.
+std::int64_t image_scratch_bytes(const Node& node, const Shape& image, bool is_codes);
 
 }  // namespace coppice::runtime

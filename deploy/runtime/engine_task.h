@@ -40,4 +40,18 @@ inline void write_to(kernels::Product& task, const Tensor& out, std::int64_t at)
   }
 }
 
+// Values as elements of the output from `at` on.
+inline void put_values(const EngineStep& step, std::int64_t at, std::int64_t count,
+                       const float* values) {
+  const Tensor& out = step.step.output;
+  if (!out.is_codes()) return store(out, at, count, values);
+  step.kernels->quantize({.values = values,
+                          .count = count,
+                          .scale = out.grid.scale,
+                          .zero_point = out.grid.zero_point,
+                          .low_code = step.step.low_code,
+                          .high_code = step.step.high_code,
+                          .codes = out.codes + at});
+}
+
 }  // namespace coppice::runtime

@@ -16,11 +16,16 @@ Consumers consumers_of(const Program& program) {
   return out;
 }
 
-// The relu that alone reads the integer product `index` and puts it on a grid, or -1.
-int folded_relu(const Program& program, const Inference& inference, const Consumers& consumers,
-                std::size_t index) {
+bool may_be_folded(Folding folding, const Node& node, const Inference& inference) {
+  if (inference.is_integer(node)) return true;
+  return folding == Folding::kAll &&
+         (node.op == Op::add || node.op == Op::group_norm || node.op == Op::batch_norm);
+}
+
+// The relu that alone reads node `index`, which has no grid, and puts it on one; or -1.
+int folded_relu(const Program& program, const Consumers& consumers, std::size_t index) {
   const Node& node = program.nodes[index];
-  if (!inference.is_integer(node) || node.grid || consumers[index].size() != 1) return -1;
+  if (node.grid || consumers[index].size() != 1) return -1;
   const int reader = consumers[index][0];
   const Node& relu = program.nodes[static_cast<std::size_t>(reader)];
   const bool is_relu = relu.op == Op::relu || relu.op == Op::relu6;
@@ -35,18 +40,20 @@ bool may_overwrite(Op op) {
 
 class Scheduler {
  public:
-  Scheduler(const Program& program, const Inference& inference, bool shares)
+  Scheduler(const Program& program, const Inference& inference, bool shares, Folding folding)
       : program_(program),
         inference_(inference),
         consumers_(consumers_of(program)),
-        shares_(shares) {}
+        shares_(shares),
+        folding_(folding) {}
 
   Schedule make() {
     const std::size_t count = program_.nodes.size();
     out_.storage.assign(count, -1);
     for (std::size_t i = 0; i < count; ++i) out_.produces.push_back(static_cast<int>(i));
     for (std::size_t i = 0; i < count; ++i) {
-      if (const int relu = folded_relu(program_, inference_, consumers_, i); relu >= 0) {
+      if (!may_be_folded(folding_, program_.nodes[i], inference_)) continue;
+      if (const int relu = folded_relu(program_, consumers_, i); relu >= 0) {
         out_.produces[i] = relu;
         out_.produces[static_cast<std::size_t>(relu)] = -1;
       }
@@ -61,7 +68,7 @@ class Scheduler {
   // Node `step` writes the output of node `result`.
   void place(int step, int result) {
     const auto to = static_cast<std::size_t>(result);
-    int storage = shared_storage(step);
+    int storage = shared_storage(step, to);
     if (storage < 0) {
       storage = static_cast<int>(out_.storages.size());
       const std::int64_t item = inference_.grids()[to] ? 1 : 4;
@@ -77,14 +84,14 @@ class Scheduler {
     return consumers_[node].empty() ? static_cast<int>(node) : consumers_[node].back();
   }
 
-  int shared_storage(int step) const {
+  int shared_storage(int step, std::size_t result) const {
     const auto index = static_cast<std::size_t>(step);
     const Node& node = program_.nodes[index];
     if (node.inputs.empty()) return -1;
     const auto input = static_cast<std::size_t>(node.inputs[0]);
     const int storage = out_.storage[input];
     if (changes_nothing(node.op)) return storage;
-    const bool are_both_values = !inference_.grids()[input] && !inference_.grids()[index];
+    const bool are_both_values = !inference_.grids()[input] && !inference_.grids()[result];
     const bool is_last = out_.storages[static_cast<std::size_t>(storage)].last_step == step;
     return shares_ && may_overwrite(node.op) && are_both_values && is_last ? storage : -1;
   }
@@ -93,13 +100,15 @@ class Scheduler {
   const Inference& inference_;
   Consumers consumers_;
   bool shares_;
+  Folding folding_;
   Schedule out_;
 };
 
 }  // namespace
 
-Schedule make_schedule(const Program& program, const Inference& inference, bool shares) {
-  Schedule schedule = Scheduler(program, inference, shares).make();
+Schedule make_schedule(const Program& program, const Inference& inference, bool shares,
+                       Folding folding) {
+  Schedule schedule = Scheduler(program, inference, shares, folding).make();
   if (!shares) {
     for (LiveTensor& tensor : schedule.storages) {
       tensor.first_step = 0;

@@ -21,7 +21,13 @@ struct Schedule {
   std::vector<LiveTensor> storages;  // steps are node indices
 };
 
+// What a relu that puts its input on a grid is folded into: products of integers (interpreter.h
+// says what that means for the numbers), or also norms of images and sums in fp32, where it changes
+// none.
+enum class Folding { kProducts, kAll };
+
 // `shares` is false for an interpreter that keeps all tensors.
-Schedule make_schedule(const Program& program, const Inference& inference, bool shares);
+Schedule make_schedule(const Program& program, const Inference& inference, bool shares,
+                       Folding folding = Folding::kProducts);
 
 }  // namespace coppice::runtime

@@ -39,6 +39,9 @@ Run run_of(Op op);
 void prepare_product(Step& step, bool is_integer, const Grid* input, const Grid* output,
                      const Node* relu, std::int64_t row);
 
+// Saturation to the codes that `relu` leaves on its grid.
+void fold_relu(Step& step, const Node& relu, const Grid& output);
+
 // Operations, one a function. Elementwise ones may have their output where their first input is.
 void run_conv2d(const Step& step);
 void run_linear(const Step& step);

@@ -7,14 +7,25 @@
 namespace coppice::kernels {
 namespace {
 
-// The nearest integers, ties to even, of what is bounded by +-512; registers of any width.
+// x between -bound and bound, what is no number being -bound; registers of any width.
+template <typename Real>
+COPPICE_INLINE Real between(Real x, Real bound) {
+#if defined(__AVX__)
+  if constexpr (sizeof(Real) == 32) return _mm256_min_ps(_mm256_max_ps(x, -bound), bound);
+#endif
+#if defined(__SSE2__)
+  if constexpr (sizeof(Real) == 16) return _mm_min_ps(_mm_max_ps(x, -bound), bound);
+#endif
+  const Real above = x > -bound ? x : -bound;
+  return above < bound ? above : bound;
+}
+
+// The nearest integers, ties to even, of what is bounded by +-512.
 template <typename Whole, typename Real>
 COPPICE_INLINE Whole rounded(Real scaled) {
   const Real bound = 512.0F - Real{};
   const Real shift = 12582912.0F - Real{};
-  const Real above = scaled > -bound ? scaled : -bound;
-  const Real bounded = above < bound ? above : bound;
-  return __builtin_convertvector((bounded + shift) - shift, Whole);
+  return __builtin_convertvector((between(scaled, bound) + shift) - shift, Whole);
 }
 
 // deploy/runtime/tensor.h's saturated_code() of kRegs registers, lane by lane.
@@ -88,7 +99,7 @@ struct Values {
 
   COPPICE_INLINE Sum weights(const float* from) { return load_floats(from); }
   COPPICE_INLINE Sum activation(const float* from) { return all(*from); }
-  COPPICE_INLINE Sum add(Sum sum, Sum a, Sum b) { return sum + a * b; }
+  COPPICE_INLINE Sum add(Sum sum, Sum a, Sum b) { return add_products(sum, a, b); }
   struct Ending {
     Floats bias;
   };
@@ -116,15 +127,15 @@ COPPICE_INLINE void store_some(const T* from, std::int64_t count, T* to) {
 }
 
 // Codes or values of one pixel. A pixel with fewer channels than its registers is written whole
-// where the next pixels, which are written later, lie behind it.
+// where the next pixels, which are written later, lie behind it and nobody reads what was there.
 template <typename Kind, int kRegs>
 COPPICE_INLINE void put_pixel(const typename Kind::Task& task, Floats* values, std::int64_t channel,
-                              std::int64_t pixel) {
+                              std::int64_t pixel, bool is_read = false) {
   constexpr std::int64_t kWhole = kRegs * kLanes;
   const std::int64_t at = pixel * task.channels + channel;
   const std::int64_t left = task.channels - channel;
   const bool is_whole =
-      left >= kWhole || (channel == 0 && at + kWhole <= task.pixels * task.channels);
+      left >= kWhole || (!is_read && channel == 0 && at + kWhole <= task.pixels * task.channels);
   if (task.codes != nullptr) {
     COPPICE_UNROLL
     for (int r = 0; r < kRegs; ++r) values[r] = Kind::scaled(task, values[r]);
@@ -134,12 +145,10 @@ COPPICE_INLINE void put_pixel(const typename Kind::Task& task, Floats* values, s
     store_some(some, left, task.codes + at);
   } else {
     float some[kWhole];
-    __builtin_memcpy(some, values, sizeof some);
-    if (is_whole) {
-      __builtin_memcpy(task.values + at, some, sizeof some);
-    } else {
-      store_some(some, left, task.values + at);
-    }
+    float* to = is_whole ? task.values + at : some;
+    COPPICE_UNROLL
+    for (int r = 0; r < kRegs; ++r) *reinterpret_cast<LooseFloats*>(to + r * kLanes) = values[r];
+    if (!is_whole) store_some(some, left, task.values + at);
   }
 }
 

@@ -67,6 +67,37 @@ struct FloatProduct : Product {
   float scale = 1.0F;              // scaled = value / scale
 };
 
+// value = (input - mean) * factor + bias by channel, rounded after each; `runs`, `run_step`,
+// `steps` and `pixel_step` are not read. By channel, kSpareChannels others can be read behind the
+// last.
+struct Affine : Product {
+  const float* input = nullptr;  // [pixel][channel]; may be `values`
+  const float* means = nullptr;
+  const float* factors = nullptr;
+  const float* bias = nullptr;
+  float scale = 1.0F;  // scaled = value / scale
+};
+
+// Of every channel over all pixels of [pixel][channel]; rounded to doubles in any order.
+struct Moments {
+  const float* input = nullptr;
+  std::int64_t pixels = 0;
+  std::int64_t channels = 0;
+  double* sums = nullptr;
+  double* squares = nullptr;
+};
+
+// code = clamp(round_half_even(value / scale) + zero_point, low, high)
+struct Quantization {
+  const float* values = nullptr;
+  std::int64_t count = 0;
+  float scale = 1.0F;
+  int zero_point = 0;
+  int low_code = 0;
+  int high_code = 255;
+  std::uint8_t* codes = nullptr;
+};
+
 // The loops of one instruction set.
 struct IntegerKernels {
   const char* isa;
@@ -74,6 +105,9 @@ struct IntegerKernels {
   void (*block_product)(const BlockProduct& task);
   void (*depthwise_product)(const DepthwiseProduct& task);
   void (*float_product)(const FloatProduct& task);
+  void (*affine)(const Affine& task);
+  void (*moments)(const Moments& task);
+  void (*quantize)(const Quantization& task);
 };
 
 // Those that this processor can run, the fastest first; "baseline" is always there.

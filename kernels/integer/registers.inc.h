@@ -100,6 +100,17 @@ COPPICE_INLINE Sums pair_to_all(const std::int16_t* pair) {
   return both - Sums{};
 }
 
+// sums + a * b, rounded once where the instruction set can.
+COPPICE_INLINE Floats add_products(Floats sums, Floats a, Floats b) {
+#if defined(__AVX512BW__)
+  return _mm512_fmadd_ps(a, b, sums);
+#elif defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, sums);
+#else
+  return sums + a * b;
+#endif
+}
+
 // Calls act(first pixel, pixels) for tiles of at most kMost pixels and about equal size: none is
 // left with a pixel or two.
 template <std::int64_t kMost, typename Act>

@@ -3,6 +3,7 @@
 
 #include "kernels/integer/blocks.inc.h"
 #include "kernels/integer/depthwise.inc.h"
+#include "kernels/integer/norm.inc.h"
 #include "kernels/integer/product.inc.h"
 
 // NOLINTBEGIN(misc-definitions-in-headers): registers.inc.h says why.
@@ -13,7 +14,10 @@ const IntegerKernels COPPICE_INTEGER_TABLE = {.isa = COPPICE_INTEGER_ISA,
                                               .product = product,
                                               .block_product = block_product,
                                               .depthwise_product = depthwise_product,
-                                              .float_product = float_product};
+                                              .float_product = float_product,
+                                              .affine = affine,
+                                              .moments = moments,
+                                              .quantize = quantize};
 
 }  // namespace coppice::kernels
 // NOLINTEND(misc-definitions-in-headers)

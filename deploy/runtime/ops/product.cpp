@@ -129,9 +129,12 @@ void prepare_product(Step& step, bool is_integer, const Grid* input, const Grid*
     const float to_value = input->scale * scale;
     step.multipliers.push_back(output == nullptr ? to_value : to_value / output->scale);
   }
-  if (relu == nullptr) return;
-  step.low_code = output->zero_point;
-  if (relu->op == Op::relu6) step.high_code = code_of(6.0F, *output);
+  if (relu != nullptr) fold_relu(step, *relu, *output);
+}
+
+void fold_relu(Step& step, const Node& relu, const Grid& output) {
+  step.low_code = output.zero_point;
+  if (relu.op == Op::relu6) step.high_code = code_of(6.0F, output);
 }
 
 void run_conv2d(const Step& step) {
