@@ -8,7 +8,7 @@
 // arrays larger than the caches are limited by memory, not by the width of a register, and figures
 // of arrays that fit a cache would be too low.
 
-#include <cstdint>      // for int64_t
+#include <cstdint>      // for int64_t, uint32_t
 #include <string_view>  // for string_view
 
 namespace coppice::kernels {
@@ -21,6 +21,25 @@ struct MultiplyAdds {
 // `rounds` times one multiply-add in every lane of 12 independent chains, in fp32 registers only.
 MultiplyAdds multiply_add(std::int64_t rounds);
 std::string_view multiply_add_isa();  // "AVX-512", "AVX2", "baseline without FMA"
+
+// The same for the pairs of integer inference: `rounds` times, in every lane of 10 independent sums
+// of 32 bits, + kPairActivation * kPairLow + kPairActivation * kPairHigh, modulo 2^32.
+struct PairMultiplyAdds {
+  std::int64_t operations = 0;  // two a multiply-add, four a pair
+  std::uint32_t result = 0;     // the total of all sums
+};
+constexpr std::int16_t kPairActivation = 255;
+constexpr std::int16_t kPairLow = 127;
+constexpr std::int16_t kPairHigh = 100;
+
+// Both kinds with one instruction set.
+struct CeilingLoops {
+  MultiplyAdds (*floats)(std::int64_t rounds);
+  PairMultiplyAdds (*pairs)(std::int64_t rounds);
+};
+// `isa` as IntegerKernels::isa says it (kernels/integer/integer.h). Null for another name and for
+// one that this processor does not run.
+const CeilingLoops* ceiling_loops(std::string_view isa);
 
 // Each over n floats (n a multiple of 2 for sum_words).
 void copy(const float* from, float* to, std::int64_t n);  // moves 8 n bytes

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/integer/integer.h"
+
 namespace coppice::kernels {
 namespace {
 
@@ -23,6 +25,22 @@ TEST(CeilingsTest, NoRoundsLeaveTheFirstValues) {
   EXPECT_EQ(none.operations, 0);
   EXPECT_GT(none.result, 0.0F);  // a multiple of 0 + 1 + ... + 11
   EXPECT_EQ(static_cast<int>(none.result) % 66, 0);
+}
+
+TEST(CeilingsTest, PairsOfEveryInstructionSetAreAllAdded) {
+  for (const IntegerKernels* kernels : all_integer_kernels()) {
+    const CeilingLoops* loops = ceiling_loops(kernels->isa);
+    ASSERT_NE(loops, nullptr) << kernels->isa;
+    for (const std::int64_t rounds : {0, 1, 7, 100'000}) {
+      const PairMultiplyAdds done = loops->pairs(rounds);
+      EXPECT_EQ(done.operations % (10 * 4), 0);
+      const auto pairs = static_cast<std::uint64_t>(done.operations / 4);
+      EXPECT_EQ(done.result, static_cast<std::uint32_t>(pairs * 255 * 227)) << kernels->isa;
+      EXPECT_GE(done.operations, rounds * 10 * 4 * 4);
+      EXPECT_EQ(loops->floats(rounds).operations % 12, 0);
+    }
+  }
+  EXPECT_EQ(ceiling_loops("avx3"), nullptr);
 }
 
 TEST(CeilingsTest, MemoryLoopsEqualTheirScalarForms) {
