@@ -27,6 +27,14 @@ void check_fits(const runtime::Engine& model, const Dataset& dataset) {
                          dataset.labels_per_sample * dataset.classes, " classes"));
 }
 
+Json percentiles_json(const Percentiles& times) {
+  Json out;
+  out.set("p50", times.p50_us);
+  out.set("p99", times.p99_us);
+  out.set("p999", times.p999_us);
+  return out;
+}
+
 Json optional_number(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
 
 }  // namespace
@@ -93,8 +101,8 @@ std::vector<Verdict> judge(const Constraints& limits, const Validation& validati
         {.name = name, .limit = value, .measured = measured, .is_met = measured <= value});
   };
   at_most("max_bytes", limits.max_bytes, static_cast<double>(validation.file_bytes));
-  at_most("max_latency", limits.max_latency_us, validation.measurement.p50_us);
-  at_most("max_latency_p99", limits.max_latency_p99_us, validation.measurement.p99_us);
+  at_most("max_latency", limits.max_latency_us, validation.measurement.latency.p50_us);
+  at_most("max_latency_p99", limits.max_latency_p99_us, validation.measurement.latency.p99_us);
   at_most("max_peak_memory", limits.max_peak_memory,
           static_cast<double>(validation.measurement.process_bytes));
   if (limits.min_retention) {
@@ -121,16 +129,13 @@ Json verdicts_json(std::span<const Verdict> verdicts) {
 
 Json report_json(const Validation& validation) {
   const Measurement& measured = validation.measurement;
-  Json latency;
-  latency.set("p50", measured.p50_us);
-  latency.set("p99", measured.p99_us);
-  latency.set("p999", measured.p999_us);
   Json hashes;
   hashes.set("model_sha256", validation.model_sha256);
   hashes.set("file_sha256", validation.file_sha256);
   Json out;
   out.set("file_bytes", validation.file_bytes);
-  out.set("latency_us", std::move(latency));
+  out.set("latency_us", percentiles_json(measured.latency));
+  out.set("spin_us", percentiles_json(measured.spin));
   out.set("runs", measured.runs);
   out.set("core", measured.core);
   out.set("peak_memory_bytes", measured.process_bytes);

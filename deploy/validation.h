@@ -68,8 +68,8 @@ std::vector<Verdict> judge(const Constraints& limits, const Validation& validati
 // {name: {limit, measured, met}}.
 Json verdicts_json(std::span<const Verdict> verdicts);
 
-// The fields that are the model's: file_bytes, latency_us, peak_memory_bytes, memory, accuracy,
-// agreement, runs, hashes. The caller adds machine and versions.
+// The fields that are the model's: file_bytes, latency_us, spin_us, peak_memory_bytes, memory,
+// accuracy, agreement, runs, hashes. The caller adds machine and versions.
 Json report_json(const Validation& validation);
 
 }  // namespace coppice

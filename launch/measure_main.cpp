@@ -3,12 +3,15 @@
 // measured is what a device would run; copied to a device it measures there.
 //
 // Single samples of made-up values, one thread, pinned to one of the cores this process may use,
-// after a twentieth of the runs to warm up. Exit codes: 0, 1 failed, 2 wrong use.
+// after a twentieth of the runs to warm up. After every run a loop in registers spins for as long
+// as the median run took: what that takes longer at times is the machine's, not the model's.
+// Exit codes: 0, 1 failed, 2 wrong use.
 
 #include <sched.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -59,17 +62,82 @@ int pin_to_one_core() {
   return -1;
 }
 
-double run_us(coppice::runtime::Engine& model, const std::vector<float>& sample,
-              std::vector<float>& logits) {
+template <typename Work>
+double microseconds_of(const Work& work) {
   const Clock::time_point begin = Clock::now();
-  model.run(sample, logits);
+  work();
   return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
 }
+
+// A chain of multiplications in one register: as long as `turns` say, with no memory and no clock
+// in it.
+class Spin {
+ public:
+  void run(std::int64_t turns) {
+    std::uint64_t x = state_;
+    for (std::int64_t i = 0; i < turns; ++i) x = x * 6364136223846793005U + 1442695040888963407U;
+    state_ = x;
+  }
+
+ private:
+  volatile std::uint64_t state_ = 1;  // so that no compiler leaves the chain out
+};
 
 // The smallest time that a fraction of all runs did not exceed.
 double percentile(const std::vector<double>& sorted, double fraction) {
   const auto rank = static_cast<std::size_t>(fraction * static_cast<double>(sorted.size()));
   return sorted[std::min(rank, sorted.size() - 1)];
+}
+
+void print_percentiles(const char* name, const std::vector<double>& sorted) {
+  std::printf(",\"%sp50_us\":%.3f,\"%sp99_us\":%.3f,\"%sp999_us\":%.3f", name,
+              percentile(sorted, 0.5), name, percentile(sorted, 0.99), name,
+              percentile(sorted, 0.999));
+}
+
+struct Times {
+  std::vector<double> model;
+  std::vector<double> spin;
+
+  std::size_t bytes() const { return (model.capacity() + spin.capacity()) * sizeof(double); }
+};
+
+double median_us(std::vector<double> times) {
+  std::sort(times.begin(), times.end());
+  return percentile(times, 0.5);
+}
+
+// How often the spin must turn to take `microseconds`: of several tries, so that one interruption
+// does not decide.
+std::int64_t turns_for(double microseconds, Spin& spin) {
+  const auto timed = [&](std::int64_t turns) {
+    std::vector<double> tries;
+    for (int i = 0; i < 9; ++i) tries.push_back(microseconds_of([&] { spin.run(turns); }));
+    return median_us(std::move(tries));
+  };
+  std::int64_t turns = 16;
+  while (timed(turns) < microseconds / 2) turns *= 2;
+  const double clock = timed(0);  // takes a part of a short run itself
+  const double net = std::max(timed(turns) - clock, 1e-3);
+  const double wanted = static_cast<double>(turns) * std::max(microseconds - clock, 0.0) / net;
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(wanted));
+}
+
+// Warm, in turn: run, spin, run, spin.
+template <typename Work>
+Times measured_in_turn(const Work& work, long runs) {
+  std::vector<double> warm;
+  for (long i = 0; i < runs / 20 + 1; ++i) warm.push_back(microseconds_of(work));
+  Spin spin;
+  const std::int64_t turns = turns_for(median_us(std::move(warm)), spin);
+  Times times;
+  times.model.reserve(static_cast<std::size_t>(runs));
+  times.spin.reserve(static_cast<std::size_t>(runs));
+  for (long i = 0; i < runs; ++i) {
+    times.model.push_back(microseconds_of(work));
+    times.spin.push_back(microseconds_of([&] { spin.run(turns); }));
+  }
+  return times;
 }
 
 int measure(const std::string& path, long runs) {
@@ -80,19 +148,16 @@ int measure(const std::string& path, long runs) {
   for (std::size_t i = 0; i < sample.size(); ++i)
     sample[i] = static_cast<float>((i * 2654435761U) % 256U) / 255.0F;
   std::vector<float> logits(static_cast<std::size_t>(model.logit_count()));
-  for (long i = 0; i < runs / 20 + 1; ++i) model.run(sample, logits);
-  std::vector<double> times;
-  times.reserve(static_cast<std::size_t>(runs));
-  for (long i = 0; i < runs; ++i) times.push_back(run_us(model, sample, logits));
-  // The list of times is not the model's.
-  const long long peak =
-      status_bytes("VmHWM") - static_cast<long long>(times.capacity() * sizeof(double));
-  std::sort(times.begin(), times.end());
-  std::printf(
-      "{\"runs\":%ld,\"core\":%d,\"p50_us\":%.3f,\"p99_us\":%.3f,\"p999_us\":%.3f,"
-      "\"activation_bytes\":%lld,\"process_bytes\":%lld}\n",
-      runs, core, percentile(times, 0.5), percentile(times, 0.99), percentile(times, 0.999),
-      static_cast<long long>(model.peak_activation_bytes()), std::max(0LL, peak - before));
+  Times times = measured_in_turn([&] { model.run(sample, logits); }, runs);
+  // The lists of times are not the model's.
+  const long long peak = status_bytes("VmHWM") - static_cast<long long>(times.bytes());
+  std::sort(times.model.begin(), times.model.end());
+  std::sort(times.spin.begin(), times.spin.end());
+  std::printf("{\"runs\":%ld,\"core\":%d", runs, core);
+  print_percentiles("", times.model);
+  print_percentiles("spin_", times.spin);
+  std::printf(",\"activation_bytes\":%lld,\"process_bytes\":%lld}\n",
+              static_cast<long long>(model.peak_activation_bytes()), std::max(0LL, peak - before));
   return 0;
 }
 

@@ -95,8 +95,11 @@ void print_report(const Path& artefact, const Validation& validation, const Data
   const Measurement& measured = validation.measurement;
   fmt::print("{}: {} bytes\n", artefact.string(), with_commas(validation.file_bytes));
   fmt::print("latency    p50 {:.1f} us, p99 {:.1f} us, p99.9 {:.1f} us ({} runs, one thread{})\n",
-             measured.p50_us, measured.p99_us, measured.p999_us, with_commas(measured.runs),
-             measured.core < 0 ? "" : text(" on core ", measured.core));
+             measured.latency.p50_us, measured.latency.p99_us, measured.latency.p999_us,
+             with_commas(measured.runs), measured.core < 0 ? "" : text(" on core ", measured.core));
+  fmt::print(
+      "spin       p50 {:.1f} us, p99 {:.1f} us, p99.9 {:.1f} us (a loop in registers, in turn)\n",
+      measured.spin.p50_us, measured.spin.p99_us, measured.spin.p999_us);
   fmt::print("memory     {} bytes of activations, {} bytes more in the process\n",
              with_commas(measured.activation_bytes), with_commas(measured.process_bytes));
   const PairedCounts& counts = validation.counts;

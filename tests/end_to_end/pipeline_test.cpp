@@ -32,6 +32,13 @@ TEST_F(PipelineTest, LeavesEveryArtefactAndAReportOfThem) {
   EXPECT_GT(report.at("latency_us").at("p50").as_number(), 0.0);
   EXPECT_GE(report.at("latency_us").at("p99").as_number(),
             report.at("latency_us").at("p50").as_number());
+  // The spin is as long as the median run: by a wide margin, whatever else the machine does.
+  EXPECT_GT(report.at("spin_us").at("p50").as_number(),
+            0.2 * report.at("latency_us").at("p50").as_number());
+  EXPECT_LT(report.at("spin_us").at("p50").as_number(),
+            5.0 * report.at("latency_us").at("p50").as_number());
+  EXPECT_GE(report.at("spin_us").at("p999").as_number(),
+            report.at("spin_us").at("p50").as_number());
   EXPECT_GT(report.at("peak_memory_bytes").as_integer(), 0);
   EXPECT_NEAR(report.at("accuracy").as_number(), summary.at("final_accuracy").as_number(), 0.026);
   EXPECT_GE(report.at("agreement").as_number(), 0.9);
