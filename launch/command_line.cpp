@@ -192,11 +192,14 @@ class Parser {
     CLI::App* app = app_.add_subcommand(
         "bench",
         "Measure this machine: ceilings (arithmetic, memory), codecs, aggregate (sums of updates), "
-        "step or round (training), latency (null rounds), scaling (clients, ranks, memory)");
+        "step or round (training), latency (null rounds), scaling (clients, ranks, memory), "
+        "runtime (a model.cpk layer by layer)");
     app->add_option("NAME", bench_.name, join(bench_names()))->required();
-    app->add_option("CONFIG", bench_.config,
-                    "round: YAML file to measure instead of LeNet-5 on synthetic images");
-    app->add_option("OVERRIDES", bench_.overrides, "round: key=value");
+    app->add_option(
+        "CONFIG", bench_.config,
+        "round: YAML file to measure instead of LeNet-5 on synthetic images; runtime: a "
+        "model.cpk");
+    app->add_option("OVERRIDES", bench_.overrides, "round: key=value; runtime: more files");
     app->add_flag("--json", bench_.is_json, "Print the figures as one line of JSON, last");
     entries_.push_back({app, [this] { return bench_; }});
   }

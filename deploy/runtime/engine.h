@@ -59,6 +59,8 @@ class Engine {
   std::int64_t logit_count() const;
   // Of the one arena: activations and the scratch of the largest step. Weights are not in it.
   std::int64_t peak_activation_bytes() const;
+  // The arena itself, for who looks which of its bytes a run writes (arena_use.h).
+  std::span<std::byte> arena() { return reference_ ? reference_->arena() : std::span(arena_); }
 
   // As Interpreter::run() and profile().
   void run(std::span<const float> sample, std::span<float> logits);

@@ -54,6 +54,7 @@ class Interpreter {
   std::int64_t logit_count() const;
   // Of the one arena: activations and the scratch of the largest step.
   std::int64_t peak_activation_bytes() const;
+  std::span<std::byte> arena() { return arena_; }
 
   // `sample` are sample_size() values in the order of the input's shape, `logits` gets
   // logit_count(). Throws ModelError for other sizes.

@@ -10,6 +10,7 @@
 #include "core/experiment.h"
 #include "core/graph.h"
 #include "core/json.h"
+#include "deploy/runtime/program.h"
 
 namespace coppice {
 
@@ -89,5 +90,15 @@ BenchReport bench_step(const Graph& graph, const TrainConfig& config);
 // and arithmetic of each against that of multiply-adds in registers, measured in the same run.
 // Throws KernelError for a graph that only LibTorch runs.
 BenchReport bench_kernels(const Graph& graph, const TrainConfig& config);
+
+// Finished models in the deployment runtime, layer by layer on one thread: time, share, arithmetic
+// and what it is of that of multiply-adds in registers of the same kind (fp32, or pairs of 16-bit
+// integers), measured in turn with the layers; and how much of its arena a run writes. About two
+// seconds a model. Throws ModelError for a program that the runtime does not run.
+struct NamedProgram {
+  std::string name;
+  runtime::Program program;
+};
+BenchReport bench_runtime(std::span<const NamedProgram> models);
 
 }  // namespace coppice

@@ -8,6 +8,7 @@
 #include "core/text.h"
 #include "launch/bench/bench.h"
 #include "launch/commands.h"
+#include "launch/loaded_model.h"
 #include "launch/machine.h"
 #include "launch/tables.h"
 #include "launch/version.h"
@@ -103,14 +104,37 @@ BenchReport of_network(const BenchArguments& arguments) {
   return report;
 }
 
+// What stands where others have a config and its overrides are the files.
+BenchReport runtime_of(const BenchArguments& arguments) {
+  if (arguments.config.empty())
+    throw ConfigError("bench runtime: expected the model.cpk files to measure");
+  std::vector<std::string> files = arguments.overrides;
+  files.insert(files.begin(), arguments.config);
+  std::vector<NamedProgram> models;
+  for (const std::string& file : files) {
+    const LoadedModel model(file);
+    if (model.program() == nullptr) {
+      throw ConfigError(text("bench runtime: ", file,
+                             ": a checkpoint; expected the model.cpk that lies beside it"));
+    }
+    models.push_back({file, *model.program()});
+  }
+  return bench_runtime(models);
+}
+
 struct Bench {
   std::string_view name;
   BenchReport (*run)(const BenchArguments&);
 };
-constexpr Bench kBenches[] = {{"aggregate", aggregate}, {"ceilings", ceilings},
-                              {"codecs", codecs},       {"kernels", of_network<bench_kernels>},
-                              {"latency", latency},     {"round", round_of},
-                              {"scaling", scaling},     {"step", of_network<bench_step>}};
+constexpr Bench kBenches[] = {{"aggregate", aggregate},
+                              {"ceilings", ceilings},
+                              {"codecs", codecs},
+                              {"kernels", of_network<bench_kernels>},
+                              {"latency", latency},
+                              {"round", round_of},
+                              {"runtime", runtime_of},
+                              {"scaling", scaling},
+                              {"step", of_network<bench_step>}};
 
 const Bench& bench_named(const std::string& name) {
   for (const Bench& bench : kBenches) {

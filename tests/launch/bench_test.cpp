@@ -6,6 +6,7 @@
 
 #include "comm/codec.h"
 #include "models/zoo.h"
+#include "tests/deploy_runtime/programs.h"
 #include "tests/models/input_specs.h"
 
 namespace coppice {
@@ -58,6 +59,23 @@ TEST(BenchTest, KernelsNamesEveryLayerAndCountsItsArithmetic) {
     EXPECT_GT(figure(report, name), 0.0);
   EXPECT_GT(figure(report, "ceiling"), 0.0);
   EXPECT_EQ(report.facts.at("samples").as_integer(), 10);
+}
+
+TEST(BenchTest, TheRuntimeIsMeasuredLayerByLayerAgainstItsCeilings) {
+  const runtime::Program program = runtime::lenet(8, 16, 120, 84);
+  const BenchReport report = bench_runtime(std::vector<NamedProgram>{{"a.cpk", program}});
+  const double fp32 = figure(report, "a.cpk.ceiling.fp32");
+  EXPECT_GT(fp32, 0.0);
+  EXPECT_GT(figure(report, "a.cpk.ceiling.int8"), fp32 / 4);
+  for (const std::string layer : {"conv2d2", "conv2d5", "linear9"}) {
+    EXPECT_GT(figure(report, "a.cpk." + layer), 0.0);
+    EXPECT_GT(figure(report, "a.cpk." + layer + ".of_ceiling"), 0.0);
+    EXPECT_LT(figure(report, "a.cpk." + layer + ".of_ceiling"), 2.0) << layer;
+  }
+  EXPECT_EQ(report.table.find("relu3"), std::string::npos);    // folded: no time of its own
+  EXPECT_NE(report.table.find("153,600"), std::string::npos);  // conv2's multiply-adds
+  const Json& arena = report.facts.at("a.cpk.arena");
+  EXPECT_EQ(arena.at("written_bytes").as_integer(), arena.at("planned_bytes").as_integer());
 }
 
 TEST(BenchTest, AggregationIsMeasuredForEveryCodec) {

@@ -1,0 +1,212 @@
+#include <fmt/core.h>
+
+#include <algorithm>  // for clamp
+#include <chrono>     // for steady_clock
+
+#include "core/text.h"
+#include "deploy/runtime/arena_use.h"
+#include "deploy/runtime/engine.h"
+#include "deploy/runtime/work.h"
+#include "kernels/ceilings.h"
+#include "launch/bench/bench.h"
+#include "launch/tables.h"
+
+namespace coppice {
+namespace {
+
+constexpr int kBlocks = 9;
+constexpr double kBlockSeconds = 0.1;
+constexpr double kCeilingSeconds = 0.002;
+
+// Multiply-adds in registers, 1e9 a second.
+struct Ceiling {
+  double floats = 0.0;
+  double pairs = 0.0;
+};
+
+template <typename Loop>
+double rate_of(Loop loop, std::int64_t rounds) {
+  using Clock = std::chrono::steady_clock;
+  static volatile double sink = 0.0;
+  std::vector<double> rates;
+  for (int i = 0; i < 3; ++i) {
+    const Clock::time_point begin = Clock::now();
+    const auto done = loop(rounds);
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    sink = sink + static_cast<double>(done.result);
+    rates.push_back(static_cast<double>(done.operations) / 2 / seconds * 1e-9);
+  }
+  return spread_of(std::move(rates)).median;
+}
+
+// Both loops of an instruction set, for about as long each.
+class CeilingTimer {
+ public:
+  explicit CeilingTimer(const kernels::CeilingLoops& loops) : loops_(loops) {
+    constexpr std::int64_t kTrial = 1 << 16;
+    const double lanes = static_cast<double>(loops.floats(1).operations) / 2;
+    const double rate = rate_of(loops.floats, kTrial) * 1e9;
+    rounds_ = static_cast<std::int64_t>(kCeilingSeconds * rate / lanes);
+  }
+  Ceiling measure() const {
+    return {rate_of(loops_.floats, rounds_), rate_of(loops_.pairs, rounds_)};
+  }
+
+ private:
+  const kernels::CeilingLoops& loops_;
+  std::int64_t rounds_ = 1;
+};
+
+// Of all blocks: the time of every node, and the ceiling around it.
+struct Blocks {
+  std::vector<std::vector<double>> microseconds;  // [node][block]
+  std::vector<Ceiling> ceilings;                  // [block]
+};
+
+Blocks measure(runtime::Engine& engine, std::span<const float> sample, const CeilingTimer& timer) {
+  double whole = 0.0;
+  for (const runtime::NodeTime& time : engine.profile(sample, 5)) whole += time.microseconds;
+  const auto runs = std::clamp<std::int64_t>(
+      static_cast<std::int64_t>(kBlockSeconds * 1e6 / std::max(whole, 0.1)), 3, 5000);
+  Blocks blocks;
+  blocks.microseconds.resize(engine.profile(sample, runs / 4 + 1).size());  // warm
+  for (int block = 0; block < kBlocks; ++block) {
+    const Ceiling before = timer.measure();
+    const std::vector<runtime::NodeTime> times = engine.profile(sample, runs);
+    const Ceiling after = timer.measure();
+    for (std::size_t i = 0; i < times.size(); ++i)
+      blocks.microseconds[i].push_back(times[i].microseconds);
+    blocks.ceilings.push_back(
+        {(before.floats + after.floats) / 2, (before.pairs + after.pairs) / 2});
+  }
+  return blocks;
+}
+
+// Arithmetic over the ceiling of the same block, so that a core that slows down does so for both.
+Spread share_of_ceiling(const runtime::NodeWork& work, std::span<const double> microseconds,
+                        std::span<const Ceiling> ceilings) {
+  std::vector<double> shares;
+  for (std::size_t b = 0; b < ceilings.size(); ++b) {
+    const double rate = static_cast<double>(work.multiply_adds) * 1e-3 / microseconds[b];
+    shares.push_back(rate / (work.is_integer ? ceilings[b].pairs : ceilings[b].floats));
+  }
+  return spread_of(std::move(shares));
+}
+
+Spread spread_of_kind(const std::vector<Ceiling>& ceilings, double Ceiling::*kind) {
+  std::vector<double> rates;
+  for (const Ceiling& ceiling : ceilings) rates.push_back(ceiling.*kind);
+  return spread_of(std::move(rates));
+}
+
+std::string type_of(const runtime::NodeWork& work) {
+  if (work.multiply_adds == 0) return "";
+  return work.is_integer ? "int8" : "fp32";
+}
+
+// One model's rows. Nodes that take no time of their own are left out.
+class LayerRows {
+ public:
+  LayerRows(const NamedProgram& model, const Blocks& blocks, BenchReport& report)
+      : model_(model), blocks_(blocks), report_(report) {
+    for (const std::vector<double>& times : blocks.microseconds)
+      whole_us_ += spread_of(times).median;
+  }
+
+  void add(std::size_t index, const runtime::NodeWork& work) {
+    const std::vector<double>& microseconds = blocks_.microseconds[index];
+    const Spread us = spread_of(microseconds);
+    if (us.max <= 0.0) return;
+    const runtime::Node& node = model_.program.nodes[index];
+    const std::string name = text(model_.name, '.', node.name);
+    report_.figures.push_back({name, "us", us});
+    std::vector<std::string> cells = {node.name, std::string(op_name(node.op)), type_of(work),
+                                      fmt::format("{:.2f}", us.median),
+                                      fmt::format("{:.1f}%", 100.0 * us.median / whole_us_)};
+    if (work.multiply_adds > 0) {
+      const auto multiply_adds = static_cast<double>(work.multiply_adds);
+      const Spread share = share_of_ceiling(work, microseconds, blocks_.ceilings);
+      report_.figures.push_back({name + ".of_ceiling", "", share});
+      multiply_adds_ += work.multiply_adds;
+      cells.insert(cells.end(),
+                   {with_commas(work.multiply_adds),
+                    fmt::format("{:.1f}", multiply_adds / static_cast<double>(work.bytes)),
+                    fmt::format("{:.1f}", multiply_adds * 1e-3 / us.median),
+                    fmt::format("{:.0f}%", 100.0 * share.median)});
+    } else {
+      cells.resize(9);
+    }
+    table_.add(std::move(cells));
+  }
+
+  std::string text_of() {
+    table_.add({"total", "", "", fmt::format("{:.2f}", whole_us_), "100.0%",
+                with_commas(multiply_adds_), "",
+                fmt::format("{:.1f}", static_cast<double>(multiply_adds_) * 1e-3 / whole_us_), ""});
+    return table_.text();
+  }
+
+ private:
+  const NamedProgram& model_;
+  const Blocks& blocks_;
+  BenchReport& report_;
+  double whole_us_ = 0.0;
+  std::int64_t multiply_adds_ = 0;
+  Table table_{
+      {"layer", "operation", "type", "us", "share", "MACs", "MACs/byte", "GMAC/s", "of ceiling"},
+      "lllrrrrrr"};
+};
+
+std::string arena_line(const runtime::ArenaUse& use) {
+  const auto percent_of_plan = [&](std::int64_t bytes) {
+    return 100.0 * static_cast<double>(bytes) /
+           static_cast<double>(std::max<std::int64_t>(use.planned_bytes, 1));
+  };
+  return fmt::format(
+      "arena: {} bytes planned; a run writes up to byte {} ({:.1f}%), {} bytes of them ({:.1f}%)\n",
+      with_commas(use.planned_bytes), with_commas(use.high_water_bytes),
+      percent_of_plan(use.high_water_bytes), with_commas(use.written_bytes),
+      percent_of_plan(use.written_bytes));
+}
+
+void add_model(const NamedProgram& model, BenchReport& report) {
+  runtime::Engine engine(model.program);
+  std::vector<float> sample(static_cast<std::size_t>(engine.sample_size()));
+  for (std::size_t i = 0; i < sample.size(); ++i)
+    sample[i] = static_cast<float>((i * 2654435761U) % 256U) / 255.0F;
+  const runtime::ArenaUse arena = arena_use(engine, sample);
+  const CeilingTimer timer(*kernels::ceiling_loops(runtime::chosen_kernels().isa));
+  const Blocks blocks = measure(engine, sample, timer);
+  const Spread floats = spread_of_kind(blocks.ceilings, &Ceiling::floats);
+  const Spread pairs = spread_of_kind(blocks.ceilings, &Ceiling::pairs);
+  report.figures.push_back({model.name + ".ceiling.fp32", "GMAC/s", floats});
+  report.figures.push_back({model.name + ".ceiling.int8", "GMAC/s", pairs});
+  LayerRows rows(model, blocks, report);
+  const std::vector<runtime::NodeWork> work = runtime::work_by_node(model.program);
+  for (std::size_t i = 0; i < work.size(); ++i) rows.add(i, work[i]);
+  report.table +=
+      fmt::format("{}{}: {}, ceilings {:.1f} GMAC/s of fp32, {:.1f} of 16-bit pairs\n{}{}",
+                  report.table.empty() ? "" : "\n", model.name, engine.isa(), floats.median,
+                  pairs.median, rows.text_of(), arena_line(arena));
+  Json facts;
+  facts.set("planned_bytes", arena.planned_bytes);
+  facts.set("high_water_bytes", arena.high_water_bytes);
+  facts.set("written_bytes", arena.written_bytes);
+  report.facts.set(model.name + ".arena", std::move(facts));
+}
+
+}  // namespace
+
+BenchReport bench_runtime(std::span<const NamedProgram> models) {
+  BenchReport report;
+  report.subject = text(
+      "single samples, one thread, median of ", kBlocks,
+      " blocks in turn with the ceilings: multiply-adds in registers, of fp32 and of pairs of "
+      "16-bit integers; reading the clock adds some 50 ns to a layer; bytes: parameters, inputs "
+      "and output once");
+  report.facts.set("isa", runtime::chosen_kernels().isa);
+  for (const NamedProgram& model : models) add_model(model, report);
+  return report;
+}
+
+}  // namespace coppice
