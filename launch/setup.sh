@@ -1,5 +1,5 @@
-# What launch/build, launch/quickstart, launch/test and launch/plot share: Debian packages, LibTorch, Python tools, small
-# data sets, the build.
+# What launch/build, launch/quickstart, launch/test, launch/plot and launch/compare share: Debian packages, LibTorch,
+# Python tools, small data sets, the build.
 # Sourced, not run. Every step first looks whether it is done, so that a second run costs a second or two.
 # shellcheck shell=bash
 
@@ -132,6 +132,23 @@ install_plot_tools() {
   [[ -x $python ]] || /usr/bin/python3 -m venv "$DEPS/venv"
   pip_install --no-deps "${PLOT_TOOLS[@]}"
   printf '%s\n' "$wanted" >"$stamp"
+}
+
+# What launch/compare measures against; there already where LibTorch was installed.
+install_compare_tools() {
+  local python="$DEPS/venv/bin/python"
+  has_python_tools && return 0
+  printf 'installing %s into %s\n' "${PYTHON_TOOLS[*]}" "$DEPS/venv"
+  [[ -x $python ]] || install_packages python3-venv
+  [[ -x $python ]] || /usr/bin/python3 -m venv "$DEPS/venv"
+  pip_install --no-deps "${PYTHON_TOOLS[@]}"
+}
+
+has_python_tools() {
+  [[ -x $DEPS/venv/bin/python ]] && "$DEPS/venv/bin/python" - "${PYTHON_TOOLS[@]}" 2>/dev/null <<'PYTHON'
+import importlib.metadata, sys
+sys.exit(any(importlib.metadata.version(name) != version for name, version in (tool.split("==") for tool in sys.argv[1:])))
+PYTHON
 }
 
 pip_install() {
