@@ -93,8 +93,9 @@ BenchReport bench_kernels(const Graph& graph, const TrainConfig& config);
 
 // Finished models in the deployment runtime, layer by layer on one thread: time, share, arithmetic
 // and what it is of that of multiply-adds in registers of the same kind (fp32, or pairs of 16-bit
-// integers), measured in turn with the layers; and how much of its arena a run writes. About two
-// seconds a model. Throws ModelError for a program that the runtime does not run.
+// integers), or where there is none the bytes of y += a x in the first-level cache, measured in
+// turn with the layers; and how much of its arena a run writes. About two seconds a model. Throws
+// ModelError for a program that the runtime does not run.
 struct NamedProgram {
   std::string name;
   runtime::Program program;

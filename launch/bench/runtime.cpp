@@ -18,11 +18,29 @@ constexpr int kBlocks = 9;
 constexpr double kBlockSeconds = 0.1;
 constexpr double kCeilingSeconds = 0.002;
 
-// Multiply-adds in registers, 1e9 a second.
+// 1e9 a second: multiply-adds in registers, and bytes read and written by y += a x within
+// the first-level cache.
 struct Ceiling {
   double floats = 0.0;
   double pairs = 0.0;
+  double bytes = 0.0;
 };
+
+constexpr std::int64_t kFloats = 2048;  // 8 KiB, twice
+
+struct MovedBytes {
+  std::int64_t operations = 0;
+  float result = 0.0F;
+};
+
+// y += a x. Half a byte counts as an operation, as half a multiply-add does.
+MovedBytes move_in_cache(std::int64_t rounds) {
+  static const std::vector<float> x(kFloats, 1.0F);
+  static std::vector<float> y(kFloats);
+  for (std::int64_t round = 0; round < rounds; ++round)
+    kernels::scale_and_add(1e-6F, x.data(), y.data(), kFloats);
+  return {rounds * kFloats * 12 * 2, y[0]};
+}
 
 template <typename Loop>
 double rate_of(Loop loop, std::int64_t rounds) {
@@ -39,22 +57,28 @@ double rate_of(Loop loop, std::int64_t rounds) {
   return spread_of(std::move(rates)).median;
 }
 
-// Both loops of an instruction set, for about as long each.
+// The loops of an instruction set and the one through memory, for about as long each.
 class CeilingTimer {
  public:
   explicit CeilingTimer(const kernels::CeilingLoops& loops) : loops_(loops) {
-    constexpr std::int64_t kTrial = 1 << 16;
-    const double lanes = static_cast<double>(loops.floats(1).operations) / 2;
-    const double rate = rate_of(loops.floats, kTrial) * 1e9;
-    rounds_ = static_cast<std::int64_t>(kCeilingSeconds * rate / lanes);
+    rounds_ = rounds_for(loops.floats, 1 << 16);
+    moves_ = rounds_for(move_in_cache, 1 << 10);
   }
   Ceiling measure() const {
-    return {rate_of(loops_.floats, rounds_), rate_of(loops_.pairs, rounds_)};
+    return {rate_of(loops_.floats, rounds_), rate_of(loops_.pairs, rounds_),
+            rate_of(move_in_cache, moves_)};
   }
 
  private:
+  template <typename Loop>
+  static std::int64_t rounds_for(Loop loop, std::int64_t trial) {
+    const double a_round = static_cast<double>(loop(1).operations) / 2;
+    return static_cast<std::int64_t>(kCeilingSeconds * rate_of(loop, trial) * 1e9 / a_round);
+  }
+
   const kernels::CeilingLoops& loops_;
   std::int64_t rounds_ = 1;
+  std::int64_t moves_ = 1;
 };
 
 // Of all blocks: the time of every node, and the ceiling around it.
@@ -76,19 +100,24 @@ Blocks measure(runtime::Engine& engine, std::span<const float> sample, const Cei
     const Ceiling after = timer.measure();
     for (std::size_t i = 0; i < times.size(); ++i)
       blocks.microseconds[i].push_back(times[i].microseconds);
-    blocks.ceilings.push_back(
-        {(before.floats + after.floats) / 2, (before.pairs + after.pairs) / 2});
+    blocks.ceilings.push_back({(before.floats + after.floats) / 2, (before.pairs + after.pairs) / 2,
+                               (before.bytes + after.bytes) / 2});
   }
   return blocks;
 }
 
-// Arithmetic over the ceiling of the same block, so that a core that slows down does so for both.
+// Arithmetic, or bytes where there is none, over the ceiling of the same block, so that a core that
+// slows down does so for both.
 Spread share_of_ceiling(const runtime::NodeWork& work, std::span<const double> microseconds,
                         std::span<const Ceiling> ceilings) {
   std::vector<double> shares;
   for (std::size_t b = 0; b < ceilings.size(); ++b) {
-    const double rate = static_cast<double>(work.multiply_adds) * 1e-3 / microseconds[b];
-    shares.push_back(rate / (work.is_integer ? ceilings[b].pairs : ceilings[b].floats));
+    const Ceiling& ceiling = ceilings[b];
+    const std::int64_t amount = work.multiply_adds > 0 ? work.multiply_adds : work.bytes;
+    const double rate = static_cast<double>(amount) * 1e-3 / microseconds[b];
+    shares.push_back(rate / (work.multiply_adds == 0 ? ceiling.bytes
+                             : work.is_integer       ? ceiling.pairs
+                                                     : ceiling.floats));
   }
   return spread_of(std::move(shares));
 }
@@ -120,29 +149,27 @@ class LayerRows {
     const runtime::Node& node = model_.program.nodes[index];
     const std::string name = text(model_.name, '.', node.name);
     report_.figures.push_back({name, "us", us});
-    std::vector<std::string> cells = {node.name, std::string(op_name(node.op)), type_of(work),
-                                      fmt::format("{:.2f}", us.median),
-                                      fmt::format("{:.1f}%", 100.0 * us.median / whole_us_)};
-    if (work.multiply_adds > 0) {
-      const auto multiply_adds = static_cast<double>(work.multiply_adds);
-      const Spread share = share_of_ceiling(work, microseconds, blocks_.ceilings);
-      report_.figures.push_back({name + ".of_ceiling", "", share});
-      multiply_adds_ += work.multiply_adds;
-      cells.insert(cells.end(),
-                   {with_commas(work.multiply_adds),
-                    fmt::format("{:.1f}", multiply_adds / static_cast<double>(work.bytes)),
-                    fmt::format("{:.1f}", multiply_adds * 1e-3 / us.median),
-                    fmt::format("{:.0f}%", 100.0 * share.median)});
-    } else {
-      cells.resize(9);
-    }
-    table_.add(std::move(cells));
+    const Spread share = share_of_ceiling(work, microseconds, blocks_.ceilings);
+    report_.figures.push_back({name + ".of_ceiling", "", share});
+    multiply_adds_ += work.multiply_adds;
+    const auto multiply_adds = static_cast<double>(work.multiply_adds);
+    const auto bytes = static_cast<double>(work.bytes);
+    const bool computes = work.multiply_adds > 0;
+    table_.add({node.name, std::string(op_name(node.op)), type_of(work),
+                fmt::format("{:.2f}", us.median),
+                fmt::format("{:.1f}%", 100.0 * us.median / whole_us_),
+                computes ? with_commas(work.multiply_adds) : "",
+                computes ? fmt::format("{:.1f}", multiply_adds / bytes) : "",
+                computes ? fmt::format("{:.1f}", multiply_adds * 1e-3 / us.median) : "",
+                fmt::format("{:.1f}", bytes * 1e-3 / us.median),
+                fmt::format("{:.0f}%", 100.0 * share.median)});
   }
 
   std::string text_of() {
     table_.add({"total", "", "", fmt::format("{:.2f}", whole_us_), "100.0%",
                 with_commas(multiply_adds_), "",
-                fmt::format("{:.1f}", static_cast<double>(multiply_adds_) * 1e-3 / whole_us_), ""});
+                fmt::format("{:.1f}", static_cast<double>(multiply_adds_) * 1e-3 / whole_us_), "",
+                ""});
     return table_.text();
   }
 
@@ -152,9 +179,9 @@ class LayerRows {
   BenchReport& report_;
   double whole_us_ = 0.0;
   std::int64_t multiply_adds_ = 0;
-  Table table_{
-      {"layer", "operation", "type", "us", "share", "MACs", "MACs/byte", "GMAC/s", "of ceiling"},
-      "lllrrrrrr"};
+  Table table_{{"layer", "operation", "type", "us", "share", "MACs", "MACs/byte", "GMAC/s", "GB/s",
+                "of ceiling"},
+               "lllrrrrrrr"};
 };
 
 std::string arena_line(const runtime::ArenaUse& use) {
@@ -180,14 +207,16 @@ void add_model(const NamedProgram& model, BenchReport& report) {
   const Spread floats = spread_of_kind(blocks.ceilings, &Ceiling::floats);
   const Spread pairs = spread_of_kind(blocks.ceilings, &Ceiling::pairs);
   report.figures.push_back({model.name + ".ceiling.fp32", "GMAC/s", floats});
+  const Spread bytes = spread_of_kind(blocks.ceilings, &Ceiling::bytes);
   report.figures.push_back({model.name + ".ceiling.int8", "GMAC/s", pairs});
+  report.figures.push_back({model.name + ".ceiling.memory", "GB/s", bytes});
   LayerRows rows(model, blocks, report);
   const std::vector<runtime::NodeWork> work = runtime::work_by_node(model.program);
   for (std::size_t i = 0; i < work.size(); ++i) rows.add(i, work[i]);
-  report.table +=
-      fmt::format("{}{}: {}, ceilings {:.1f} GMAC/s of fp32, {:.1f} of 16-bit pairs\n{}{}",
-                  report.table.empty() ? "" : "\n", model.name, engine.isa(), floats.median,
-                  pairs.median, rows.text_of(), arena_line(arena));
+  report.table += fmt::format(
+      "{}{}: {}, ceilings {:.1f} GMAC/s of fp32, {:.1f} of 16-bit pairs, {:.0f} GB/s\n{}{}",
+      report.table.empty() ? "" : "\n", model.name, engine.isa(), floats.median, pairs.median,
+      bytes.median, rows.text_of(), arena_line(arena));
   Json facts;
   facts.set("planned_bytes", arena.planned_bytes);
   facts.set("high_water_bytes", arena.high_water_bytes);
@@ -202,8 +231,8 @@ BenchReport bench_runtime(std::span<const NamedProgram> models) {
   report.subject = text(
       "single samples, one thread, median of ", kBlocks,
       " blocks in turn with the ceilings: multiply-adds in registers, of fp32 and of pairs of "
-      "16-bit integers; reading the clock adds some 50 ns to a layer; bytes: parameters, inputs "
-      "and output once");
+      "16-bit integers, and for layers without any y += a x in the first-level cache; reading the "
+      "clock adds some 50 ns to a layer; bytes: parameters, inputs and output once");
   report.facts.set("isa", runtime::chosen_kernels().isa);
   for (const NamedProgram& model : models) add_model(model, report);
   return report;
