@@ -21,8 +21,8 @@ import time
 
 MOST_RUNS, LEAST_RUNS = 1000, 100
 SECONDS = 2.0  # of a measurement, as far as LEAST_RUNS allow
-OURS, INT8, FP32 = "model.cpk", "model.onnx", "dense.onnx"
-TITLES = {OURS: "coppice, int8", INT8: "onnxruntime, int8", FP32: "onnxruntime, fp32"}
+OURS, SAME, FP32 = "model.cpk", "model.onnx", "dense.onnx"
+TITLES = {OURS: "coppice, {}", SAME: "onnxruntime, {}", FP32: "onnxruntime, fp32"}
 
 
 class NotComparable(Exception):
@@ -32,7 +32,8 @@ class NotComparable(Exception):
 @dataclasses.dataclass
 class Run:
     label: str
-    files: dict  # OURS, INT8, FP32 -> path, as far as they are there
+    files: dict  # OURS, SAME, FP32 -> path, as far as they are there
+    kind: str  # of OURS and SAME: int8 (weights of 4 bits run as 8) or fp32
     model_sha256: str
     accuracy: dict  # the same keys -> fraction, as far as it was measured
 
@@ -64,13 +65,14 @@ def read_run(folder):
     model = folder / "model"
     report = read_json(model / "report.json")
     summary = read_json(folder / "summary.json")
-    files = {name: model / name for name in (OURS, INT8, FP32) if (model / name).exists()}
-    for name in (OURS, INT8):
+    files = {name: model / name for name in (OURS, SAME, FP32) if (model / name).exists()}
+    for name in (OURS, SAME):
         if name not in files:
             raise NotComparable(f"{model / name}: there is no such file")
     accuracy = {OURS: field(report, model / "report.json", "accuracy"),
                 FP32: field(summary, folder / "summary.json", "dense_accuracy")}
-    return Run(str(folder), files, field(report, model / "report.json", "hashes", "model_sha256"), accuracy)
+    kind = "int8" if b"DequantizeLinear" in files[SAME].read_bytes() else "fp32"
+    return Run(str(folder), files, kind, field(report, model / "report.json", "hashes", "model_sha256"), accuracy)
 
 
 def percentile(ordered, fraction):
@@ -165,12 +167,12 @@ def identity_model(shape):
 def compare(run, program, pairs, runs):
     """Every pair's percentiles by form, and what a call costs onnxruntime without a model."""
     subjects = {OURS: Ours(program, run.files[OURS])}
-    for name in (INT8, FP32):
+    for name in (SAME, FP32):
         if name in run.files:
             subjects[name] = Session(str(run.files[name]), run.files[name])
-    if subjects[INT8].model_sha256() != run.model_sha256:
-        raise NotComparable(f"{run.files[INT8]}: is not the model of {run.files[OURS]}: its hash is "
-                            f"{subjects[INT8].model_sha256()}, not {run.model_sha256}")
+    if subjects[SAME].model_sha256() != run.model_sha256:
+        raise NotComparable(f"{run.files[SAME]}: is not the model of {run.files[OURS]}: its hash is "
+                            f"{subjects[SAME].model_sha256()}, not {run.model_sha256}")
     if runs is None:
         slowest = max(subject.measure(10)["p50"] for subject in subjects.values())
         runs = max(LEAST_RUNS, min(MOST_RUNS, int(SECONDS * 1e6 / slowest)))
@@ -180,7 +182,7 @@ def compare(run, program, pairs, runs):
         first = pair % len(order)  # nobody is always the first
         for name in order[first:] + order[:first]:
             measured[name].append(subjects[name].measure(runs))
-    empty = Session(identity_model(subjects[INT8].shape), "identity").measure(runs)["p50"]
+    empty = Session(identity_model(subjects[SAME].shape), "identity").measure(runs)["p50"]
     return {"runs": runs, "empty_call_us": empty, "pairs": measured}
 
 
@@ -196,18 +198,18 @@ def result_of(run, outcome):
             form[f"{key}_us"] = spread([pair[key] for pair in pairs])
         form["times_ours"] = spread([pair["p50"] / ours["p50"] for pair, ours in zip(pairs, outcome["pairs"][OURS])])
         forms[name] = form
-    return {"run": run.label, "runs": outcome["runs"], "empty_call_us": outcome["empty_call_us"], "forms": forms}
+    return {"run": run.label, "kind": run.kind, "runs": outcome["runs"], "empty_call_us": outcome["empty_call_us"], "forms": forms}
 
 
 def cells_of(result, name):
     form = result["forms"][name]
     accuracy = "" if form["accuracy"] is None else f"{100 * form['accuracy']:.2f}%"
-    if name == INT8:
+    if name == SAME:
         accuracy = "same model"
     ratio = form["times_ours"]
     spin = f"{form['spin_p999_us']['median']:.1f}" if "spin_p999_us" in form else ""
     times = "" if name == OURS else f"{ratio['median']:.2f} x ({ratio['min']:.2f} to {ratio['max']:.2f})"
-    return [TITLES[name], f"{form['file_bytes']:,}", accuracy, f"{form['p50_us']['median']:.1f}",
+    return [TITLES[name].format(result["kind"]), f"{form['file_bytes']:,}", accuracy, f"{form['p50_us']['median']:.1f}",
             f"{form['p999_us']['median']:.1f}", spin, times]
 
 
@@ -215,7 +217,7 @@ def table_text(results):
     rows = [["", "bytes", "accuracy", "p50, us", "p99.9, us", "spin's p99.9", "p50 over coppice's"]]
     for result in results:
         rows.append([result["run"]] + [""] * 6)
-        rows += [cells_of(result, name) for name in (FP32, INT8, OURS) if name in result["forms"]]
+        rows += [cells_of(result, name) for name in (FP32, SAME, OURS) if name in result["forms"]]
     widths = [max(len(row[c]) for row in rows if row[1] or c > 0) for c in range(7)]
     lines = []
     for row in rows:

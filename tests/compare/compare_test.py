@@ -24,10 +24,15 @@ REPORT = {"accuracy": 0.75, "hashes": {"model_sha256": "abc"}}
 LINE = {"p50_us": 2.0, "p99_us": 3.0, "p999_us": 4.0, "spin_p50_us": 2.0, "spin_p99_us": 2.5, "spin_p999_us": 3.5}
 
 
-def onnx_model(sha256):
-    key = b"coppice.model_sha256"
-    pair = bytes([0x0A, len(key)]) + key + bytes([0x12, len(sha256)]) + sha256.encode()
-    return compare.identity_model([1, 3, 2]) + bytes([0x72, len(pair)]) + pair  # metadata_props
+def metadata(key, value):
+    pair = bytes([0x0A, len(key)]) + key.encode() + bytes([0x12, len(value)]) + value.encode()
+    return bytes([0x72, len(pair)]) + pair
+
+
+def onnx_model(sha256, operations="DequantizeLinear"):
+    """What it holds is in its metadata, for a script that looks no closer."""
+    return (compare.identity_model([1, 3, 2]) + metadata("coppice.model_sha256", sha256) +
+            metadata("operations", operations))
 
 
 class RunFolders(unittest.TestCase):
@@ -94,15 +99,19 @@ class FolderTest(RunFolders):
         ours = [{"p50": p50, "p999": 9.0, "spin_p999": 8.0} for p50 in (10.0, 20.0, 30.0)]
         theirs = [{"p50": p50, "p999": 90.0} for p50 in (80.0, 40.0, 90.0)]
         outcome = {"runs": 100, "empty_call_us": 1.0,
-                   "pairs": {compare.OURS: ours, compare.INT8: theirs, compare.FP32: theirs}}
+                   "pairs": {compare.OURS: ours, compare.SAME: theirs, compare.FP32: theirs}}
         forms = compare.result_of(run, outcome)["forms"]
-        self.assertEqual(forms[compare.INT8]["times_ours"], {"median": 3.0, "min": 2.0, "max": 8.0})
+        self.assertEqual(forms[compare.SAME]["times_ours"], {"median": 3.0, "min": 2.0, "max": 8.0})
         self.assertEqual(forms[compare.OURS]["p50_us"], {"median": 20.0, "min": 10.0, "max": 30.0})
         self.assertEqual((forms[compare.OURS]["file_bytes"], forms[compare.OURS]["accuracy"]), (5, 0.75))
         self.assertEqual(forms[compare.FP32]["accuracy"], 0.8)
         table = compare.table_text([compare.result_of(run, outcome)])
         self.assertIn("3.00 x (2.00 to 8.00)", table)
         self.assertLess(table.index("onnxruntime, fp32"), table.index("coppice, int8"))
+        (run.files[compare.SAME]).write_bytes(onnx_model("abc", "Gemm"))
+        plain = compare.table_text([compare.result_of(compare.read_run(self.folder / "run"), outcome)])
+        self.assertNotIn("int8", plain)
+        self.assertIn("coppice, fp32", plain)
 
     def test_percentiles_are_those_of_coppice_measure(self):
         self.assertEqual(compare.percentile(list(range(1000)), 0.999), 999)
@@ -117,10 +126,10 @@ class TimeTest(RunFolders):
         self.assertEqual((status, said), (0, ""))
         self.assertIn("medians of 3 turns of 20 runs", text)
         (result,) = json.loads(out.read_text())["results"]
-        self.assertEqual(set(result["forms"]), {compare.OURS, compare.INT8, compare.FP32})
+        self.assertEqual(set(result["forms"]), {compare.OURS, compare.SAME, compare.FP32})
         self.assertEqual(result["forms"][compare.OURS]["spin_p999_us"], {"median": 3.5, "min": 3.5, "max": 3.5})
-        self.assertGreater(result["forms"][compare.INT8]["p50_us"]["min"], 0.0)
-        self.assertGreaterEqual(result["forms"][compare.INT8]["p999_us"]["min"], result["forms"][compare.INT8]["p50_us"]["min"])
+        self.assertGreater(result["forms"][compare.SAME]["p50_us"]["min"], 0.0)
+        self.assertGreaterEqual(result["forms"][compare.SAME]["p999_us"]["min"], result["forms"][compare.SAME]["p50_us"]["min"])
         self.assertGreater(result["empty_call_us"], 0.0)
 
     def test_runs_without_control_have_two_rows(self):
