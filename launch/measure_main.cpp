@@ -111,8 +111,10 @@ double median_us(std::vector<double> times) {
 // does not decide.
 std::int64_t turns_for(double microseconds, Spin& spin) {
   const auto timed = [&](std::int64_t turns) {
+    constexpr int kTries = 9;
     std::vector<double> tries;
-    for (int i = 0; i < 9; ++i) tries.push_back(microseconds_of([&] { spin.run(turns); }));
+    tries.reserve(kTries);
+    for (int i = 0; i < kTries; ++i) tries.push_back(microseconds_of([&] { spin.run(turns); }));
     return median_us(std::move(tries));
   };
   std::int64_t turns = 16;
@@ -127,6 +129,7 @@ std::int64_t turns_for(double microseconds, Spin& spin) {
 template <typename Work>
 Times measured_in_turn(const Work& work, long runs) {
   std::vector<double> warm;
+  warm.reserve(static_cast<std::size_t>(runs / 20 + 1));
   for (long i = 0; i < runs / 20 + 1; ++i) warm.push_back(microseconds_of(work));
   Spin spin;
   const std::int64_t turns = turns_for(median_us(std::move(warm)), spin);

@@ -111,6 +111,7 @@ Blocks measure(runtime::Engine& engine, std::span<const float> sample, const Cei
 Spread share_of_ceiling(const runtime::NodeWork& work, std::span<const double> microseconds,
                         std::span<const Ceiling> ceilings) {
   std::vector<double> shares;
+  shares.reserve(ceilings.size());
   for (std::size_t b = 0; b < ceilings.size(); ++b) {
     const Ceiling& ceiling = ceilings[b];
     const std::int64_t amount = work.multiply_adds > 0 ? work.multiply_adds : work.bytes;
@@ -124,6 +125,7 @@ Spread share_of_ceiling(const runtime::NodeWork& work, std::span<const double> m
 
 Spread spread_of_kind(const std::vector<Ceiling>& ceilings, double Ceiling::*kind) {
   std::vector<double> rates;
+  rates.reserve(ceilings.size());
   for (const Ceiling& ceiling : ceilings) rates.push_back(ceiling.*kind);
   return spread_of(std::move(rates));
 }
