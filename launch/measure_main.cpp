@@ -125,6 +125,15 @@ std::int64_t turns_for(double microseconds, Spin& spin) {
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(wanted));
 }
 
+// A core's speed changes while it is measured, and not for both alike: by the medians of the last
+// `block` of each.
+std::int64_t adjusted(std::int64_t turns, const Times& times, std::ptrdiff_t block) {
+  const double model = median_us({times.model.end() - block, times.model.end()});
+  const double spin = median_us({times.spin.end() - block, times.spin.end()});
+  return std::max<std::int64_t>(
+      1, static_cast<std::int64_t>(static_cast<double>(turns) * model / std::max(spin, 1e-3)));
+}
+
 // Warm, in turn: run, spin, run, spin.
 template <typename Work>
 Times measured_in_turn(const Work& work, long runs) {
@@ -132,11 +141,13 @@ Times measured_in_turn(const Work& work, long runs) {
   warm.reserve(static_cast<std::size_t>(runs / 20 + 1));
   for (long i = 0; i < runs / 20 + 1; ++i) warm.push_back(microseconds_of(work));
   Spin spin;
-  const std::int64_t turns = turns_for(median_us(std::move(warm)), spin);
+  std::int64_t turns = turns_for(median_us(std::move(warm)), spin);
   Times times;
   times.model.reserve(static_cast<std::size_t>(runs));
   times.spin.reserve(static_cast<std::size_t>(runs));
+  const long block = std::max(10L, runs / 20);
   for (long i = 0; i < runs; ++i) {
+    if (i > 0 && i % block == 0) turns = adjusted(turns, times, block);
     times.model.push_back(microseconds_of(work));
     times.spin.push_back(microseconds_of([&] { spin.run(turns); }));
   }
