@@ -14,9 +14,6 @@ constexpr int kBlockPixels = 8;
 
 // Two sums of each of four output channels; of two pixels one of each.
 using Sums8 = std::int32_t __attribute__((vector_size(32), may_alias));
-using Floats8 = float __attribute__((vector_size(32), may_alias));
-using Sums4 = std::int32_t __attribute__((vector_size(16), may_alias));
-using Floats4 = float __attribute__((vector_size(16), may_alias));
 using Fours = std::int64_t __attribute__((vector_size(32), may_alias));
 using Words16 = std::int16_t __attribute__((vector_size(32), may_alias));
 using Bytes16 = std::int8_t __attribute__((vector_size(16), may_alias, aligned(1)));
@@ -51,8 +48,13 @@ COPPICE_INLINE Sums8 block_weights(const std::int8_t* block) {
     const auto apart = reinterpret_cast<Words16>(both | both << 12);
     return reinterpret_cast<Sums8>(apart << 12 >> 12);
   } else {
+#if defined(__AVX2__)
+    return reinterpret_cast<Sums8>(
+        _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block))));
+#else
     return reinterpret_cast<Sums8>(
         __builtin_convertvector(*reinterpret_cast<const Bytes16*>(block), Words16));
+#endif
   }
 }
 
@@ -62,85 +64,89 @@ COPPICE_INLINE Sums8 four_to_all(const std::int16_t* four) {
   return reinterpret_cast<Sums8>(all_of_them - Fours{});
 }
 
-template <typename T>
-COPPICE_INLINE void put_four(const T* from, std::int64_t left, T* to) {
-  if (left >= kSide) {
-    __builtin_memcpy(to, from, kSide * sizeof(T));
-  } else {
-    for (std::int64_t i = 0; i < left; ++i) to[i] = from[i];
-  }
-}
+// Sums of a chunk of 16 output channels, for the pixels of a tile.
+using Chunk = std::int32_t[kBlockPixels][kPanelChannels];
 
-// Of two pixels, four channels from `channel` on; the second is written if there is one.
-__attribute__((noinline)) void finish_two(const BlockProduct& task, Sums8 first, Sums8 second,
-                                          std::int64_t channel, std::int64_t pixel,
-                                          bool has_second) {
-  const Sums8 joined = __builtin_shufflevector(first, second, 0, 2, 4, 6, 8, 10, 12, 14) +
-                       __builtin_shufflevector(first, second, 1, 3, 5, 7, 9, 11, 13, 15);
-  Sums4 bias;
-  Floats4 multipliers;
-  __builtin_memcpy(&bias, task.bias + channel, sizeof bias);
-  __builtin_memcpy(&multipliers, task.multipliers + channel, sizeof multipliers);
-  const Sums8 total = joined + __builtin_shufflevector(bias, bias, 0, 1, 2, 3, 0, 1, 2, 3);
-  const Floats8 values = __builtin_convertvector(total, Floats8) *
-                         __builtin_shufflevector(multipliers, multipliers, 0, 1, 2, 3, 0, 1, 2, 3);
-  const std::int64_t left = task.channels - channel;
-  const std::int64_t at = pixel * task.channels + channel;
-  if (task.codes != nullptr) {
-    const Sums8 low = task.low_code - Sums8{};
-    const Sums8 high = task.high_code - Sums8{};
-    const Sums8 sums = rounded<Sums8>(values) + task.zero_point;
-    const Sums8 raised = sums < low ? low : sums;
-    const auto bytes = __builtin_convertvector(raised > high ? high : raised, Bytes8);
-    std::uint8_t codes[2 * kSide];
-    __builtin_memcpy(codes, &bytes, sizeof codes);
-    put_four(codes, left, task.codes + at);
-    if (has_second) put_four(codes + kSide, left, task.codes + at + task.channels);
-  } else {
-    float some[2 * kSide];
-    __builtin_memcpy(some, &values, sizeof some);
-    put_four(some, left, task.values + at);
-    if (has_second) put_four(some + kSide, left, task.values + at + task.channels);
-  }
-}
-
-// The blocks [0, count) of one four of channels, for kPixels pixels.
+// The blocks [0, count) of the four channels from `at` of the chunk on, for kPixels pixels.
 template <bool kHasHalves, int kPixels>
 void block_tile(const BlockProduct& task, const std::int8_t* weights, const std::int32_t* offsets,
-                std::int64_t count, std::int64_t channel, std::int64_t pixel) {
+                std::int64_t count, std::int64_t pixel, int at, Chunk& chunk) {
   constexpr std::int64_t kBytes = kHasHalves ? 8 : 16;
   Sums8 sums[kPixels] = {};
   const std::int64_t step = task.pixel_step;
   const std::int16_t* input = task.input + pixel * step;
-  for (std::int64_t b = 0; b < count; ++b, weights += kBytes) {
+  std::int64_t b = 0;
+  if constexpr (kPixels == 1) {  // four blocks at a time hide each other's latency
+    Sums8 more[3] = {};
+    for (; b + 4 <= count; b += 4, weights += 4 * kBytes) {
+      sums[0] = add_products8(sums[0], four_to_all(input + offsets[b]),
+                              block_weights<kHasHalves>(weights));
+      COPPICE_UNROLL
+      for (int i = 0; i < 3; ++i) {
+        more[i] = add_products8(more[i], four_to_all(input + offsets[b + i + 1]),
+                                block_weights<kHasHalves>(weights + (i + 1) * kBytes));
+      }
+    }
+    sums[0] += more[0] + more[1] + more[2];
+  }
+  for (; b < count; ++b, weights += kBytes) {
     const Sums8 of_block = block_weights<kHasHalves>(weights);
-    const std::int16_t* at = input + offsets[b];
+    const std::int16_t* from = input + offsets[b];
     COPPICE_UNROLL
     for (int p = 0; p < kPixels; ++p)
-      sums[p] = add_products8(sums[p], four_to_all(at + p * step), of_block);
+      sums[p] = add_products8(sums[p], four_to_all(from + p * step), of_block);
   }
   COPPICE_UNROLL
   for (int p = 0; p < kPixels; p += 2) {
-    const bool has_second = p + 1 < kPixels;
-    finish_two(task, sums[p], sums[has_second ? p + 1 : p], channel, pixel + p, has_second);
+    const Sums8 first = sums[p];
+    const Sums8 second = sums[p + 1 < kPixels ? p + 1 : p];
+    const Sums8 joined = __builtin_shufflevector(first, second, 0, 2, 4, 6, 8, 10, 12, 14) +
+                         __builtin_shufflevector(first, second, 1, 3, 5, 7, 9, 11, 13, 15);
+    std::int32_t of_two[2][kSide];
+    __builtin_memcpy(of_two, &joined, sizeof of_two);
+    __builtin_memcpy(chunk[p] + at, of_two[0], sizeof of_two[0]);
+    if (p + 1 < kPixels) __builtin_memcpy(chunk[p + 1] + at, of_two[1], sizeof of_two[1]);
+  }
+}
+
+// Codes or values of a chunk that begins at `channel`.
+COPPICE_INLINE void finish_chunk(const BlockProduct& task, const Chunk& chunk, std::int64_t channel,
+                                 std::int64_t pixel, int pixels) {
+  constexpr int kChunkRegs = kPanelChannels / kLanes;
+  constexpr int kAtOnce = kChunkRegs < 2 ? kChunkRegs : 2;
+  for (int r = 0; r < kChunkRegs && channel + r * kLanes < task.channels; r += kAtOnce) {
+    finish<Integers, kAtOnce, kChunkRegs>(task, reinterpret_cast<const Sums*>(chunk[0]) + r,
+                                          channel + r * kLanes, pixel, pixels);
   }
 }
 
 template <bool kHasHalves, int... kLess>
 COPPICE_INLINE void all_blocks(const BlockProduct& task, std::integer_sequence<int, kLess...>) {
   using Tile = void (*)(const BlockProduct&, const std::int8_t*, const std::int32_t*, std::int64_t,
-                        std::int64_t, std::int64_t);
+                        std::int64_t, int, Chunk&);
   constexpr Tile kTiles[] = {block_tile<kHasHalves, kLess + 1>...};
   constexpr std::int64_t kBytes = kHasHalves ? 8 : 16;
   const std::int8_t* weights = task.weights;
   const std::int32_t* offsets = task.offsets;
-  for (std::int64_t channel = 0, four = 0; channel < task.channels; channel += kSide, ++four) {
-    const std::int64_t count = task.counts[four];
+  for (std::int64_t channel = 0; channel < task.channels; channel += kPanelChannels) {
+    const std::uint16_t* counts = task.counts + channel / kSide;
+    const std::int64_t left = task.channels - channel;
+    const int fours = static_cast<int>(left < kPanelChannels ? (left + kSide - 1) / kSide : kSide);
+    std::int64_t done = 0;
+    for (int four = 0; four < fours; ++four) done += counts[four];
     for_tiles<sizeof...(kLess)>(task.pixels, [&](std::int64_t pixel, std::int64_t pixels) {
-      kTiles[pixels - 1](task, weights, offsets, count, channel, pixel);
+      alignas(64) Chunk chunk;
+      if (fours < kSide) __builtin_memset(chunk, 0, sizeof chunk);  // whole registers are read
+      std::int64_t before = 0;
+      for (int four = 0; four < fours; ++four) {
+        kTiles[pixels - 1](task, weights + before * kBytes, offsets + before, counts[four], pixel,
+                           four * kSide, chunk);
+        before += counts[four];
+      }
+      finish_chunk(task, chunk, channel, pixel, static_cast<int>(pixels));
     });
-    weights += count * kBytes;
-    offsets += count;
+    weights += done * kBytes;
+    offsets += done;
   }
 }
 

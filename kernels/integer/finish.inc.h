@@ -152,10 +152,10 @@ COPPICE_INLINE void put_pixel(const typename Kind::Task& task, Floats* values, s
   }
 }
 
-// The sums of `pixels` pixels by kRegs registers of channels, which begin at `channel`. Not
-// inlined: there are many tiles and this is their common end. The task is copied, so that what is
-// written is known not to change it.
-template <typename Kind, int kRegs>
+// The sums of `pixels` pixels, kStride registers apart, by kRegs registers of channels, which begin
+// at `channel`. Not inlined: there are many tiles and this is their common end. The task is copied,
+// so that what is written is known not to change it.
+template <typename Kind, int kRegs, int kStride = kRegs>
 __attribute__((noinline)) void finish(const typename Kind::Task& given,
                                       const typename Kind::Sum* sums, std::int64_t channel,
                                       std::int64_t pixel, int pixels) {
@@ -163,7 +163,7 @@ __attribute__((noinline)) void finish(const typename Kind::Task& given,
   typename Kind::Ending endings[kRegs];
   COPPICE_UNROLL
   for (int r = 0; r < kRegs; ++r) endings[r] = Kind::ending(task, channel + r * kLanes);
-  for (int p = 0; p < pixels; ++p, sums += kRegs) {
+  for (int p = 0; p < pixels; ++p, sums += kStride) {
     Floats values[kRegs];
     COPPICE_UNROLL
     for (int r = 0; r < kRegs; ++r) values[r] = Kind::value(endings[r], sums[r]);

@@ -273,14 +273,17 @@ TEST(EngineTest, RunningAllocatesNothing) {
 }
 
 TEST(EngineTest, AskingForAnotherInstructionSetNamesThoseThereAre) {
+  const char* asked = std::getenv("COPPICE_ISA");
+  const std::string before = asked == nullptr ? "" : asked;
   setenv("COPPICE_ISA", "baseline", 1);
   EXPECT_STREQ(chosen_kernels().isa, "baseline");
   setenv("COPPICE_ISA", "sse9", 1);
   const std::string message = model_error([] { chosen_kernels(); });
   EXPECT_NE(message.find("baseline"), std::string::npos) << message;
   EXPECT_NE(message.find("sse9"), std::string::npos) << message;
-  unsetenv("COPPICE_ISA");
+  setenv("COPPICE_ISA", "", 1);
   EXPECT_EQ(&chosen_kernels(), kernels::all_integer_kernels().front());
+  setenv("COPPICE_ISA", before.c_str(), 1);
 }
 
 TEST(EngineTest, SamplesAndLogitsOfAnotherSizeAreRefused) {
