@@ -74,8 +74,6 @@ bool has_own_grid(const Graph& graph, const std::vector<std::vector<int>>& reade
   return is_read_as_codes(graph, readers, index);
 }
 
-int limit_of(int bits) { return (1 << (bits - 1)) - 1; }
-
 float code_of(float value, float scale, float limit) {
   return std::clamp(std::nearbyint(value / scale), -limit, limit);
 }
@@ -139,11 +137,13 @@ std::vector<std::string> quantized_parameters(const Graph& graph) {
 }
 
 WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> values, int bits) {
-  if (bits != 8 && bits != 4)
-    throw ConfigError(text("parameter '", parameter.name, "': expected 8 or 4 bits, got ", bits));
+  if (!is_weight_bits(bits)) {
+    throw ConfigError(
+        text("parameter '", parameter.name, "': expected 8, 7 or 4 bits, got ", bits));
+  }
   if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
     throw DataError(text("parameter '", parameter.name, "': a value is not finite"));
-  const auto limit = static_cast<float>(limit_of(bits));
+  const auto limit = static_cast<float>(largest_code(bits));
   const float floor =
       std::max(largest_magnitude(values), kSmallestMagnitude) * kZeroChannel / limit;
   WeightQuant out{.parameter = parameter.name, .bits = bits, .scales = {}};
@@ -152,7 +152,7 @@ WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> 
     const auto channel = channel_of(values, channels, c);
     const float largest = largest_magnitude(channel);
     const float scale =
-        bits == 8 || largest == 0.0F ? largest / limit : least_error_scale(channel, largest, limit);
+        bits > 4 || largest == 0.0F ? largest / limit : least_error_scale(channel, largest, limit);
     out.scales.push_back(std::max(scale, floor));
   }
   return out;
@@ -172,7 +172,7 @@ std::vector<WeightQuant> weight_grids(const Graph& graph, std::span<const float>
 }
 
 std::vector<std::int8_t> weight_codes(std::span<const float> values, const WeightQuant& quant) {
-  const auto limit = static_cast<float>(limit_of(quant.bits));
+  const auto limit = static_cast<float>(largest_code(quant.bits));
   const std::size_t size = values.size() / quant.scales.size();
   std::vector<std::int8_t> out;
   out.reserve(values.size());
@@ -183,7 +183,7 @@ std::vector<std::int8_t> weight_codes(std::span<const float> values, const Weigh
 }
 
 void fake_quantize(std::span<float> values, const WeightQuant& quant) {
-  const auto limit = static_cast<float>(limit_of(quant.bits));
+  const auto limit = static_cast<float>(largest_code(quant.bits));
   const std::size_t size = values.size() / quant.scales.size();
   for (std::size_t i = 0; i < values.size(); ++i) {
     const float scale = quant.scales[i / size];

@@ -21,10 +21,10 @@ std::vector<std::string> quantized_nodes(const Graph& graph);
 // Parameters that are stored in few bits: the weights of conv2d and linear, and embedding tables.
 std::vector<std::string> quantized_parameters(const Graph& graph);
 
-// Scales of `values` ([channels, ...], channels = shape[0]) for codes of `bits` (8 or 4): at 8 bits
-// the channel's largest magnitude over 127; at 4 bits the clipping of 32 candidates with the least
-// squared error. A channel of zeros gets a small positive scale. Throws ConfigError for other bits,
-// DataError for a value that is not finite.
+// Scales of `values` ([channels, ...], channels = shape[0]) for codes of `bits` (8, 7 or 4): at 8
+// and 7 bits the channel's largest magnitude over 127 or 63; at 4 bits the clipping of 32
+// candidates with the least squared error. A channel of zeros gets a small positive scale. Throws
+// ConfigError for other bits, DataError for a value that is not finite.
 WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> values, int bits);
 
 // weight_quant() of every one of quantized_parameters(), for `parameters` in the graph's arena
@@ -32,7 +32,7 @@ WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> 
 std::vector<WeightQuant> weight_grids(const Graph& graph, std::span<const float> parameters,
                                       int bits);
 
-// Codes of `values` in [-127, 127] or [-7, 7].
+// Codes of `values`, at most largest_code() of the bits in magnitude.
 std::vector<std::int8_t> weight_codes(std::span<const float> values, const WeightQuant& quant);
 
 // `values` on the grid: codes times scales.

@@ -131,7 +131,11 @@ class RoundMachine {
   void apply_sums(const NamedSums& sums);
   void shrink_model(const NamedSums& sums);
   void keep_teacher();
-  int bits() const { return static_cast<int>(config_.compress.quantize.bits); }
+  // Of the codes of weights.
+  int bits() const {
+    const QuantizeConfig& quantize = config_.compress.quantize;
+    return quantize.reduce_range ? 7 : static_cast<int>(quantize.bits);
+  }
   void require(Step step, const char* event) const;
 
   ExperimentConfig config_;

@@ -18,7 +18,7 @@ namespace coppice {
 struct ModelConfig {
   std::string name = "lenet5";
   std::vector<LayerSpec> layers;  // own network instead of a name
-  std::string init;               // safetensors file with initial weights; empty: from the seed
+  std::string init;  // safetensors or ONNX file with initial weights; empty: from the seed
   std::vector<std::int64_t> hidden = {128, 128};  // mlp: units of the hidden layers
   // resnet20: channels of the first stage (16); char_transformer: model width (64). 0: the default.
   std::int64_t width = 0;
@@ -92,7 +92,10 @@ struct PruneConfig {
 
 struct QuantizeConfig {
   std::int64_t bits = 32;  // of weights: 8, 4, or 32 for no quantization
-  double start = 0.7;      // fraction of the rounds after which training is quantization-aware
+  // Codes of 8 bits keep to [-63, 63], so that integer kernels that add pairs of products in 16
+  // bits cannot saturate.
+  bool reduce_range = false;
+  double start = 0.7;  // fraction of the rounds after which training is quantization-aware
   std::int64_t calibration_samples = 256;  // that each client counts activations of
 
   friend bool operator==(const QuantizeConfig&, const QuantizeConfig&) = default;

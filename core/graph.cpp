@@ -9,10 +9,7 @@
 namespace coppice {
 namespace {
 
-constexpr std::int64_t kMaxAxis = std::int64_t{1} << 24;
-constexpr std::int64_t kMaxElements = std::int64_t{1} << 31;
 constexpr std::size_t kMaxLayers = 10'000;
-constexpr std::size_t kMaxRank = 4;
 
 constexpr Capability capability(std::string_view word) {
   return word == "yes" ? Capability::yes : Capability::not_yet;
@@ -24,25 +21,6 @@ constexpr OpInfo kOps[] = {
 #include "core/ops.def"
 #undef COPPICE_OP
 };
-
-// Throws unless every axis and the product are in range, so that no later arithmetic on sizes can
-// overflow.
-void check_size(std::string_view what, const Shape& shape) {
-  if (shape.empty() || shape.size() > kMaxRank)
-    throw ConfigError(text(what, ": shape of ", shape.size(), " axes"));
-  std::int64_t count = 1;
-  for (const std::int64_t axis : shape) {
-    if (axis < 1 || axis > kMaxAxis) {
-      throw ConfigError(
-          text(what, ": axis of ", axis, " in ", shape_text(shape), ", expected 1..", kMaxAxis));
-    }
-    count *= axis;
-    if (count > kMaxElements) {
-      throw ConfigError(
-          text(what, ": ", shape_text(shape), " has more than ", kMaxElements, " elements"));
-    }
-  }
-}
 
 // Attributes before inference multiplies them: nothing a file says may overflow.
 void check_attributes(const LayerSpec& layer) {

@@ -3,9 +3,11 @@
 // channel coupling, and what becomes of its attributes when channels go. One OpRules a line of
 // ops.def, defined in core/ops/. Pure functions.
 
-#include <span>    // for span
-#include <string>  // for string
-#include <vector>  // for vector
+#include <cstdint>      // for int64_t
+#include <span>         // for span
+#include <string>       // for string
+#include <string_view>  // for string_view
+#include <vector>       // for vector
 
 #include "core/error.h"
 #include "core/graph.h"
@@ -69,6 +71,12 @@ struct OpRules {
 };
 
 const OpRules& op_rules(OpKind op);
+
+// Throws ConfigError "`what`: ..." unless there are 1 to 4 axes of 1 to kMaxAxis and at most
+// kMaxElements elements, so that no later arithmetic on sizes can overflow.
+inline constexpr std::int64_t kMaxAxis = std::int64_t{1} << 24;
+inline constexpr std::int64_t kMaxElements = std::int64_t{1} << 31;
+void check_size(std::string_view what, const Shape& shape);
 
 // Pieces that many operations share.
 namespace ops {

@@ -21,7 +21,7 @@ WeightQuant weight_from_json(const Json& entry, const Graph& graph) {
   WeightQuant weight{.parameter = entry.at("parameter").as_text(), .bits = 0, .scales = {}};
   const std::int64_t bits = entry.at("bits").as_integer();
   const int index = graph.parameter_named(weight.parameter);
-  if (index < 0 || (bits != 8 && bits != 4))
+  if (index < 0 || !is_weight_bits(bits))
     throw DataError(text(bits, " bits for '", weight.parameter.substr(0, 64), "'"));
   weight.bits = static_cast<int>(bits);
   for (const Json& scale : entry.at("scales").as_array()) weight.scales.push_back(scale_of(scale));
@@ -46,6 +46,12 @@ ActivationQuant activation_from_json(const Json& entry, const Graph& graph) {
 }
 
 }  // namespace
+
+bool is_weight_bits(std::int64_t bits) { return bits == 8 || bits == 7 || bits == 4; }
+
+int largest_code(int bits) { return (1 << (bits - 1)) - 1; }
+
+int stored_bits(int bits) { return bits == 7 ? 8 : bits; }
 
 const WeightQuant* QuantPlan::weight(std::string_view parameter) const {
   const auto found = std::ranges::find(weights, parameter, &WeightQuant::parameter);
@@ -81,7 +87,8 @@ double mean_bits(const QuantPlan& plan, const Graph& graph) {
   double bits = 0.0;
   for (const ParameterSpec& parameter : graph.parameters()) {
     const WeightQuant* weight = plan.weight(parameter.name);
-    bits += (weight == nullptr ? 32.0 : weight->bits) * static_cast<double>(parameter.size());
+    const int stored = weight == nullptr ? 32 : stored_bits(weight->bits);
+    bits += stored * static_cast<double>(parameter.size());
   }
   return bits / static_cast<double>(graph.parameter_count());
 }

@@ -4,7 +4,9 @@
 // interpreter, the runtime and ONNX. Part of the model's hash. Plain value; owned by the server.
 //
 //   weights      symmetric, one scale per index c of axis 0:
-//                code = clamp(round_half_even(w / scale[c]), -limit, limit), limit = 2^(bits-1) - 1
+//                code = clamp(round_half_even(w / scale[c]), -limit, limit), limit = 2^(bits-1) -
+//                1; 7 bits lie in bytes as 8 do, but no 16-bit sum of two products with a code of 8
+//                unsigned bits can saturate: 2 x 255 x 63 < 2^15
 //   activations  unsigned 8-bit, one scale and zero point a tensor:
 //                code = clamp(round_half_even(x / scale) + zero_point, 0, 255)
 //   bias         of a conv2d or linear whose input is quantized: int32 on the grid
@@ -13,6 +15,7 @@
 //                rounded half to even, plus zero point, saturated
 // A quantized parameter of any other node is dequantized where it is used (weights only).
 
+#include <cstdint>      // for int64_t
 #include <string>       // for string
 #include <string_view>  // for string_view
 #include <vector>       // for vector
@@ -23,7 +26,7 @@ namespace coppice {
 
 struct WeightQuant {
   std::string parameter;      // ParameterSpec::name
-  int bits = 8;               // 8 or 4
+  int bits = 8;               // 8, 7 or 4
   std::vector<float> scales;  // one an index of axis 0; positive, finite
 
   friend bool operator==(const WeightQuant&, const WeightQuant&) = default;
@@ -38,6 +41,15 @@ struct ActivationQuant {
 
   friend bool operator==(const ActivationQuant&, const ActivationQuant&) = default;
 };
+
+// Whether weights can have codes of so many bits.
+bool is_weight_bits(std::int64_t bits);
+
+// The largest magnitude of a code: 127, 63 or 7.
+int largest_code(int bits);
+
+// Bits that a code takes where it is stored: codes of 7 take 8.
+int stored_bits(int bits);
 
 struct QuantPlan {
   // In the graph's order; what is not named stays fp32.
@@ -58,11 +70,12 @@ const ActivationQuant* grid_of(const Graph& graph, const QuantPlan& plan, int no
 // Whether the operation only moves values, so that codes pass through it.
 bool moves_values(OpKind op);
 
-// Mean bits of a stored parameter of `graph`; what the plan does not name has 32.
+// Mean stored_bits() of a parameter of `graph`; what the plan does not name has 32.
 double mean_bits(const QuantPlan& plan, const Graph& graph);
 
 // The plan as canonical JSON, and back. Throws DataError for JSON that is not a plan of `graph`:
-// unknown or repeated names, other bits than 8 and 4, scales of another number or not positive.
+// unknown or repeated names, bits that weights cannot have, scales of another number or not
+// positive.
 std::string to_json(const QuantPlan& plan);
 QuantPlan quant_plan_from_json(const std::string& json, const Graph& graph);
 

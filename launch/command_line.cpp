@@ -122,9 +122,9 @@ class Parser {
   }
 
   void add_infer() {
-    CLI::App* app = app_.add_subcommand(
-        "infer", "Run a checkpoint on a data set or an array: logits, accuracy");
-    app->add_option("ARTEFACT", infer_.artefact, ".safetensors file that Coppice made")->required();
+    CLI::App* app =
+        app_.add_subcommand("infer", "Run a model on a data set or an array: logits, accuracy");
+    app->add_option("ARTEFACT", infer_.artefact, ".cpk, .safetensors or .onnx file")->required();
     CLI::Option* data =
         app->add_option("--data", infer_.data, "Data set, by name (coppice list datasets)");
     app->add_option("--root", infer_.root, "Where its files are, as data.root")->needs(data);
@@ -157,7 +157,9 @@ class Parser {
   void add_validate() {
     CLI::App* app = app_.add_subcommand(
         "validate", "Measure a finished model on this machine and judge it: exit code 0 or 3");
-    app->add_option("ARTEFACT", validate_.artefact, ".cpk, .safetensors or run folder")->required();
+    app->add_option("ARTEFACT", validate_.artefact,
+                    ".cpk, .safetensors or .onnx file, or run folder")
+        ->required();
     app->add_option("--data", validate_.data, kDataText)->required();
     app->add_option("--root", validate_.root, kRootText);
     app->add_option("--split", validate_.split, "test or train")
@@ -175,8 +177,9 @@ class Parser {
   void add_optimize() {
     CLI::App* app = app_.add_subcommand(
         "optimize", "The whole pipeline on this machine alone: prune, quantize, distil, export");
-    app->add_option("MODEL", optimize_.model,
-                    "Network of the zoo, trained on the spot, or an fp32 .safetensors checkpoint")
+    app->add_option(
+           "MODEL", optimize_.model,
+           "Network of the zoo, trained on the spot, or an fp32 .safetensors or .onnx file")
         ->required();
     app->add_option("OVERRIDES", optimize_.overrides, kOverridesText);
     app->add_option("--data", optimize_.data, kDataText)->required();

@@ -76,7 +76,7 @@ std::vector<std::string> constraint_overrides(const std::string& list);
 // A finished model measured on this machine and judged: exit code 0, or 3 if a constraint is not
 // met.
 struct ValidateArguments {
-  std::string artefact;  // .cpk, .safetensors or a run folder
+  std::string artefact;  // .cpk, .safetensors, .onnx or a run folder
   std::string data;      // name of a data set
   std::string root;      // its data.root
   std::string split = "test";
@@ -98,7 +98,7 @@ int export_command(const ExportArguments& arguments);
 
 // The whole pipeline with one client and no communication.
 struct OptimizeArguments {
-  std::string model;  // a name of the zoo, trained on the spot, or an fp32 checkpoint
+  std::string model;  // a name of the zoo, trained on the spot, or an fp32 checkpoint or .onnx
   std::string data;
   std::string root;
   std::string constraints;

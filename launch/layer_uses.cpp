@@ -45,8 +45,8 @@ LayerUses layer_uses(const Graph& graph, const QuantPlan& plan) {
         continue;
       }
       is_fp32 = false;
-      use.bits = quant->bits;
-      use.bytes += (parameter.size() * quant->bits + 7) / 8 +
+      use.bits = stored_bits(quant->bits);
+      use.bytes += (parameter.size() * use.bits + 7) / 8 +
                    4 * static_cast<std::int64_t>(quant->scales.size());
     }
     if (is_fp32) use.bits = 32;

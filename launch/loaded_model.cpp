@@ -7,21 +7,31 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "deploy/onnx/import.h"
 #include "deploy/runtime/cpk.h"
 #include "deploy/runtime/error.h"
 #include "launch/world.h"
 
 namespace coppice {
 
+bool is_network_file(std::string_view path) {
+  return path.ends_with(".safetensors") || path.ends_with(".onnx");
+}
+
+Checkpoint read_network(const std::string& path) {
+  const std::vector<std::uint8_t> bytes = read_file(path);
+  return path.ends_with(".onnx") ? from_onnx(bytes, path) : checkpoint_from_bytes(bytes, path);
+}
+
 LoadedModel::LoadedModel(const std::string& path) : path_(path) {
   if (path.ends_with(".cpk")) {
     load_cpk();
-  } else if (path.ends_with(".safetensors")) {
-    load_checkpoint();
+  } else if (is_network_file(path)) {
+    load_network();
   } else {
     throw ConfigError(text(path,
-                           ": expected a model (.cpk) or a checkpoint (.safetensors), for example "
-                           "model/model.cpk of a run folder; onnxruntime runs .onnx files"));
+                           ": expected a model (.cpk, .onnx) or a checkpoint (.safetensors), for "
+                           "example model/model.cpk of a run folder"));
   }
 }
 
@@ -43,8 +53,8 @@ void LoadedModel::load_cpk() {
       input.labels_per_sample == 1 ? Shape{classes} : Shape{input.labels_per_sample, classes};
 }
 
-void LoadedModel::load_checkpoint() {
-  checkpoint_ = checkpoint_from_bytes(read_file(path_), path_);
+void LoadedModel::load_network() {
+  checkpoint_ = read_network(path_);
   executor_ = make_executor("auto", checkpoint_->graph);
   input_ = checkpoint_->graph.input();
   output_shape_ = checkpoint_->graph.output().shape;
@@ -61,6 +71,13 @@ std::vector<float> LoadedModel::logits(std::span<const float> samples) {
     engine_->run(samples.subspan(i * size, size), std::span(out).subspan(i * row, row));
   }
   return out;
+}
+
+std::string label_note(const LoadedModel& model, const Dataset& dataset) {
+  const bool is_unnamed = model.path().ends_with(".onnx") && model.input().label_names.empty();
+  if (!is_unnamed || dataset.label_names.empty()) return {};
+  return "labels     the file names no classes; they are taken to be the data set's, in its "
+         "order\n";
 }
 
 void check_fits(const LoadedModel& model, const Dataset& dataset) {
@@ -80,7 +97,7 @@ void check_fits(const LoadedModel& model, const Dataset& dataset) {
   const std::int64_t classes = model.output_shape().back();
   if (dataset.classes > classes) refuse("classes", classes, dataset.classes);
   // The same number of classes in another order would be measured wrongly without a word.
-  if (dataset.label_names != input.label_names)
+  if (dataset.label_names != input.label_names && label_note(model, dataset).empty())
     refuse("labels", join(input.label_names), join(dataset.label_names));
 }
 

@@ -1,12 +1,13 @@
 #pragma once
 // A finished model from its file, whatever the form: a .cpk, run by the runtime's engine, or a
-// checkpoint (.safetensors), run by an executor. Owned and called by one thread.
+// checkpoint (.safetensors) or an .onnx file, run by an executor. Owned and called by one thread.
 
-#include <memory>    // for unique_ptr
-#include <optional>  // for optional
-#include <span>      // for span
-#include <string>    // for string
-#include <vector>    // for vector
+#include <memory>       // for unique_ptr
+#include <optional>     // for optional
+#include <span>         // for span
+#include <string>       // for string
+#include <string_view>  // for string_view
+#include <vector>       // for vector
 
 #include "core/checkpoint.h"
 #include "core/graph.h"
@@ -15,6 +16,12 @@
 #include "models/executor.h"
 
 namespace coppice {
+
+// A network with its weights: a checkpoint of Coppice's (.safetensors) or an .onnx file of
+// anyone's.
+bool is_network_file(std::string_view path);
+// Throws DataError for a file that is missing, damaged or, of ONNX, not to be imported.
+Checkpoint read_network(const std::string& path);
 
 class LoadedModel {
  public:
@@ -38,7 +45,7 @@ class LoadedModel {
 
  private:
   void load_cpk();
-  void load_checkpoint();
+  void load_network();
 
   std::string path_;
   InputSpec input_;
@@ -49,7 +56,10 @@ class LoadedModel {
   std::unique_ptr<Executor> executor_;
 };
 
-// Throws DataError unless the model was made for data like this.
+// Throws DataError unless the model was made for data like this. An .onnx file of others names no
+// classes: they are then the data set's, in its order, and label_note() says so, a line for people;
+// else it is empty.
+std::string label_note(const LoadedModel& model, const Dataset& dataset);
 void check_fits(const LoadedModel& model, const Dataset& dataset);
 
 // Top-1 on the whole split. `split` must not be empty.

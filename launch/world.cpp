@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "core/parameter_arena.h"
 #include "core/text.h"
+#include "launch/loaded_model.h"
 #include "models/zoo.h"
 
 namespace coppice {
@@ -74,9 +75,18 @@ Graph graph_for(const ModelConfig& config, const Dataset& dataset) {
 
 namespace {
 
-// The finished model of an earlier run, or another checkpoint for the same data.
+// By name, from any safetensors file or an ONNX file.
+std::vector<float> initial_weights(const std::string& path, const Graph& graph) {
+  if (!path.ends_with(".onnx")) return weights_for(graph, read_file(path), path);
+  const Checkpoint checkpoint = read_network(path);
+  if (!checkpoint.plan.is_empty())
+    throw ConfigError(text("model.init: ", path, " is quantized; expected fp32 weights"));
+  return weights_for(graph, to_bytes(checkpoint), path);
+}
+
+// The finished model of an earlier run, or another network for the same data.
 World::Network read_teacher(const std::string& path, const Dataset& dataset) {
-  Checkpoint checkpoint = checkpoint_from_bytes(read_file(path), path);
+  Checkpoint checkpoint = read_network(path);
   const Graph& graph = checkpoint.graph;
   if (graph.input().shape != dataset.sample_shape ||
       graph.output().shape.back() != dataset.classes) {
@@ -131,7 +141,7 @@ World make_world(const ExperimentConfig& config) {
     const ParameterArena arena = initial_parameters(world.graph, config.seed);
     world.parameters.assign(arena.values().begin(), arena.values().end());
   } else {
-    world.parameters = weights_for(world.graph, read_file(config.model.init), config.model.init);
+    world.parameters = initial_weights(config.model.init, world.graph);
   }
   const DistillConfig& distill = config.compress.distill;
   if (distill.has_student()) world.student = make_student(config, *world.dataset);

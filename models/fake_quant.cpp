@@ -14,9 +14,9 @@ constexpr int kLargestCode = 255;  // of an activation
 bool is_scale(float scale) { return std::isfinite(scale) && scale > 0.0F; }
 
 void check(const WeightQuant& quant, const ParameterSpec& parameter) {
-  if (quant.bits != 8 && quant.bits != 4) {
+  if (!is_weight_bits(quant.bits)) {
     throw ConfigError(
-        text("quantization of '", quant.parameter, "': expected 8 or 4 bits, got ", quant.bits));
+        text("quantization of '", quant.parameter, "': expected 8, 7 or 4 bits, got ", quant.bits));
   }
   const std::int64_t channels = parameter.shape.empty() ? 0 : parameter.shape[0];
   if (static_cast<std::int64_t>(quant.scales.size()) != channels) {
@@ -63,7 +63,7 @@ FakeQuant::FakeQuant(const Graph& graph, const QuantPlan& plan)
     check(quant, parameter);
     weights_.push_back({.offset = parameter.offset,
                         .channel_size = parameter.size() / parameter.shape[0],
-                        .limit = quant.bits == 8 ? 127.0F : 7.0F,
+                        .limit = static_cast<float>(largest_code(quant.bits)),
                         .scales = quant.scales});
     has_weight_[static_cast<std::size_t>(index)] = true;
   }

@@ -72,6 +72,11 @@ std::optional<Conflict> distill_conflict(const CompressConfig& compress) {
 
 std::optional<Conflict> compress_conflict(const ExperimentConfig& config) {
   const CompressConfig& compress = config.compress;
+  if (compress.quantize.reduce_range && compress.quantize.bits != 8) {
+    return Conflict{
+        "compress.quantize.reduce_range",
+        text("narrows codes of 8 bits; compress.quantize.bits is ", compress.quantize.bits)};
+  }
   if (compress.prune.start >= compress.prune.end) {
     return Conflict{"compress.prune.start",
                     text("expected less than the ", compress.prune.end,

@@ -64,7 +64,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
 
       COPPICE_KEY(model.name, Text{100}, "", "A network of `coppice list models`; not together with model.layers."),
       COPPICE_KEY(model.layers, LayerList{}, "", "Your own network instead of a named one: layers in order, each reading the one before unless `inputs` names others."),
-      COPPICE_KEY(model.init, Text{}, "", "A safetensors file with the initial weights; empty: drawn from the seed."),
+      COPPICE_KEY(model.init, Text{}, "", "A safetensors or fp32 ONNX file with the initial weights; empty: drawn from the seed."),
       COPPICE_KEY(model.hidden, (IntegerList{1, 65536}), "units", "Hidden layers of mlp; [] is logistic regression."),
       COPPICE_KEY(model.width, (Count{0, 65536}), "channels", "First stage of resnet20 (16), or model width of char_transformer (64); 0: the model's own, in parentheses."),
       COPPICE_KEY(model.depth, (Count{0, 1000}), "blocks", "Blocks of char_transformer (2); 0: the model's own."),
@@ -127,6 +127,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(compress.prune.steps, (Count{1, 1000}), "", "Shrinks on the way; fewer where the rounds do not suffice."),
 
       COPPICE_KEY(compress.quantize.bits, bits, "bits", "Bits of a stored weight; 32: no quantization. Activations have 8 bits."),
+      COPPICE_KEY(compress.quantize.reduce_range, TrueOrFalse{}, "", "Keeps 8-bit weight codes within [-63, 63]: onnxruntime's signed kernels then cannot saturate without VNNI."),
       COPPICE_KEY(compress.quantize.start, kShareBelowOne, "", "Fraction of the rounds after which training is quantization-aware; never before the last shrink."),
       COPPICE_KEY(compress.quantize.calibration_samples, (Count{1, kMany}), "samples", "Training samples whose activations each client counts to set the ranges."),
       COPPICE_KEY(compress.distill.teacher, Text{}, "", "Whose outputs the model also learns from: control, warmup (the dense model before the first shrink), the file of a checkpoint, or none."),

@@ -1,6 +1,11 @@
 #include "core/op_rules.h"
 
 namespace coppice {
+namespace {
+
+constexpr std::size_t kMaxRank = 4;
+
+}  // namespace
 
 const OpRules& op_rules(OpKind op) {
   static constexpr const OpRules* kRules[] = {
@@ -9,6 +14,23 @@ const OpRules& op_rules(OpKind op) {
 #undef COPPICE_OP
   };
   return *kRules[static_cast<std::size_t>(op)];
+}
+
+void check_size(std::string_view what, const Shape& shape) {
+  if (shape.empty() || shape.size() > kMaxRank)
+    throw ConfigError(text(what, ": shape of ", shape.size(), " axes"));
+  std::int64_t count = 1;
+  for (const std::int64_t axis : shape) {
+    if (axis < 1 || axis > kMaxAxis) {
+      throw ConfigError(
+          text(what, ": axis of ", axis, " in ", shape_text(shape), ", expected 1..", kMaxAxis));
+    }
+    count *= axis;
+    if (count > kMaxElements) {
+      throw ConfigError(
+          text(what, ": ", shape_text(shape), " has more than ", kMaxElements, " elements"));
+    }
+  }
 }
 
 namespace ops {

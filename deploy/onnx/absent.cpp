@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "deploy/onnx/export.h"
+#include "deploy/onnx/import.h"
 #include "deploy/onnx/summary.h"
 
 namespace coppice {
@@ -17,6 +18,8 @@ namespace {
 bool has_onnx() { return false; }
 
 std::vector<std::uint8_t> to_onnx(const Checkpoint&, const OnnxOptions&) { fail(); }
+
+Checkpoint from_onnx(std::span<const std::uint8_t>, std::string_view) { fail(); }
 
 OnnxSummary read_onnx(std::span<const std::uint8_t>, std::string_view) { fail(); }
 

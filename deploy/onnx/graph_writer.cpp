@@ -129,6 +129,10 @@ std::string GraphWriter::scalar(const std::string& name, float value) {
   return constant(name, {}, std::span<const float>(&value, 1));
 }
 
+void GraphWriter::remark(const std::string& doc_string) {
+  graph_->mutable_initializer(graph_->initializer_size() - 1)->set_doc_string(doc_string);
+}
+
 std::string GraphWriter::shape_constant(const std::string& name, const Shape& values) {
   return constant(name, {static_cast<std::int64_t>(values.size())},
                   std::span<const std::int64_t>(values));

@@ -55,6 +55,7 @@ class GraphWriter {
   std::string constant(const std::string& name, const Shape& shape,
                        std::span<const std::uint8_t> values);
   std::string scalar(const std::string& name, float value);
+  void remark(const std::string& doc_string);  // on the constant that was added last
   std::string shape_constant(const std::string& name, const Shape& values);  // int64 vector
 
   // Makes `tensor` the graph's output: renames it if the last node computes it, else copies it.

@@ -6,17 +6,20 @@
 #include "algorithms/quantize.h"
 #include "core/error.h"
 #include "core/text.h"
+#include "deploy/onnx/names.h"
 
 namespace coppice::onnx_export {
 namespace {
 
 template <typename Code>
 std::string dequantize(GraphWriter& writer, const ParameterSpec& parameter,
-                       std::span<const Code> codes, std::span<const float> scales, Code zero) {
+                       std::span<const Code> codes, std::span<const float> scales, Code zero,
+                       const std::string& remark = {}) {
   const std::string& name = parameter.name;
   const Shape channels{static_cast<std::int64_t>(scales.size())};
   const std::vector<Code> zeros(scales.size(), zero);
   const std::string tensor = writer.constant(name, parameter.shape, codes);
+  if (!remark.empty()) writer.remark(remark);
   const std::string scale = writer.constant(name + "/scale", channels, scales);
   const std::string zero_point =
       writer.constant(name + "/zero_point", channels, std::span<const Code>(zeros));
@@ -39,13 +42,16 @@ std::string write_weight(GraphWriter& writer, const ParameterSpec& parameter,
   }
   if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
     throw DataError(text("parameter '", parameter.name, "': a value is not finite"));
+  const std::vector<std::int8_t> codes = weight_codes(values, quant);
+  const std::string remark = bits_remark(quant.bits);
+  if (quant.bits == 7)
+    return dequantize<std::int8_t>(writer, parameter, codes, quant.scales, 0, remark);
   // As unsigned bytes about 128: onnxruntime's kernels for unsigned times signed bytes saturate
   // their 16-bit sums of pairs on processors without VNNI (1.5 % of LeNet-5's classes changed).
-  std::vector<std::uint8_t> codes;
-  codes.reserve(values.size());
-  for (const std::int8_t code : weight_codes(values, quant))
-    codes.push_back(static_cast<std::uint8_t>(code + 128));
-  return dequantize<std::uint8_t>(writer, parameter, codes, quant.scales, 128);
+  std::vector<std::uint8_t> shifted;
+  shifted.reserve(codes.size());
+  for (const std::int8_t code : codes) shifted.push_back(static_cast<std::uint8_t>(code + 128));
+  return dequantize<std::uint8_t>(writer, parameter, shifted, quant.scales, 128, remark);
 }
 
 std::string write_bias(GraphWriter& writer, const ParameterSpec& parameter,

@@ -16,7 +16,8 @@ std::string write_parameter(GraphWriter& writer, const ParameterSpec& parameter,
                             std::span<const float> values);
 
 // uint8 codes + 128 of the parameter's name, dequantized along axis 0 with zero point 128 (opset 17
-// has no int4: codes of 4 bits lie in [-7, 7]). Throws DataError unless there is a scale an index
+// has no int4: codes of 4 bits lie in [-7, 7]); codes of 7 bits, which cannot saturate a sum, are
+// int8 with zero point 0. Throws DataError unless there is a scale an index
 // of axis 0 and every value is finite.
 std::string write_weight(GraphWriter& writer, const ParameterSpec& parameter,
                          std::span<const float> values, const WeightQuant& quant);

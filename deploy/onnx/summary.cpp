@@ -3,82 +3,29 @@
 
 #include "deploy/onnx/summary.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/wire_format_lite.h>
 #include <onnx/onnx_pb.h>
 
 #include "core/digest.h"
 #include "core/error.h"
 #include "core/text.h"
 #include "deploy/onnx/names.h"
+#include "deploy/onnx/wire.h"
 
 namespace coppice {
 namespace onnx_export {
 namespace {
 
-using google::protobuf::internal::WireFormatLite;
-using google::protobuf::io::CodedInputStream;
+using onnx_wire::element_type_name;
+using onnx_wire::Field;
+using onnx_wire::for_each_field;
+using onnx_wire::for_each_packed;
 
 constexpr std::size_t kMaxBytes = std::size_t{1} << 30;
 constexpr std::size_t kMaxEntries = 1'000'000;
 constexpr std::size_t kMaxRank = 64;
-constexpr int kMaxDepth = 64;
-
-// A field as it stands in the file: its number and, by wire type, a number or bytes.
-struct Field {
-  int number = 0;
-  WireFormatLite::WireType type = WireFormatLite::WIRETYPE_VARINT;
-  std::uint64_t value = 0;              // of a varint
-  std::span<const std::uint8_t> bytes;  // of what is length-delimited
-
-  bool is_bytes(int wanted) const {
-    return number == wanted && type == WireFormatLite::WIRETYPE_LENGTH_DELIMITED;
-  }
-  bool is_number(int wanted) const {
-    return number == wanted && type == WireFormatLite::WIRETYPE_VARINT;
-  }
-  std::string text() const { return {bytes.begin(), bytes.end()}; }
-  std::int64_t integer() const { return static_cast<std::int64_t>(value); }
-};
-
-[[noreturn]] void fail_message(const char* message) {
-  throw DataError(text("damaged ", message, " message"));
-}
-
-// Calls `visit` with every field of one message, in the file's order.
-template <typename Visit>
-void for_each_field(std::span<const std::uint8_t> bytes, const char* message, Visit&& visit) {
-  CodedInputStream stream(bytes.data(), static_cast<int>(bytes.size()));
-  stream.SetRecursionLimit(kMaxDepth);
-  while (const std::uint32_t tag = stream.ReadTag()) {
-    Field field{.number = WireFormatLite::GetTagFieldNumber(tag),
-                .type = WireFormatLite::GetTagWireType(tag),
-                .bytes = {}};
-    if (field.type == WireFormatLite::WIRETYPE_VARINT) {
-      if (!stream.ReadVarint64(&field.value)) fail_message(message);
-    } else if (field.type == WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
-      std::uint32_t length = 0;
-      if (!stream.ReadVarint32(&length)) fail_message(message);
-      const auto begin = static_cast<std::size_t>(stream.CurrentPosition());
-      if (length > bytes.size() - begin) fail_message(message);
-      field.bytes = bytes.subspan(begin, length);
-      stream.Skip(static_cast<int>(length));
-    } else if (!WireFormatLite::SkipField(&stream, tag)) {
-      fail_message(message);
-    }
-    visit(field);
-  }
-  if (!stream.ConsumedEntireMessage()) fail_message(message);
-}
 
 void check_count(std::size_t count, const char* what) {
   if (count > kMaxEntries) throw DataError(text("more than ", kMaxEntries, " ", what));
-}
-
-std::string element_type_name(std::int64_t type) {
-  const bool is_known = type >= 0 && type <= onnx::TensorProto_DataType_DataType_MAX &&
-                        onnx::TensorProto_DataType_IsValid(static_cast<int>(type));
-  return is_known ? onnx::TensorProto_DataType_Name(static_cast<int>(type)) : std::to_string(type);
 }
 
 void add_axis(OnnxTensor& tensor, std::int64_t axis) {
@@ -88,12 +35,7 @@ void add_axis(OnnxTensor& tensor, std::int64_t axis) {
 }
 
 void add_packed_axes(OnnxTensor& tensor, std::span<const std::uint8_t> bytes) {
-  CodedInputStream stream(bytes.data(), static_cast<int>(bytes.size()));
-  while (stream.CurrentPosition() < static_cast<int>(bytes.size())) {
-    std::uint64_t axis = 0;
-    if (!stream.ReadVarint64(&axis)) fail_message("TensorProto");
-    add_axis(tensor, static_cast<std::int64_t>(axis));
-  }
+  for_each_packed(bytes, "TensorProto", [&](std::int64_t axis) { add_axis(tensor, axis); });
 }
 
 OnnxTensor read_initializer(std::span<const std::uint8_t> bytes) {

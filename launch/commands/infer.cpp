@@ -66,6 +66,7 @@ void infer_dataset(const InferArguments& arguments, LoadedModel& model) {
   const std::unique_ptr<const Dataset> dataset =
       load_named_data(arguments.data, arguments.root, arguments.overrides);
   check_fits(model, *dataset);
+  fmt::print("{}", label_note(model, *dataset));
   const Split& split = arguments.split == "train" ? dataset->train : dataset->test;
   if (split.size == 0)
     throw DataError(text("data set '", dataset->name, "' has no ", arguments.split, " samples"));

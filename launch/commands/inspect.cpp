@@ -13,6 +13,7 @@
 #include "core/file.h"
 #include "core/safetensors.h"
 #include "core/text.h"
+#include "deploy/onnx/import.h"
 #include "deploy/onnx/summary.h"
 #include "deploy/runtime/cpk.h"
 #include "launch/artefact_tables.h"
@@ -198,7 +199,17 @@ Output inspect_onnx(const Path& path) {
   Json json;
   json.set("file_bytes", static_cast<std::int64_t>(bytes.size()));
   append(json, onnx_json(summary));
-  return {onnx_text(summary), std::move(json)};
+  std::string text = onnx_text(summary);
+  try {
+    const Checkpoint checkpoint = from_onnx(bytes, path.string());
+    const LayerUses uses = uses_of(checkpoint);
+    append(json, layers_json(checkpoint.graph, nullptr, &uses));
+    text += "\nas a network of Coppice's:\n" + layer_table(checkpoint.graph, nullptr, &uses);
+  } catch (const DataError& error) {
+    json.set("not_imported", describe(error));
+    text += '\n' + describe(error) + '\n';
+  }
+  return {std::move(text), std::move(json)};
 }
 
 Output inspect(const InspectArguments& arguments) {

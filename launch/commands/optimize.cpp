@@ -4,14 +4,12 @@
 #include "core/checkpoint.h"
 #include "core/config/config.h"
 #include "core/error.h"
-#include "core/file.h"
 #include "core/text.h"
 #include "launch/commands.h"
+#include "launch/loaded_model.h"
 
 namespace coppice {
 namespace {
-
-bool is_file_name(const std::string& model) { return model.ends_with(".safetensors"); }
 
 // The config that the arguments stand for, as overrides of the defaults; later ones win.
 std::vector<std::string> overrides_for(const OptimizeArguments& arguments) {
@@ -28,7 +26,7 @@ std::vector<std::string> overrides_for(const OptimizeArguments& arguments) {
   if (!arguments.root.empty()) out.push_back("data.root=" + arguments.root);
   const std::vector<std::string> limits = constraint_overrides(arguments.constraints);
   out.insert(out.end(), limits.begin(), limits.end());
-  if (!is_file_name(arguments.model)) out.push_back("model.name=" + arguments.model);
+  if (!is_network_file(arguments.model)) out.push_back("model.name=" + arguments.model);
   out.insert(out.end(), arguments.overrides.begin(), arguments.overrides.end());
   return out;
 }
@@ -37,9 +35,8 @@ std::vector<std::string> overrides_for(const OptimizeArguments& arguments) {
 
 ExperimentConfig optimize_config(const OptimizeArguments& arguments) {
   ExperimentConfig config = parse_config("name: optimize", "optimize", overrides_for(arguments));
-  if (is_file_name(arguments.model)) {  // its network and its weights are where training starts
-    const Checkpoint checkpoint =
-        checkpoint_from_bytes(read_file(arguments.model), arguments.model);
+  if (is_network_file(arguments.model)) {  // its network and its weights are where training starts
+    const Checkpoint checkpoint = read_network(arguments.model);
     if (!checkpoint.plan.is_empty()) {
       throw ConfigError(
           text(arguments.model, ": is quantized already; optimizing starts from an fp32 model"));

@@ -115,6 +115,7 @@ Validation validate(const ValidateArguments& arguments, const Path& artefact,
                     const Dataset& dataset, const Split& split) {
   LoadedModel model(artefact.string());
   check_fits(model, dataset);
+  fmt::print("{}", label_note(model, dataset));
   const CpkFile cpk(artefact, model);
   const runtime::Program program = runtime::read_cpk(cpk.bytes(), cpk.path().string());
   Validation validation;

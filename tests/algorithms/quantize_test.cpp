@@ -79,6 +79,22 @@ TEST(QuantizeTest, EightBitScalesPutTheLargestWeightOnTheLastCode) {
   EXPECT_EQ(weight_codes(values, quant), (std::vector<std::int8_t>{127, -50, 0, 12, -127, 1}));
 }
 
+// Codes of 8 unsigned bits times these, two at a time, stay within 16 bits.
+TEST(QuantizeTest, SevenBitsCannotSaturateASumOfTwoProducts) {
+  const std::vector<float> values = normals(512, 5);
+  const WeightQuant quant = weight_quant(spec({4, 128}), values, 7);
+  std::vector<std::int8_t> largest(4);
+  const std::vector<std::int8_t> codes = weight_codes(values, quant);
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    std::int8_t& one = largest[i / 128];
+    one = std::max(one, static_cast<std::int8_t>(std::abs(codes[i])));
+  }
+  EXPECT_EQ(largest, (std::vector<std::int8_t>(4, 63)));
+  EXPECT_LE(2 * 255 * largest_code(7), 32'767);
+  EXPECT_GT(2 * 255 * largest_code(8), 32'767);
+  EXPECT_EQ(stored_bits(7), 8);
+}
+
 TEST(QuantizeTest, HalvesRoundToEven) {
   const WeightQuant quant{.parameter = "w", .bits = 8, .scales = {1.0F}};
   const std::vector<float> values{0.5F, 1.5F, 2.5F, -0.5F, -1.5F, 300.0F, -300.0F};

@@ -272,6 +272,9 @@ TEST(ConfigErrorTest, ValuesThatDoNotGoTogetherAreRefusedAtTheirPlace) {
        "x.yaml:2:56: compress.constraints.min_retention: retention is decided on validation "
        "samples; set "
        "data.validation_fraction above 0"},
+      {"compress: {quantize: {bits: 4, reduce_range: true}}",
+       "x.yaml:1:45: compress.quantize.reduce_range: narrows codes of 8 bits; "
+       "compress.quantize.bits is 4"},
       {"compress: {control: true, dense_reference: runs/a}",
        "x.yaml:1:44: compress.dense_reference: compress.control is true as well; keep one of them"},
       {"model: {name: mlp, layers: [{op: flatten}]}",

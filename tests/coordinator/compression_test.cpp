@@ -54,6 +54,15 @@ TEST(CompressionTest, ModelEndsOnTheGridsOfWhatWasCounted) {
   }
 }
 
+TEST(CompressionTest, ReducedRangeIsSevenBitsInThePlan) {
+  ExperimentConfig config = full_config(3);
+  config.compress.quantize.reduce_range = true;
+  FakeDriver driver(config, {});
+  const ServerState& state = driver.run_all();
+  EXPECT_EQ(state.plan.weights, weight_grids(state.graph, state.parameters, 7));
+  EXPECT_EQ(quant_plan_from_json(to_json(state.plan), state.graph), state.plan);
+}
+
 TEST(CompressionTest, CalibrationsStandBeforeAndAfterTheQuantizedRounds) {
   FakeDriver driver(full_config(6), {});
   driver.run_all();
