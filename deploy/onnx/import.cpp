@@ -37,8 +37,8 @@ std::vector<std::string> label_names_of(const OnnxSummary& summary) {
   const auto found = summary.metadata.find(std::string(onnx_export::kKeyPrefix) + "label_names");
   std::vector<std::string> out;
   if (!summary.is_ours || found == summary.metadata.end()) return out;
-  for (const Json& name : Json::parse(found->second, "label names").as_array())
-    out.push_back(name.as_text());
+  const Json names = Json::parse(found->second, "label names");
+  for (const Json& name : names.as_array()) out.push_back(name.as_text());
   return out;
 }
 

@@ -86,6 +86,14 @@ TEST_F(OnnxExportTest, PlanBecomesIntegersBetweenQuantizeAndDequantize) {
             (OnnxTensor{"relu/zero_point", "UINT8", {}, 1}));
 }
 
+TEST_F(OnnxExportTest, CodesOfSevenBitsAreSigned) {
+  Checkpoint checkpoint = small_quantized_checkpoint();
+  checkpoint.plan.weights[1].bits = 7;
+  const OnnxSummary summary = summary_of(checkpoint);
+  EXPECT_EQ(*initializer(summary, "fc.weight"), (OnnxTensor{"fc.weight", "INT8", {3, 8}, 24}));
+  EXPECT_EQ(initializer(summary, "fc.weight/zero_point")->element_type, "INT8");
+}
+
 TEST_F(OnnxExportTest, BiasStaysFp32WhereTheInputHasNoGrid) {
   Checkpoint checkpoint = small_quantized_checkpoint();
   checkpoint.plan.activations.clear();

@@ -1,7 +1,7 @@
-// Writes the first inputs of tests/fuzz/onnx_fuzz.cpp into a folder; not part of the build. From
-// the root of the checkout:
+// Writes the first inputs of tests/fuzz/{onnx,import}_fuzz.cpp into a folder; not part of the
+// build. From the root of the checkout:
 //   g++ -std=c++20 -O1 -I. -DONNX_ML=1 -DONNX_NAMESPACE=onnx tests/fuzz/onnx_corpus.cpp
-//     deploy/onnx/{export,graph_writer,quantized,summary}.cpp deploy/onnx/ops/*.cpp
+//     deploy/onnx/{export,graph_writer,quantized,summary,wire}.cpp deploy/onnx/ops/*.cpp
 //     algorithms/{fold,quantize}.cpp core/*.cpp core/ops/*.cpp -lonnx_proto -lprotobuf
 //     -o /tmp/onnx_corpus && mkdir -p CORPUS && /tmp/onnx_corpus CORPUS
 
