@@ -52,7 +52,9 @@ void write_values(const std::string& path, const std::vector<Value>& values) {
 }
 
 void write_case(const OracleCase& one, const std::string& stem) {
-  write_values(stem + ".onnx", to_onnx(one.checkpoint, {.version = "test", .metadata = {}}));
+  write_values(stem + ".onnx", one.file.empty()
+                                   ? to_onnx(one.checkpoint, {.version = "test", .metadata = {}})
+                                   : read_file(one.file));
   if (one.checkpoint.graph.input().type == ElementType::kInt32) {
     const std::vector<std::int32_t> ids(one.samples.begin(), one.samples.end());
     write_values(stem + ".input", ids);

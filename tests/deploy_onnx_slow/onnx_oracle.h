@@ -16,6 +16,7 @@ struct OracleCase {
   std::string name;  // letters and digits
   Checkpoint checkpoint;
   std::vector<float> samples;  // ids are whole numbers
+  std::string file = {};       // an ONNX file that is run as it is; empty: the checkpoint's
 };
 
 struct OracleResult {
@@ -23,8 +24,8 @@ struct OracleResult {
   std::string output;                      // what the script printed
 };
 
-// Exports every case and runs tests/deploy_onnx_slow/run_onnx.py once; `level` is plain or
-// optimized. Throws std::runtime_error with what the script said if it failed.
+// Exports every case that has no file and runs tests/deploy_onnx_slow/run_onnx.py once; `level` is
+// plain or optimized. Throws std::runtime_error with what the script said if it failed.
 OracleResult run_oracle(const std::string& interpreter, const std::string& level,
                         const std::vector<OracleCase>& cases);
 
