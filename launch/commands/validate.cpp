@@ -71,8 +71,15 @@ class CpkFile {
   bool is_temporary_ = false;
 };
 
-// The checkpoint that `program` was made from, if it lies beside it.
-std::optional<Checkpoint> source_of(const runtime::Program& program, const Path& artefact) {
+// The fp32 model that `program` stands for: a checkpoint, or the one that lies beside its .cpk. The
+// integers of an ONNX file stand for none: a relu may be nothing but a grid that ends at zero.
+std::optional<Checkpoint> source_of(const LoadedModel& model, const runtime::Program& program,
+                                    const Path& artefact) {
+  if (model.checkpoint() != nullptr) {
+    const bool is_fp32_there =
+        artefact.extension() != ".onnx" || model.checkpoint()->plan.is_empty();
+    return is_fp32_there ? std::optional(*model.checkpoint()) : std::nullopt;
+  }
   const Path path = artefact.parent_path() / "model.safetensors";
   if (!std::filesystem::exists(path)) return std::nullopt;
   Checkpoint checkpoint = checkpoint_from_bytes(read_file(path.string()), path.string());
@@ -122,9 +129,7 @@ Validation validate(const ValidateArguments& arguments, const Path& artefact,
   validation.file_bytes = static_cast<std::int64_t>(cpk.bytes().size());
   validation.file_sha256 = sha256_hex(cpk.bytes());
   validation.model_sha256 = hex(program.model_sha256);
-  std::optional<Checkpoint> source = model.checkpoint() != nullptr
-                                         ? std::optional(*model.checkpoint())
-                                         : source_of(program, artefact);
+  const std::optional<Checkpoint> source = source_of(model, program, artefact);
   std::unique_ptr<Executor> executor;
   Reference reference;
   if (source) {

@@ -9,7 +9,7 @@
 #include "deploy/lower.h"
 #include "deploy/onnx/export.h"
 #include "deploy/onnx/import.h"
-#include "deploy/runtime/interpreter.h"
+#include "deploy/runtime/engine.h"
 #include "models/executor.h"
 #include "tests/deploy_onnx_slow/onnx_oracle.h"
 #include "tests/deploy_onnx_slow/op_cases.h"
@@ -37,13 +37,13 @@ std::vector<float> executor_logits(const OracleCase& one) {
 }
 
 std::vector<float> runtime_logits(const OracleCase& one) {
-  runtime::Interpreter interpreter(lower(one.checkpoint));
-  const auto size = static_cast<std::size_t>(interpreter.sample_size());
-  const auto row = static_cast<std::size_t>(interpreter.logit_count());
+  runtime::Engine engine(lower(one.checkpoint));
+  const auto size = static_cast<std::size_t>(engine.sample_size());
+  const auto row = static_cast<std::size_t>(engine.logit_count());
   std::vector<float> out(kSamples * row);
   for (std::size_t i = 0; i < kSamples; ++i) {
-    interpreter.run(std::span(one.samples).subspan(i * size, size),
-                    std::span(out).subspan(i * row, row));
+    engine.run(std::span(one.samples).subspan(i * size, size),
+               std::span(out).subspan(i * row, row));
   }
   return out;
 }

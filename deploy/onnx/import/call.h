@@ -1,6 +1,6 @@
 #pragma once
 // One node of the file while it is read: its inputs as values, its attributes, its result. Internal
-// to deploy/onnx. A reader is a function read_OP for every line OP of import_ops.def; an attribute
+// to deploy/onnx. A reader is a function read_OP for every line OP of operators.def; an attribute
 // that it did not ask for is an error, because it could mean something.
 
 #include <cstdint>      // for int64_t

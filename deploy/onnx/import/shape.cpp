@@ -1,6 +1,8 @@
 // Operators that rearrange: of layers' outputs, of constants, and of the shapes that say how.
 
 #include <algorithm>  // for clamp, count
+#include <cmath>      // for isnan
+#include <limits>     // for numeric_limits
 #include <numeric>    // for iota
 
 #include "core/op_rules.h"
@@ -124,8 +126,10 @@ void read_Constant(Call& call) {
   constexpr std::int64_t kNone = kBatch;
   if (const std::int64_t value = call.integer("value_int", kNone); value != kNone)
     return call.set(Integers{{value}, true});
+  const double value = call.real("value_float", std::numeric_limits<double>::quiet_NaN());
+  if (std::isnan(value)) call.fail("expected a value that is a tensor, an integer or a number");
   auto out = std::make_shared<Constant>();
-  out->values = {static_cast<float>(call.real("value_float", 0.0))};
+  out->values = {static_cast<float>(value)};
   call.set(ConstantPtr(std::move(out)));
 }
 
