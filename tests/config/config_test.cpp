@@ -65,7 +65,7 @@ compress:
     min_retention: 0.985
     device: edge
   prune: {pruner: magnitude, target: 0.3, start: 0.25, end: 0.75, steps: 5}
-  quantize: {bits: 4, start: 0.8, calibration_samples: 99}
+  quantize: {bits: 8, reduce_range: true, start: 0.8, calibration_samples: 99}
   distill:
     teacher: control
     temperature: 4
@@ -98,7 +98,8 @@ TEST(ConfigTest, KeysReachTheirFields) {
   EXPECT_EQ(config.compress.constraints.max_latency_p99_us, 0.1);
   EXPECT_EQ(config.compress.constraints.max_peak_memory, 1'500'000);
   EXPECT_EQ(config.compress.prune.steps, 5);
-  EXPECT_EQ(config.compress.quantize.bits, 4);
+  EXPECT_EQ(config.compress.quantize.bits, 8);
+  EXPECT_TRUE(config.compress.quantize.reduce_range);
   EXPECT_EQ(config.compress.distill.student.name, "mlp");
   EXPECT_EQ(config.compress.distill.student.hidden, (std::vector<std::int64_t>{8}));
   EXPECT_EQ(config.comm.options, (CodecOptions{.bits = 3, .fraction = 0.25}));
@@ -273,7 +274,7 @@ TEST(ConfigErrorTest, ValuesThatDoNotGoTogetherAreRefusedAtTheirPlace) {
        "samples; set "
        "data.validation_fraction above 0"},
       {"compress: {quantize: {bits: 4, reduce_range: true}}",
-       "x.yaml:1:45: compress.quantize.reduce_range: narrows codes of 8 bits; "
+       "x.yaml:1:46: compress.quantize.reduce_range: narrows codes of 8 bits; "
        "compress.quantize.bits is 4"},
       {"compress: {control: true, dense_reference: runs/a}",
        "x.yaml:1:44: compress.dense_reference: compress.control is true as well; keep one of them"},
