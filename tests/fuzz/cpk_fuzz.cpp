@@ -1,7 +1,14 @@
-// libFuzzer target of the .cpk reader and the interpreter; not part of the build. What is read
-// reads back the same from what is written, and runs. From the root of the checkout:
+// libFuzzer target of the .cpk reader, the interpreter and the engine; not part of the build. What
+// is read reads back the same from what is written, and runs. From the root of the checkout:
+//   F="-std=c++20 -g -O1 -I. -fsanitize=fuzzer-no-link,address,undefined -c -w"
+//   clang++ $F -o /tmp/k1.o kernels/integer/integer_baseline.cpp
+//   clang++ $F -mavx2 -mfma -o /tmp/k2.o kernels/integer/integer_avx2.cpp
+//   clang++ $F -mavx512f -mavx512bw -mavx512vl -mfma -o /tmp/k3.o kernels/integer/integer_avx512.cpp
+//   clang++ $F -mavx512f -mavx512bw -mavx512vl -mavx512vnni -mfma -o /tmp/k4.o
+//     kernels/integer/integer_vnni.cpp
 //   clang++ -std=c++20 -g -O1 -I. -fsanitize=fuzzer,address,undefined tests/fuzz/cpk_fuzz.cpp
-//     deploy/runtime/*.cpp deploy/runtime/ops/*.cpp -lz -o /tmp/cpk_fuzz
+//     deploy/runtime/*.cpp deploy/runtime/ops/*.cpp kernels/integer/integer.cpp /tmp/k[1-4].o -lz
+//     -o /tmp/cpk_fuzz
 //   mkdir -p CORPUS && COPPICE_CPK_CORPUS=CORPUS deploy_runtime_test
 //     --gtest_also_run_disabled_tests --gtest_filter='*WritesACorpus'
 //   /tmp/cpk_fuzz -max_len=4096 CORPUS
@@ -16,6 +23,7 @@
 #include <vector>
 
 #include "deploy/runtime/cpk.h"
+#include "deploy/runtime/engine.h"
 #include "deploy/runtime/error.h"
 #include "deploy/runtime/inference.h"
 #include "deploy/runtime/interpreter.h"
@@ -36,10 +44,12 @@ void read_and_run(std::span<const std::uint8_t> input) {
   const Program program = read_cpk(file_of_input(input), "fuzz");
   if (!(read_cpk(write_cpk(program), "written") == program)) __builtin_trap();
   if (work_of(program) > 1'000'000) return;
+  Engine engine(program);
   Interpreter interpreter(program);
   const std::vector<float> sample(static_cast<std::size_t>(interpreter.sample_size()), 0.75F);
   std::vector<float> logits(static_cast<std::size_t>(interpreter.logit_count()));
   interpreter.run(sample, logits);
+  engine.run(sample, logits);
 }
 
 }  // namespace
