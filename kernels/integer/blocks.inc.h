@@ -16,8 +16,8 @@ constexpr int kBlockPixels = 8;
 using Sums8 = std::int32_t __attribute__((vector_size(32), may_alias));
 using Fours = std::int64_t __attribute__((vector_size(32), may_alias));
 using Words16 = std::int16_t __attribute__((vector_size(32), may_alias));
-using Bytes16 = std::int8_t __attribute__((vector_size(16), may_alias, aligned(1)));
-using Bytes8 = std::uint8_t __attribute__((vector_size(8), may_alias, aligned(1)));
+using Bytes16 = std::int8_t __attribute__((vector_size(16)));
+using Bytes8 = std::uint8_t __attribute__((vector_size(8)));
 
 COPPICE_INLINE Sums8 add_products8(Sums8 sums, Sums8 a, Sums8 b) {
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__)
@@ -44,7 +44,7 @@ COPPICE_INLINE Sums8 add_products8(Sums8 sums, Sums8 a, Sums8 b) {
 template <bool kHasHalves>
 COPPICE_INLINE Sums8 block_weights(const std::int8_t* block) {
   if constexpr (kHasHalves) {
-    const Sums8 both = __builtin_convertvector(*reinterpret_cast<const Bytes8*>(block), Sums8);
+    const Sums8 both = __builtin_convertvector(load<Bytes8>(block), Sums8);
     const auto apart = reinterpret_cast<Words16>(both | both << 12);
     return reinterpret_cast<Sums8>(apart << 12 >> 12);
   } else {
@@ -53,7 +53,7 @@ COPPICE_INLINE Sums8 block_weights(const std::int8_t* block) {
         _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block))));
 #else
     return reinterpret_cast<Sums8>(
-        __builtin_convertvector(*reinterpret_cast<const Bytes16*>(block), Words16));
+        __builtin_convertvector(load<Bytes16>(block), Words16));
 #endif
   }
 }

@@ -9,12 +9,12 @@ namespace {
 
 constexpr int kDepthwisePixels = 4;
 
-using Words = std::uint16_t __attribute__((vector_size(2 * kLanes), may_alias, aligned(2)));
+using Words = std::uint16_t __attribute__((vector_size(2 * kLanes)));
 
 // The channels of two taps: the first's in the low half of each 32 bits.
 COPPICE_INLINE Sums join(const std::int16_t* first, const std::int16_t* second) {
-  const Sums low = __builtin_convertvector(*reinterpret_cast<const Words*>(first), Sums);
-  const Sums high = __builtin_convertvector(*reinterpret_cast<const Words*>(second), Sums);
+  const Sums low = __builtin_convertvector(load<Words>(first), Sums);
+  const Sums high = __builtin_convertvector(load<Words>(second), Sums);
   return low | high << 16;
 }
 

@@ -57,7 +57,7 @@ COPPICE_INLINE void put_codes(const Floats* scaled, const Product& task, std::ui
 }
 
 COPPICE_INLINE Floats load_floats(const float* from) {
-  return *reinterpret_cast<const LooseFloats*>(from);
+  return load<Floats>(from);
 }
 
 // How activations and weights of each kind are read, multiplied and brought to values. Weights of a
@@ -77,7 +77,7 @@ struct Integers {
     Floats multipliers;
   };
   COPPICE_INLINE Ending ending(const Task& task, std::int64_t channel) {
-    return {*reinterpret_cast<const LooseSums*>(task.bias + channel),
+    return {load<Sums>(task.bias + channel),
             load_floats(task.multipliers + channel)};
   }
   COPPICE_INLINE Floats value(const Ending& ending, Sum sum) {
@@ -147,7 +147,7 @@ COPPICE_INLINE void put_pixel(const typename Kind::Task& task, Floats* values, s
     float some[kWhole];
     float* to = is_whole ? task.values + at : some;
     COPPICE_UNROLL
-    for (int r = 0; r < kRegs; ++r) *reinterpret_cast<LooseFloats*>(to + r * kLanes) = values[r];
+    for (int r = 0; r < kRegs; ++r) __builtin_memcpy(to + r * kLanes, &values[r], sizeof(Floats));
     if (!is_whole) store_some(some, left, task.values + at);
   }
 }

@@ -49,7 +49,7 @@ void affine(const Affine& given) {
 }
 
 using Doubles = double __attribute__((vector_size(4 * kLanes)));
-using HalfFloats = float __attribute__((vector_size(2 * kLanes), may_alias, aligned(4)));
+using HalfFloats = float __attribute__((vector_size(2 * kLanes)));
 constexpr std::int64_t kDoubles = kLanes / 2;
 
 // Four neighbouring registers of doubles at a time: sums under way hide each other's latency.
@@ -62,7 +62,7 @@ COPPICE_INLINE void moments_column(const Moments& task, std::int64_t channel) {
     COPPICE_UNROLL
     for (int r = 0; r < kRegs; ++r) {
       const auto values = __builtin_convertvector(
-          *reinterpret_cast<const HalfFloats*>(from + r * kDoubles), Doubles);
+          load<HalfFloats>(from + r * kDoubles), Doubles);
       sums[r] += values;
       squares[r] += values * values;
     }

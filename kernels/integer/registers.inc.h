@@ -31,10 +31,7 @@ constexpr int kMostPixels = kLanes == 16 ? 12 : 6;
 
 using Sums = std::int32_t __attribute__((vector_size(4 * kLanes), may_alias));
 using Floats = float __attribute__((vector_size(4 * kLanes), may_alias));
-using LooseSums = std::int32_t __attribute__((vector_size(4 * kLanes), may_alias, aligned(4)));
-using LooseFloats = float __attribute__((vector_size(4 * kLanes), may_alias, aligned(4)));
 using Bytes = std::uint8_t __attribute__((vector_size(kLanes)));
-using LooseBytes = std::uint8_t __attribute__((vector_size(kLanes), may_alias, aligned(1)));
 using Halves = std::int16_t __attribute__((vector_size(4 * kLanes), may_alias));
 
 #if defined(__x86_64__)
@@ -48,6 +45,14 @@ using Register = __m128i;
 COPPICE_INLINE Sums as_sums(Register bits) { return reinterpret_cast<Sums>(bits); }
 COPPICE_INLINE Register as_register(Sums sums) { return reinterpret_cast<Register>(sums); }
 #endif
+
+// A register from anywhere.
+template <typename Vector, typename T>
+COPPICE_INLINE Vector load(const T* from) {
+  Vector vector;
+  __builtin_memcpy(&vector, from, sizeof vector);
+  return vector;
+}
 
 // 2 * kLanes weights as 16-bit integers.
 COPPICE_INLINE Sums widen(const std::int8_t* weights) {
@@ -72,7 +77,7 @@ COPPICE_INLINE Sums widen(const std::int8_t* weights) {
 
 // The same of 4-bit codes, two a byte: each half goes to the top of its 16 bits and back.
 COPPICE_INLINE Sums widen_halves(const std::int8_t* weights) {
-  const auto bytes = *reinterpret_cast<const LooseBytes*>(weights);
+  const auto bytes = load<Bytes>(weights);
   const Sums both = __builtin_convertvector(bytes, Sums);
   const Halves apart = reinterpret_cast<Halves>(both | both << 12);
   return reinterpret_cast<Sums>(apart << 12 >> 12);
