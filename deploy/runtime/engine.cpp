@@ -72,6 +72,19 @@ std::shared_ptr<const WeightStore> taken_weights(Program& program, const Inferen
 
 void run_reference(const EngineStep& step) { step.step.run(step.step); }
 
+// A step among threads.
+struct Division {
+  const EngineStep& step;
+  std::int64_t shares;
+};
+
+void run_share(const void* work, std::int64_t share) {
+  const auto& [step, shares] = *static_cast<const Division*>(work);
+  const std::int64_t begin = step.units * share / shares;
+  const std::int64_t end = step.units * (share + 1) / shares;
+  if (begin < end) step.run_part(step, begin, end);
+}
+
 }  // namespace
 
 const kernels::IntegerKernels& chosen_kernels() {
@@ -120,6 +133,7 @@ Engine::Engine(const Engine& other)
     move_tensor(step.step.output);
     move(step.step.scratch);
   }
+  set_threads(other.threads(), other.least_work_);
 }
 
 void Engine::build(Program program) {
@@ -142,6 +156,7 @@ void Engine::build(Program program) {
     for (const std::int32_t input : step.node->inputs)
       step.inputs.push_back(tensors_[static_cast<std::size_t>(input)]);
     step.output = tensors_[static_cast<std::size_t>(schedule.produces[index])];
+    if (steps_[s].run_part != nullptr) plan_division(steps_[s]);
   }
 }
 
@@ -200,11 +215,28 @@ void Engine::read_sample(const float* sample) {
   }
 }
 
+void Engine::set_threads(std::int64_t threads, std::int64_t least_work) {
+  if (threads < 1 || threads > kMaxThreads)
+    fail("expected from 1 to ", kMaxThreads, " threads, got ", threads);
+  least_work_ = least_work;
+  if (reference_ || threads == this->threads()) return;
+  workers_ = threads == 1 ? nullptr : std::make_unique<Workers>(threads);
+}
+
+void Engine::run_step(const EngineStep& step) {
+  if (step.run_part == nullptr) return step.run(step);
+  step.bring(step);
+  if (!workers_ || step.units < 2 || step.work < least_work_)
+    return step.run_part(step, 0, step.units);
+  const Division division{step, workers_->threads()};
+  workers_->run(run_share, &division);
+}
+
 void Engine::run(std::span<const float> sample, std::span<float> logits) {
   if (reference_) return reference_->run(sample, logits);
   check_counts(sample.size(), sample_size(), logits.size(), logit_count());
   read_sample(sample.data());
-  for (const EngineStep& step : steps_) step.run(step);
+  for (const EngineStep& step : steps_) run_step(step);
   const Tensor& last = tensors_.back();
   if (is_image(last.shape) && is_permuted(last.shape)) {
     const std::int64_t channels = last.shape[0];
@@ -222,7 +254,7 @@ std::vector<NodeTime> Engine::profile(std::span<const float> sample, std::int64_
   return profile_steps(
       *program_, steps_, runs, [&] { read_sample(sample.data()); },
       [](const EngineStep& step) -> const Step& { return step.step; },
-      [](const EngineStep& step) { step.run(step); });
+      [&](const EngineStep& step) { run_step(step); });
 }
 
 }  // namespace coppice::runtime

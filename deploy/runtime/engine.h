@@ -10,11 +10,12 @@
 // interpreter's loops.
 //
 // An engine belongs to one thread at a time; run() allocates nothing. A copy shares the weights,
-// which nobody writes, and has an arena of its own: one for each thread.
+// which nobody writes, and has an arena of its own: one for each thread. Engines may be copied at
+// the same time. An engine may also have threads of its own, which divide its steps (workers.h).
 
 #include <cstddef>      // for byte
 #include <cstdint>      // for int64_t
-#include <memory>       // for shared_ptr
+#include <memory>       // for shared_ptr, unique_ptr
 #include <optional>     // for optional
 #include <span>         // for span
 #include <string_view>  // for string_view
@@ -25,6 +26,7 @@
 #include "deploy/runtime/planner.h"
 #include "deploy/runtime/program.h"
 #include "deploy/runtime/schedule.h"
+#include "deploy/runtime/workers.h"
 #include "kernels/integer/integer.h"
 
 namespace coppice::runtime {
@@ -42,6 +44,10 @@ struct WeightStore {
   std::vector<Line> lines;
   std::vector<std::size_t> first_line;  // by node
 };
+
+constexpr std::int64_t kMaxThreads = 64;
+// Multiply-adds of a step below which waking others takes longer than it saves.
+constexpr std::int64_t kLeastDividedWork = 200'000;
 
 class Engine {
  public:
@@ -62,6 +68,14 @@ class Engine {
   // The arena itself, for who looks which of its bytes a run writes (arena_use.h).
   std::span<std::byte> arena() { return reference_ ? reference_->arena() : std::span(arena_); }
 
+  // How many threads work on a sample, 1 to kMaxThreads; the caller of run() is one of them. Steps
+  // of `least_work` multiply-adds and more are divided: outputs of products, by rows or channels.
+  // Every number gives the same bits. Threads are those of this engine, a copy starts its own; they
+  // sleep between samples. Programs that run on the interpreter's loops ignore them. Throws
+  // ModelError out of range, std::system_error if the system has no thread to give.
+  void set_threads(std::int64_t threads, std::int64_t least_work = kLeastDividedWork);
+  std::int64_t threads() const { return workers_ ? workers_->threads() : 1; }
+
   // As Interpreter::run() and profile().
   void run(std::span<const float> sample, std::span<float> logits);
   std::vector<NodeTime> profile(std::span<const float> sample, std::int64_t runs);
@@ -72,6 +86,7 @@ class Engine {
   void add_steps(const Inference& inference, const Schedule& schedule,
                  std::vector<LiveTensor>& memory);
   void read_sample(const float* sample);
+  void run_step(const EngineStep& step);
 
   std::shared_ptr<const Program> program_;  // without the weights of its products
   std::shared_ptr<const WeightStore> weights_;
@@ -80,6 +95,8 @@ class Engine {
   std::vector<std::byte> arena_;
   std::vector<Tensor> tensors_;  // one a node; images with channels innermost
   std::vector<EngineStep> steps_;
+  std::unique_ptr<Workers> workers_;  // null: one thread
+  std::int64_t least_work_ = kLeastDividedWork;
 };
 
 }  // namespace coppice::runtime

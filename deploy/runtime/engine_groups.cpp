@@ -96,12 +96,17 @@ void for_windows(const EngineStep& step, Item* operand, const Window& window) {
   }
 }
 
-void run_depthwise(const EngineStep& step) {
+void bring_depthwise(const EngineStep& step) {
+  auto* operand = reinterpret_cast<std::int16_t*>(step.step.scratch);
+  bring_padded(*step.step.node, step.step.inputs[0], operand);
+}
+
+// Rows [begin, end) of the output.
+void run_depthwise(const EngineStep& step, std::int64_t begin, std::int64_t end) {
   const Node& node = *step.step.node;
   const Tensor& in = step.step.inputs[0];
   const Tensor& out = step.step.output;
-  auto* operand = reinterpret_cast<std::int16_t*>(step.step.scratch);
-  bring_padded(node, in, operand);
+  const auto* operand = reinterpret_cast<const std::int16_t*>(step.step.scratch);
   kernels::DepthwiseProduct task;
   task.pixel_step = node.stride[1] * node.out;
   task.pixels = out.shape[2];
@@ -109,7 +114,7 @@ void run_depthwise(const EngineStep& step) {
   task.offsets = step.offsets.data();
   describe(task, step);
   const std::int64_t row = padded(node, in.shape).width * node.out;
-  for (std::int64_t y = 0; y < out.shape[1]; ++y) {
+  for (std::int64_t y = begin; y < end; ++y) {
     task.input = operand + y * node.stride[0] * row;
     write_to(task, out, y * out.shape[2] * node.out);
     step.kernels->depthwise_product(task);
@@ -188,7 +193,12 @@ void plan_groups(EngineStep& step, std::int64_t width) {
   step.step.scratch_bytes = aligned(step.step.scratch_bytes) + 4 * step.shape.out;
   if (step.shape.is_depthwise()) {
     step.offsets = tap_offsets(step, width * step.shape.out);
-    step.run = is_integer ? run_depthwise : run_float_depthwise;
+    if (is_integer) {
+      step.bring = bring_depthwise;
+      step.run_part = run_depthwise;
+    } else {
+      step.run = run_float_depthwise;
+    }
   } else if (is_integer) {
     transpose(step.shape, step.codes, step.integer_taps);
     step.run = run_integer_groups;

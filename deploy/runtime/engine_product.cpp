@@ -1,6 +1,7 @@
 // conv2d and linear of the engine, without groups.
 
-#include <algorithm>  // for fill_n
+#include <algorithm>  // for fill_n, min
+#include <numeric>    // for accumulate
 
 #include "deploy/runtime/engine_step.h"
 #include "deploy/runtime/engine_task.h"
@@ -13,13 +14,22 @@ using kernels::BlockProduct;
 using kernels::FloatProduct;
 using kernels::IntegerProduct;
 
-// How each kind of product is made for a step, and run.
+void skip_channels(IntegerProduct& task, std::int64_t channels) {
+  task.bias += channels;
+  task.multipliers += channels;
+}
+
+// How each kind of product is made for a step, loses its first channels, and is run.
 struct Dense {
   using Item = std::int16_t;
   static IntegerProduct task(const EngineStep& step) {
     IntegerProduct task;
     describe(task, step);
     return task;
+  }
+  static void skip(IntegerProduct& task, std::int64_t channels) {
+    skip_channels(task, channels);
+    task.weights += channels * task.runs * task.steps * (task.bits == 4 ? 1 : 2);
   }
   static void run(const EngineStep& step, const IntegerProduct& task) {
     step.kernels->product(task);
@@ -35,6 +45,14 @@ struct Sparse {
     task.offsets = step.offsets.data();
     return task;
   }
+  static void skip(BlockProduct& task, std::int64_t channels) {
+    skip_channels(task, channels);
+    const std::uint16_t* first = task.counts;
+    task.counts += channels / kBlockSide;
+    const std::int64_t blocks = std::accumulate(first, task.counts, std::int64_t{0});
+    task.offsets += blocks;
+    task.weights += blocks * kBlockSide * kBlockSide * task.bits / 8;
+  }
   static void run(const EngineStep& step, const BlockProduct& task) {
     step.kernels->block_product(task);
   }
@@ -47,18 +65,32 @@ struct Values {
     describe(task, step);
     return task;
   }
+  static void skip(FloatProduct& task, std::int64_t channels) {
+    task.bias += channels;
+    task.weights += channels * task.runs * task.steps;
+  }
   static void run(const EngineStep& step, const FloatProduct& task) {
     step.kernels->float_product(task);
   }
 };
 
 template <typename Kind>
-void convolve(const EngineStep& step) {
+typename Kind::Item* operand_of(const EngineStep& step) {
+  return reinterpret_cast<typename Kind::Item*>(step.step.scratch);
+}
+
+template <typename Kind>
+void bring_image(const EngineStep& step) {
+  bring_padded(*step.step.node, step.step.inputs[0], operand_of<Kind>(step));
+}
+
+// Rows [begin, end) of the output.
+template <typename Kind>
+void convolve(const EngineStep& step, std::int64_t begin, std::int64_t end) {
   const Node& node = *step.step.node;
   const Tensor& in = step.step.inputs[0];
   const Shape& out = step.step.output.shape;
-  auto* operand = reinterpret_cast<typename Kind::Item*>(step.step.scratch);
-  bring_padded(node, in, operand);
+  const auto* operand = operand_of<Kind>(step);
   const std::int64_t channels = in.shape[0];
   const std::int64_t row = padded(node, in.shape).width * channels;
   auto task = Kind::task(step);
@@ -69,8 +101,9 @@ void convolve(const EngineStep& step) {
   // Windows of one pixel lie one behind the other over the rows' ends as well.
   const bool is_one_row =
       node.kernel == Pair{1, 1} && node.stride == Pair{1, 1} && node.padding == Pair{0, 0};
-  task.pixels = is_one_row ? out[1] * out[2] : out[2];
-  for (std::int64_t y = 0; y < (is_one_row ? 1 : out[1]); ++y) {
+  const std::int64_t rows = is_one_row ? end - begin : 1;
+  task.pixels = rows * out[2];
+  for (std::int64_t y = begin; y < end; y += rows) {
     task.input = operand + y * node.stride[0] * row;
     write_to(task, step.step.output, y * out[2] * node.out);
     Kind::run(step, task);
@@ -78,18 +111,44 @@ void convolve(const EngineStep& step) {
 }
 
 template <typename Kind>
-void multiply(const EngineStep& step) {
+void bring_vectors(const EngineStep& step) {
   const Tensor& in = step.step.inputs[0];
-  auto* operand = reinterpret_cast<typename Kind::Item*>(step.step.scratch);
+  auto* operand = operand_of<Kind>(step);
   bring(in, 0, in.size, operand);
   std::fill_n(operand + in.size, kSpare, typename Kind::Item{});
+}
+
+// Vectors that a matrix is multiplied with.
+std::int64_t vector_count(const EngineStep& step) {
+  return step.step.inputs[0].size / step.step.row;
+}
+
+// Vectors [begin, end), or of a single one panels of channels.
+template <typename Kind>
+void multiply(const EngineStep& step, std::int64_t begin, std::int64_t end) {
   auto task = Kind::task(step);
-  task.input = operand;
+  task.input = operand_of<Kind>(step);
   task.pixel_step = step.step.row;
-  task.pixels = in.size / step.step.row;
   task.steps = (step.step.row + step.shape.together - 1) / step.shape.together;
-  write_to(task, step.step.output, 0);
+  if (vector_count(step) == 1) {
+    const std::int64_t first = begin * kPanelChannels;
+    Kind::skip(task, first);
+    task.pixels = 1;
+    task.channels = std::min(end * kPanelChannels, task.channels) - first;
+    write_to(task, step.step.output, first);
+  } else {
+    task.input += begin * task.pixel_step;
+    task.pixels = end - begin;
+    write_to(task, step.step.output, begin * task.channels);
+  }
   Kind::run(step, task);
+}
+
+template <typename Kind>
+void plan_loops(EngineStep& step) {
+  const bool is_convolution = step.step.node->op == Op::conv2d;
+  step.bring = is_convolution ? bring_image<Kind> : bring_vectors<Kind>;
+  step.run_part = is_convolution ? convolve<Kind> : multiply<Kind>;
 }
 
 // Of every block in its order; `run_step` is the operand's.
@@ -136,12 +195,25 @@ void plan_product(EngineStep& step, const Inference& inference) {
     const std::int64_t run_step =
         is_convolution ? padded(node, input).width * input[0] : std::int64_t{0};
     step.offsets = block_offsets(node.weights, step.shape, run_step);
-    step.run = is_convolution ? convolve<Sparse> : multiply<Sparse>;
+    plan_loops<Sparse>(step);
   } else if (is_integer) {
-    step.run = is_convolution ? convolve<Dense> : multiply<Dense>;
+    plan_loops<Dense>(step);
   } else {
-    step.run = is_convolution ? convolve<Values> : multiply<Values>;
+    plan_loops<Values>(step);
   }
+}
+
+void plan_division(EngineStep& step) {
+  const Node& node = *step.step.node;
+  const Tensor& out = step.step.output;
+  const std::int64_t panels = (node.out + kPanelChannels - 1) / kPanelChannels;
+  const bool is_convolution = node.op == Op::conv2d;
+  step.units = is_convolution ? out.shape[1] : vector_count(step) > 1 ? vector_count(step) : panels;
+  const std::int64_t dense = node.out * step.shape.row();
+  const bool is_sparse = node.weights.layout == Layout::kBlocks;
+  const auto blocks = static_cast<std::int64_t>(node.weights.blocks.size());
+  const std::int64_t weights = is_sparse ? blocks * kBlockSide * kBlockSide : dense;
+  step.work = out.size / node.out * weights;
 }
 
 }  // namespace coppice::runtime

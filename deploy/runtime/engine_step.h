@@ -15,6 +15,13 @@ struct EngineStep {
   Step step;  // node, tensors, scratch
   void (*run)(const EngineStep&) = nullptr;
 
+  // Instead of run(), of a step that threads can divide: bring(), then run_part() of all `units`,
+  // rows or panels of the output; parts may run at the same time.
+  void (*bring)(const EngineStep&) = nullptr;
+  void (*run_part)(const EngineStep&, std::int64_t begin, std::int64_t end) = nullptr;
+  std::int64_t units = 0;
+  std::int64_t work = 0;  // multiply-adds
+
   // conv2d and linear. Weights lie in the model that engines share, in the order of their layout:
   // codes if the product is one of integers, values else.
   const kernels::IntegerKernels* kernels = nullptr;
@@ -34,6 +41,9 @@ struct EngineStep {
 
 // Fills in what a conv2d or linear needs besides memory; shape and weights are there.
 void plan_product(EngineStep& step, const Inference& inference);
+
+// Fills in `units` and `work` of a conv2d or linear that can be divided; its tensors are there.
+void plan_division(EngineStep& step);
 
 // Of convolutions with groups; called by plan_product(). The padded image is `width` pixels wide.
 void plan_groups(EngineStep& step, std::int64_t width);

@@ -14,7 +14,7 @@
 #include "tests/deploy_runtime/programs.h"
 
 // The sanitizer's allocator is not replaced.
-#if !defined(__SANITIZE_ADDRESS__)
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 namespace {
 
 std::atomic<std::int64_t> allocations = 0;
@@ -140,6 +140,53 @@ TEST(EngineTest, BlocksAreTheInterpretersOnEveryInstructionSet) {
   }
 }
 
+TEST(EngineTest, EveryNumberOfThreadsGivesTheSameBits) {
+  for (const bool has_codes : {true, false}) {
+    for (const bool is_sparse : {true, false}) {
+      for (std::uint64_t seed = 0; seed < 60; ++seed) {
+        RandomStream random({.seed = seed, .task = 2});
+        Program program = random_network(random, has_codes);
+        if (is_sparse) program = in_blocks(with_empty_blocks(std::move(program), random));
+        const Values sample = sample_of(program, random);
+        Engine engine(program);
+        Values alone(static_cast<std::size_t>(engine.logit_count()));
+        engine.run(sample, alone);
+        for (const std::int64_t threads : {2, 3}) {
+          engine.set_threads(threads, 0);
+          ASSERT_EQ(engine.threads(), threads);
+          Values logits(alone.size());
+          for (int again = 0; again < 3; ++again) {
+            std::ranges::fill(logits, -1.0F);
+            engine.run(sample, logits);
+            ASSERT_EQ(logits, alone) << "seed " << seed << ", threads " << threads;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(EngineTest, ThreadsAreOfOneEngineAndOfACopy) {
+  RandomStream random({.seed = 12});
+  const Program program = random_network(random, true);
+  const Values sample = sample_of(program, random);
+  const Values expected = outputs(program, sample);
+  Engine first(program);
+  first.set_threads(2, 0);
+  Engine second = first;
+  EXPECT_EQ(second.threads(), 2);
+  first.set_threads(1, 0);
+  EXPECT_EQ(first.threads(), 1);
+  Engine third = std::move(second);
+  for (Engine* engine : {&first, &third}) {
+    Values logits(expected.size());
+    engine->run(sample, logits);
+    EXPECT_EQ(logits, expected);
+  }
+  EXPECT_NE(model_error([&] { first.set_threads(0); }), "");
+  EXPECT_NE(model_error([&] { first.set_threads(kMaxThreads + 1); }), "");
+}
+
 TEST(EngineTest, ACopyHasTheSameOutputsAndItsOwnArena) {
   RandomStream random({.seed = 11});
   const Program program = random_network(random, true);
@@ -258,7 +305,7 @@ TEST(EngineTest, PaddingThatWouldTakeGigabytesTakesNone) {
 }
 
 TEST(EngineTest, RunningAllocatesNothing) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "the sanitizer's allocator does not count";
 #else
   RandomStream random({.seed = 8});
@@ -269,6 +316,10 @@ TEST(EngineTest, RunningAllocatesNothing) {
   const std::int64_t before = allocations;
   engine.run(sample, logits);
   EXPECT_EQ(allocations, before);
+  engine.set_threads(2, 0);
+  const std::int64_t with_threads = allocations;
+  for (int i = 0; i < 10; ++i) engine.run(sample, logits);
+  EXPECT_EQ(allocations, with_threads);
 #endif
 }
 
