@@ -1,9 +1,9 @@
-// `coppice-measure MODEL.cpk [RUNS]`: how fast and in how much memory the runtime runs a model on
+// `coppice-measure MODEL.cpk [RUNS] [--threads N]`: how fast and in how much memory the runtime runs a model on
 // this machine, as one line of JSON. It links the runtime and nothing else, so that what is
 // measured is what a device would run; copied to a device it measures there.
 //
-// Single samples of made-up values, one thread, pinned to one of the cores this process may use,
-// after a twentieth of the runs to warm up. After every run a loop in registers spins for as long
+// Single samples of made-up values, one thread or N, pinned to as many of the cores this process may
+// use, after a twentieth of the runs to warm up. After every run a loop in registers spins for as long
 // as the median run took: what that takes longer at times is the machine's, not the model's.
 // Exit codes: 0, 1 failed, 2 wrong use.
 
@@ -17,6 +17,7 @@
 #include <exception>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,19 +48,21 @@ long long status_bytes(const std::string& field) {
   return -1;
 }
 
-// The core this process is now bound to; -1 if the system refuses.
-int pin_to_one_core() {
+// Binds this process to the last `count` cores that it may use, or to all if there are fewer. The
+// last of them; -1 if the system refuses.
+int pin_to_cores(long count) {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return -1;
-  for (int core = CPU_SETSIZE - 1; core >= 0; --core) {
+  cpu_set_t chosen;
+  CPU_ZERO(&chosen);
+  int last = -1;
+  for (int core = CPU_SETSIZE - 1; core >= 0 && CPU_COUNT(&chosen) < count; --core) {
     if (!CPU_ISSET(core, &allowed)) continue;
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(core, &one);
-    return sched_setaffinity(0, sizeof one, &one) == 0 ? core : -1;
+    CPU_SET(core, &chosen);
+    if (last < 0) last = core;
   }
-  return -1;
+  return sched_setaffinity(0, sizeof chosen, &chosen) == 0 ? last : -1;
 }
 
 template <typename Work>
@@ -154,10 +157,46 @@ Times measured_in_turn(const Work& work, long runs) {
   return times;
 }
 
-int measure(const std::string& path, long runs) {
-  const int core = pin_to_one_core();
+struct Request {
+  std::string path;
+  long runs = kDefaultRuns;
+  long threads = 1;
+};
+
+// A number from 1 to `limit`; nothing for any other text.
+std::optional<long> number_of(const std::string& text, long limit) {
+  char* end = nullptr;
+  const long number = std::strtol(text.c_str(), &end, 10);
+  if (end == text.c_str() || *end != '\0' || number < 1 || number > limit) return std::nullopt;
+  return number;
+}
+
+std::optional<Request> request_of(std::vector<std::string> words) {
+  Request request;
+  const auto option = std::find(words.begin(), words.end(), "--threads");
+  if (option != words.end()) {
+    if (option + 1 == words.end()) return std::nullopt;
+    const auto threads = number_of(option[1], coppice::runtime::kMaxThreads);
+    if (!threads) return std::nullopt;
+    request.threads = *threads;
+    words.erase(option, option + 2);
+  }
+  if (words.empty() || words.size() > 2) return std::nullopt;
+  request.path = words[0];
+  if (words.size() == 2) {
+    const auto runs = number_of(words[1], kMaxRuns);
+    if (!runs) return std::nullopt;
+    request.runs = *runs;
+  }
+  return request;
+}
+
+int measure(const Request& request) {
+  const auto& [path, runs, threads] = request;
+  const int core = pin_to_cores(threads);
   const long long before = status_bytes("VmRSS");
   coppice::runtime::Engine model(coppice::runtime::read_cpk(read_all(path), path));
+  model.set_threads(threads);
   std::vector<float> sample(static_cast<std::size_t>(model.sample_size()));
   for (std::size_t i = 0; i < sample.size(); ++i)
     sample[i] = static_cast<float>((i * 2654435761U) % 256U) / 255.0F;
@@ -167,7 +206,7 @@ int measure(const std::string& path, long runs) {
   const long long peak = status_bytes("VmHWM") - static_cast<long long>(times.bytes());
   std::sort(times.model.begin(), times.model.end());
   std::sort(times.spin.begin(), times.spin.end());
-  std::printf("{\"runs\":%ld,\"core\":%d", runs, core);
+  std::printf("{\"runs\":%ld,\"core\":%d,\"threads\":%ld", runs, core, threads);
   print_percentiles("", times.model);
   print_percentiles("spin_", times.spin);
   std::printf(",\"activation_bytes\":%lld,\"process_bytes\":%lld}\n",
@@ -178,15 +217,15 @@ int measure(const std::string& path, long runs) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string count = argc == 3 ? argv[2] : std::to_string(kDefaultRuns);
-  char* end = nullptr;
-  const long runs = std::strtol(count.c_str(), &end, 10);
-  if (argc < 2 || argc > 3 || *end != '\0' || runs < 1 || runs > kMaxRuns) {
-    std::fprintf(stderr, "usage: coppice-measure MODEL.cpk [RUNS from 1 to %ld]\n", kMaxRuns);
-    return 2;
-  }
   try {
-    return measure(argv[1], runs);
+    const std::optional<Request> request = request_of({argv + 1, argv + argc});
+    if (!request) {
+      std::fprintf(stderr,
+                   "usage: coppice-measure MODEL.cpk [RUNS from 1 to %ld] [--threads from 1 to %ld]\n",
+                   kMaxRuns, static_cast<long>(coppice::runtime::kMaxThreads));
+      return 2;
+    }
+    return measure(*request);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "coppice-measure: %s\n", error.what());
     return 1;

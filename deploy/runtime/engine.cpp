@@ -1,6 +1,6 @@
 #include "deploy/runtime/engine.h"
 
-#include <algorithm>    // for all_of
+#include <algorithm>    // for all_of, min
 #include <cstdlib>      // for getenv
 #include <cstring>      // for memcpy
 #include <string>       // for string
@@ -80,9 +80,14 @@ struct Division {
 
 void run_share(const void* work, std::int64_t share) {
   const auto& [step, shares] = *static_cast<const Division*>(work);
-  const std::int64_t begin = step.units * share / shares;
-  const std::int64_t end = step.units * (share + 1) / shares;
-  if (begin < end) step.run_part(step, begin, end);
+  step.run_part(step, step.units * share / shares, step.units * (share + 1) / shares);
+}
+
+// More than there are threads, for one may be late, but none too small.
+std::int64_t share_count(const EngineStep& step, std::int64_t threads, std::int64_t least_work) {
+  constexpr std::int64_t kSharesOfThread = 4;
+  const std::int64_t worth = least_work == 0 ? step.units : 2 * step.work / least_work;
+  return std::min({step.units, worth, kSharesOfThread * threads});
 }
 
 }  // namespace
@@ -228,8 +233,8 @@ void Engine::run_step(const EngineStep& step) {
   step.bring(step);
   if (!workers_ || step.units < 2 || step.work < least_work_)
     return step.run_part(step, 0, step.units);
-  const Division division{step, workers_->threads()};
-  workers_->run(run_share, &division);
+  const Division division{step, share_count(step, workers_->threads(), least_work_)};
+  workers_->run(run_share, &division, division.shares);
 }
 
 void Engine::run(std::span<const float> sample, std::span<float> logits) {

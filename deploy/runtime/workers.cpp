@@ -6,6 +6,7 @@ namespace {
 // Some tens of microseconds: longer than most steps that are not divided, so that threads stay
 // awake from one that is to the next, and short beside what a caller would notice.
 constexpr int kSpins = 2000;
+constexpr int kOver = -1;
 
 void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -15,14 +16,13 @@ void pause() {
 #endif
 }
 
-// The first value of `word` that is not `old`.
-int changed(const std::atomic<int>& word, int old, int spins) {
+// Returns once `number` is not `old`, or now and then before.
+void wait_for_change(const std::atomic<int>& number, int old, int spins) {
   for (int i = 0; i < spins; ++i) {
-    if (const int now = word.load(std::memory_order_acquire); now != old) return now;
+    if (number.load(std::memory_order_relaxed) != old) return;
     pause();
   }
-  word.wait(old);
-  return word.load(std::memory_order_acquire);
+  number.wait(old);
 }
 
 }  // namespace
@@ -32,8 +32,7 @@ Workers::Workers(std::int64_t threads) {
   if (threads <= static_cast<std::int64_t>(std::thread::hardware_concurrency())) spins_ = kSpins;
   others_.reserve(static_cast<std::size_t>(threads - 1));
   try {
-    for (std::int64_t share = 1; share < threads; ++share)
-      others_.emplace_back([this, share] { serve(share); });
+    for (std::int64_t i = 1; i < threads; ++i) others_.emplace_back([this] { serve(); });
   } catch (...) {
     end();
     throw;
@@ -42,33 +41,40 @@ Workers::Workers(std::int64_t threads) {
 
 Workers::~Workers() { end(); }
 
-void Workers::serve(std::int64_t share) {
-  for (int seen = 0;;) {
-    seen = changed(turn_, seen, spins_);
-    if (job_ == nullptr) return;
-    job_(work_, share);
-    if (left_.fetch_sub(1) == 1) left_.notify_one();
+// To take a share is to lower `untaken_`. Nobody can take one of a run that is over, however long
+// ago it read the number: what it would lower is the number of now.
+void Workers::work_while_there_is() {
+  for (int left = untaken_.load(std::memory_order_relaxed); left > 0;) {
+    if (!untaken_.compare_exchange_weak(left, left - 1)) continue;
+    job_(work_, --left);
+    if (undone_.fetch_sub(1) == 1) undone_.notify_one();
   }
 }
 
-void Workers::wake() {
-  turn_.fetch_add(1);
-  turn_.notify_all();
+void Workers::serve() {
+  while (untaken_.load() != kOver) {
+    work_while_there_is();
+    wait_for_change(untaken_, 0, spins_);
+  }
 }
 
-void Workers::run(Job job, const void* work) {
+void Workers::put(int shares) {
+  untaken_.store(shares);
+  untaken_.notify_all();
+}
+
+void Workers::run(Job job, const void* work, std::int64_t shares) {
   job_ = job;
   work_ = work;
-  int left = static_cast<int>(others_.size());
-  left_.store(left, std::memory_order_relaxed);
-  wake();
-  job(work, 0);
-  while (left != 0) left = changed(left_, left, spins_);
+  undone_.store(static_cast<int>(shares), std::memory_order_relaxed);
+  put(static_cast<int>(shares));
+  work_while_there_is();
+  for (int left = undone_.load(); left != 0; left = undone_.load())
+    wait_for_change(undone_, left, spins_);
 }
 
 void Workers::end() {
-  job_ = nullptr;
-  wake();
+  put(kOver);
   for (std::thread& other : others_) other.join();
 }
 

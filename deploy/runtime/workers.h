@@ -22,23 +22,25 @@ class Workers {
 
   std::int64_t threads() const { return static_cast<std::int64_t>(others_.size()) + 1; }
 
-  // job(work, share) for every share in [0, threads()), share 0 on this thread; returns when all
-  // are done. What was written before is seen by every share, and what they write by the caller.
-  // The job does not throw.
-  void run(Job job, const void* work);
+  // job(work, share) once for every share in [0, shares), each by whoever is free, this thread
+  // among them; returns when all are done. A thread that the system holds back delays nobody but
+  // by a share that it has begun. What was written before is seen by every share, and what they
+  // write by the caller. The job does not throw; at least one share.
+  void run(Job job, const void* work, std::int64_t shares);
 
  private:
-  void serve(std::int64_t share);
-  void wake();
+  void serve();
+  void work_while_there_is();
+  void put(int shares);
   void end();
 
   std::vector<std::thread> others_;
-  int spins_ = 0;          // looks at a word before a thread sleeps on it
-  Job job_ = nullptr;      // null: end; written by run() while nobody works
+  int spins_ = 0;  // looks at a number before a thread sleeps on it
+  // Written by run() while no share is taken, read by who has taken one.
+  Job job_ = nullptr;
   const void* work_ = nullptr;
-  // A line each: one is written by the first thread and the other by the others.
-  alignas(64) std::atomic<int> turn_ = 0;  // runs so far
-  alignas(64) std::atomic<int> left_ = 0;  // shares of this run that are not done
+  alignas(64) std::atomic<int> untaken_ = 0;  // shares; kOver at the end
+  alignas(64) std::atomic<int> undone_ = 0;
 };
 
 }  // namespace coppice::runtime
