@@ -1,6 +1,6 @@
-// `coppice-measure MODEL.cpk [RUNS] [--threads N]`: how fast and in how much memory the runtime runs a model on
-// this machine, as one line of JSON. It links the runtime and nothing else, so that what is
-// measured is what a device would run; copied to a device it measures there.
+// `coppice-measure MODEL.cpk [RUNS] [--threads N]`: how fast and in how much memory the runtime
+// runs a model on this machine, as one line of JSON. It links the runtime and nothing else, so that
+// what is measured is what a device would run; copied to a device it measures there.
 //
 // Single samples of made-up values, one thread or N, pinned to as many of the cores this process may
 // use, after a twentieth of the runs to warm up. After every run a loop in registers spins for as long
@@ -203,14 +203,16 @@ int measure(const Request& request) {
   std::vector<float> logits(static_cast<std::size_t>(model.logit_count()));
   Times times = measured_in_turn([&] { model.run(sample, logits); }, runs);
   // The lists of times are not the model's.
-  const long long peak = status_bytes("VmHWM") - static_cast<long long>(times.bytes());
+  const long long peak =
+      std::max(-1LL, status_bytes("VmHWM") - static_cast<long long>(times.bytes()));
   std::sort(times.model.begin(), times.model.end());
   std::sort(times.spin.begin(), times.spin.end());
   std::printf("{\"runs\":%ld,\"core\":%d,\"threads\":%ld", runs, core, threads);
   print_percentiles("", times.model);
   print_percentiles("spin_", times.spin);
-  std::printf(",\"activation_bytes\":%lld,\"process_bytes\":%lld}\n",
-              static_cast<long long>(model.peak_activation_bytes()), std::max(0LL, peak - before));
+  std::printf(",\"activation_bytes\":%lld,\"process_bytes\":%lld,\"peak_bytes\":%lld}\n",
+              static_cast<long long>(model.peak_activation_bytes()), std::max(0LL, peak - before),
+              peak);
   return 0;
 }
 
@@ -220,9 +222,10 @@ int main(int argc, char** argv) {
   try {
     const std::optional<Request> request = request_of({argv + 1, argv + argc});
     if (!request) {
-      std::fprintf(stderr,
-                   "usage: coppice-measure MODEL.cpk [RUNS from 1 to %ld] [--threads from 1 to %ld]\n",
-                   kMaxRuns, static_cast<long>(coppice::runtime::kMaxThreads));
+      std::fprintf(
+          stderr,
+          "usage: coppice-measure MODEL.cpk [RUNS from 1 to %ld] [--threads from 1 to %ld]\n",
+          kMaxRuns, static_cast<long>(coppice::runtime::kMaxThreads));
       return 2;
     }
     return measure(*request);
