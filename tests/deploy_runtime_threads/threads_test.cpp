@@ -16,7 +16,7 @@
 namespace coppice::runtime {
 namespace {
 
-constexpr int kRuns = 200;
+constexpr int kRuns = 60;
 
 // Convolutions dense, in blocks and depthwise, a pool, a norm and matrices, large enough to be
 // divided.
