@@ -166,6 +166,28 @@ TEST(EngineTest, EveryNumberOfThreadsGivesTheSameBits) {
   }
 }
 
+TEST(EngineTest, SeveralVectorsAreDivided) {
+  for (const std::optional<Grid> grid : {std::optional(Grid{0.02F, 100}), std::optional<Grid>()}) {
+    RandomStream random({.seed = 13});
+    ProgramBuilder build({7, 12}, grid);
+    build.add_product(on(linear(37), grid), grid ? 8 : 32, random);
+    build.add_product(linear(5), grid ? 8 : 32, random);
+    const Program program = build.take();
+    const Values sample = sample_of(program, random);
+    Engine engine(program);
+    ASSERT_NE(engine.isa(), "reference");
+    Values alone(static_cast<std::size_t>(engine.logit_count()));
+    engine.run(sample, alone);
+    Values divided(alone.size());
+    engine.set_threads(3, 0);
+    engine.run(sample, divided);
+    EXPECT_EQ(divided, alone);
+    if (grid) {
+      EXPECT_EQ(alone, outputs(program, sample));
+    }
+  }
+}
+
 TEST(EngineTest, ThreadsAreOfOneEngineAndOfACopy) {
   RandomStream random({.seed = 12});
   const Program program = random_network(random, true);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -108,12 +109,14 @@ TEST(ThreadsTest, EveryShareIsDoneOnceAndSeenByTheCaller) {
 }
 
 TEST(ThreadsTest, WorkersThatSleepAreWokenAndEnd) {
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 5; ++i) {
     Workers workers(3);
     std::atomic<int> done = 0;
     for (int run = 0; run < 3; ++run) {
-      // Long enough for those that wait for work to fall asleep.
-      for (int idle = 0; idle < 100; ++idle) std::this_thread::yield();
+      // Long enough for those that look for work to fall asleep.
+      const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+      while (std::chrono::steady_clock::now() < until) {
+      }
       workers.run(
           [](const void* work, std::int64_t) {
             ++*const_cast<std::atomic<int>*>(static_cast<const std::atomic<int>*>(work));
