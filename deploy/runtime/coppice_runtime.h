@@ -83,8 +83,8 @@ enum CoppiceStatus coppice_session_create(const struct CoppiceModel* model, int 
                                           struct CoppiceSession** out);
 
 // The outputs of one sample. `sample_size` and `output_size` count values and are those of the
-// model, else kCoppiceWrongUse. Allocates nothing, takes no lock. Values may be anything; what is
-// not a number may give outputs that are none.
+// model, else kCoppiceWrongUse. Allocates nothing and takes no lock unless it fails. Values may be
+// anything; what is not a number may give outputs that are none.
 enum CoppiceStatus coppice_session_run(struct CoppiceSession* session, const float* sample,
                                        size_t sample_size, float* outputs, size_t output_size);
 
