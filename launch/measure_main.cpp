@@ -2,10 +2,10 @@
 // runs a model on this machine, as one line of JSON. It links the runtime and nothing else, so that
 // what is measured is what a device would run; copied to a device it measures there.
 //
-// Single samples of made-up values, one thread or N, pinned to as many of the cores this process may
-// use, after a twentieth of the runs to warm up. After every run a loop in registers spins for as long
-// as the median run took: what that takes longer at times is the machine's, not the model's.
-// Exit codes: 0, 1 failed, 2 wrong use.
+// Single samples of made-up values, one thread or N, pinned to as many of the cores this process
+// may use, after a twentieth of the runs to warm up. After every run a loop in registers spins for
+// as long as the median run took: what that takes longer at times is the machine's, not the
+// model's. Exit codes: 0, 1 failed, 2 wrong use.
 
 #include <sched.h>
 

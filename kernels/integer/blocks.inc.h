@@ -52,8 +52,7 @@ COPPICE_INLINE Sums8 block_weights(const std::int8_t* block) {
     return reinterpret_cast<Sums8>(
         _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block))));
 #else
-    return reinterpret_cast<Sums8>(
-        __builtin_convertvector(load<Bytes16>(block), Words16));
+    return reinterpret_cast<Sums8>(__builtin_convertvector(load<Bytes16>(block), Words16));
 #endif
   }
 }

@@ -56,9 +56,7 @@ COPPICE_INLINE void put_codes(const Floats* scaled, const Product& task, std::ui
 #endif
 }
 
-COPPICE_INLINE Floats load_floats(const float* from) {
-  return load<Floats>(from);
-}
+COPPICE_INLINE Floats load_floats(const float* from) { return load<Floats>(from); }
 
 // How activations and weights of each kind are read, multiplied and brought to values. Weights of a
 // step and a channel are kWeights elements.
@@ -77,8 +75,7 @@ struct Integers {
     Floats multipliers;
   };
   COPPICE_INLINE Ending ending(const Task& task, std::int64_t channel) {
-    return {load<Sums>(task.bias + channel),
-            load_floats(task.multipliers + channel)};
+    return {load<Sums>(task.bias + channel), load_floats(task.multipliers + channel)};
   }
   COPPICE_INLINE Floats value(const Ending& ending, Sum sum) {
     return __builtin_convertvector(sum + ending.bias, Floats) * ending.multipliers;

@@ -61,8 +61,7 @@ COPPICE_INLINE void moments_column(const Moments& task, std::int64_t channel) {
   for (std::int64_t pixel = 0; pixel < task.pixels; ++pixel, from += task.channels) {
     COPPICE_UNROLL
     for (int r = 0; r < kRegs; ++r) {
-      const auto values = __builtin_convertvector(
-          load<HalfFloats>(from + r * kDoubles), Doubles);
+      const auto values = __builtin_convertvector(load<HalfFloats>(from + r * kDoubles), Doubles);
       sums[r] += values;
       squares[r] += values * values;
     }

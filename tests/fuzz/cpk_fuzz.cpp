@@ -3,8 +3,9 @@
 //   F="-std=c++20 -g -O1 -I. -fsanitize=fuzzer-no-link,address,undefined -c -w"
 //   clang++ $F -o /tmp/k1.o kernels/integer/integer_baseline.cpp
 //   clang++ $F -mavx2 -mfma -o /tmp/k2.o kernels/integer/integer_avx2.cpp
-//   clang++ $F -mavx512f -mavx512bw -mavx512vl -mfma -o /tmp/k3.o kernels/integer/integer_avx512.cpp
-//   clang++ $F -mavx512f -mavx512bw -mavx512vl -mavx512vnni -mfma -o /tmp/k4.o
+//   clang++ $F -mavx512f -mavx512bw -mavx512vl -mfma -o /tmp/k3.o
+//   kernels/integer/integer_avx512.cpp clang++ $F -mavx512f -mavx512bw -mavx512vl -mavx512vnni
+//   -mfma -o /tmp/k4.o
 //     kernels/integer/integer_vnni.cpp
 //   clang++ -std=c++20 -g -O1 -I. -fsanitize=fuzzer,address,undefined tests/fuzz/cpk_fuzz.cpp
 //     deploy/runtime/*.cpp deploy/runtime/ops/*.cpp kernels/integer/integer.cpp /tmp/k[1-4].o -lz
