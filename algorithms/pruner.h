@@ -33,12 +33,15 @@ std::unique_ptr<Pruner> make_pruner(std::string_view name);  // throws ConfigErr
                                                              // nearest known one
 
 // How many units each group keeps so that at most `max_parameters` remain (or, if even that is too
-// many, one unit in every prunable group). Group g loses the fraction min(1, strength * share_g) of
-// its units, where share_g is what its units hold of the parameters, and the strength is the least
-// that fits: the removal of least sum of squared fractions for a number of parameters, to first
-// order (Lagrange). Narrow layers with few parameters are hardly touched. One count a group.
+// many, one unit in every prunable group, or the multiple). Group g loses the fraction min(1,
+// strength * share_g) of its units, where share_g is what its units hold of the parameters, and the
+// strength is the least that fits: the removal of least sum of squared fractions for a number of
+// parameters, to first order (Lagrange). Narrow layers with few parameters are hardly touched. A
+// group's kept channels are rounded up to a multiple of `multiple`, or to all it has, whichever are
+// fewer: a group that is narrower keeps all. That is part of the search, so that the limit holds
+// for what is rounded. One count a group. Throws ConfigError for a multiple below 1.
 std::vector<std::int64_t> keep_counts(const Graph& graph, const Coupling& coupling,
-                                      std::int64_t max_parameters);
+                                      std::int64_t max_parameters, std::int64_t multiple = 1);
 
 // 1 for the keep_counts[g] units of each group with the largest scores (ties: the lower unit), 0
 // for the others.

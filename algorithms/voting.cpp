@@ -2,7 +2,8 @@
 
 #include <algorithm>  // for stable_sort, min, max, clamp
 #include <cmath>      // for floor, pow
-#include <numeric>    // for iota
+#include <map>        // for map
+#include <numeric>    // for gcd, iota
 
 #include "algorithms/pruner.h"
 #include "core/error.h"
@@ -65,21 +66,45 @@ std::vector<double> held_shares(const Graph& graph, const Coupling& coupling) {
   return shares;
 }
 
+// Channels of one unit of each group: how often a unit is found along the axis that names it least
+// often. Gates and the pixels behind a flatten name it more often than it has channels.
+std::vector<std::int64_t> channels_of_units(const Coupling& coupling) {
+  std::vector<std::int64_t> channels(coupling.groups.size(), 0);
+  for (const AxisUnits& axis : coupling.axes) {
+    std::map<int, std::int64_t> named;
+    for (const int unit : axis.units) ++named[unit];
+    for (const auto& [unit, times] : named) {
+      std::int64_t& least = channels[static_cast<std::size_t>(
+          coupling.group_of_unit[static_cast<std::size_t>(unit)])];
+      if (least == 0 || times < least) least = times;
+    }
+  }
+  return channels;
+}
+
+// The units that each group keeps or loses at a time, so that its width is a multiple.
+std::vector<std::int64_t> unit_steps(const Coupling& coupling, std::int64_t multiple) {
+  std::vector<std::int64_t> steps = channels_of_units(coupling);
+  for (std::int64_t& step : steps) step = multiple / std::gcd(multiple, step);
+  return steps;
+}
+
 std::vector<std::int64_t> counts_at(const Coupling& coupling, std::span<const double> shares,
-                                    double strength) {
+                                    std::span<const std::int64_t> steps, double strength) {
   std::vector<std::int64_t> counts = all_units(coupling);
   for (std::size_t g = 0; g < counts.size(); ++g) {
     const double fraction = std::max(0.0, 1.0 - strength * shares[g]);
     const double kept = std::floor(fraction * static_cast<double>(counts[g]) + 1e-9);
-    counts[g] = std::max<std::int64_t>(1, static_cast<std::int64_t>(kept));
+    const std::int64_t least = std::max<std::int64_t>(1, static_cast<std::int64_t>(kept));
+    counts[g] = std::min(counts[g], (least + steps[g] - 1) / steps[g] * steps[g]);
   }
   return counts;
 }
 
-// Rounding down leaves room: units go back one by one, to the group that lost the largest fraction
-// of its units among those where one more fits, until none does.
+// Rounding leaves room: units go back a step at a time, to the group that lost the largest fraction
+// of its units among those where one more step fits, until none does.
 void give_back(const Graph& graph, const Coupling& coupling, std::int64_t max_parameters,
-               std::vector<std::int64_t>& counts) {
+               std::span<const std::int64_t> steps, std::vector<std::int64_t>& counts) {
   const std::vector<std::int64_t> all = all_units(coupling);
   std::vector<std::size_t> open(counts.size());
   std::iota(open.begin(), open.end(), std::size_t{0});
@@ -87,9 +112,10 @@ void give_back(const Graph& graph, const Coupling& coupling, std::int64_t max_pa
     const auto most = std::min_element(open.begin(), open.end(), [&](std::size_t a, std::size_t b) {
       return counts[a] * all[b] < counts[b] * all[a];
     });
-    ++counts[*most];
-    if (counts[*most] > all[*most] || parameters_with(graph, coupling, counts) > max_parameters) {
-      --counts[*most];
+    const std::int64_t before = counts[*most];
+    counts[*most] = std::min(all[*most], before + steps[*most]);
+    if (before == all[*most] || parameters_with(graph, coupling, counts) > max_parameters) {
+      counts[*most] = before;
       open.erase(most);
     }
   }
@@ -98,9 +124,12 @@ void give_back(const Graph& graph, const Coupling& coupling, std::int64_t max_pa
 }  // namespace
 
 std::vector<std::int64_t> keep_counts(const Graph& graph, const Coupling& coupling,
-                                      std::int64_t max_parameters) {
+                                      std::int64_t max_parameters, std::int64_t multiple) {
+  if (multiple < 1)
+    throw ConfigError(text("widths: expected a multiple of 1 or more, got ", multiple));
   if (graph.parameter_count() <= max_parameters) return all_units(coupling);
   const std::vector<double> shares = held_shares(graph, coupling);
+  const std::vector<std::int64_t> steps = unit_steps(coupling, multiple);
   double strongest = 1.0;  // leaves one unit in every group that holds anything
   for (const double share : shares) {
     if (share > 0.0) strongest = std::max(strongest, 1.0 / share);
@@ -109,11 +138,11 @@ std::vector<std::int64_t> keep_counts(const Graph& graph, const Coupling& coupli
   double high = strongest;
   for (int i = 0; i < 60; ++i) {
     const double middle = (low + high) / 2.0;
-    const auto counts = counts_at(coupling, shares, middle);
+    const auto counts = counts_at(coupling, shares, steps, middle);
     (parameters_with(graph, coupling, counts) <= max_parameters ? high : low) = middle;
   }
-  std::vector<std::int64_t> counts = counts_at(coupling, shares, high);
-  give_back(graph, coupling, max_parameters, counts);
+  std::vector<std::int64_t> counts = counts_at(coupling, shares, steps, high);
+  give_back(graph, coupling, max_parameters, steps, counts);
   return counts;
 }
 

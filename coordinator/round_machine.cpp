@@ -219,7 +219,8 @@ void RoundMachine::add_ballot(ClientTask& task) const {
       plan().keep_fraction * static_cast<double>(start_of_track().graph.parameter_count()));
   if (state_.graph.parameter_count() <= most) return;
   const Coupling coupling = couple(state_.graph);
-  std::vector<std::int64_t> counts = keep_counts(state_.graph, coupling, most);
+  std::vector<std::int64_t> counts =
+      keep_counts(state_.graph, coupling, most, config_.compress.prune.multiple);
   bool is_smaller = false;
   for (std::size_t g = 0; g < counts.size(); ++g) {
     is_smaller =

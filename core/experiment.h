@@ -86,6 +86,9 @@ struct PruneConfig {
   double start = 0.1;           // fraction of the rounds after which shrinking begins
   double end = 0.5;             // fraction of the rounds after which it is done
   std::int64_t steps = 3;       // shrinks on the way
+  // Kept units are rounded up so that a group has a multiple of so many channels, where it has as
+  // many; 1: not rounded.
+  std::int64_t multiple = 1;
 
   friend bool operator==(const PruneConfig&, const PruneConfig&) = default;
 };
@@ -124,6 +127,7 @@ struct CompressConfig {
   PruneConfig prune;
   QuantizeConfig quantize;
   DistillConfig distill;
+  std::string latency_table;  // file of the device that the model is for; empty: none
 
   friend bool operator==(const CompressConfig&, const CompressConfig&) = default;
 };

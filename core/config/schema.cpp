@@ -125,6 +125,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(compress.prune.start, kShareBelowOne, "", "Fraction of the rounds after which shrinking begins."),
       COPPICE_KEY(compress.prune.end, kPositiveShare, "", "Fraction of the rounds after which it is done; the rest recovers."),
       COPPICE_KEY(compress.prune.steps, (Count{1, 1000}), "", "Shrinks on the way; fewer where the rounds do not suffice."),
+      COPPICE_KEY(compress.prune.multiple, (Count{1, 1024}), "channels", "Widths are rounded up to a multiple of so many channels, where a layer has as many; 8 suits every instruction set."),
 
       COPPICE_KEY(compress.quantize.bits, bits, "bits", "Bits of a stored weight; 32: no quantization. Activations have 8 bits."),
       COPPICE_KEY(compress.quantize.reduce_range, TrueOrFalse{}, "", "Keeps 8-bit weight codes within [-63, 63]: onnxruntime's signed kernels then cannot saturate without VNNI."),
@@ -141,6 +142,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY_AS("compress.distill.student_hidden", compress.distill.student.hidden, (IntegerList{1, 65536}), "units", "Hidden layers of a student mlp."),
       COPPICE_KEY_AS("compress.distill.student_width", compress.distill.student.width, (Count{0, 65536}), "channels", "Width of the student, as in model.width."),
       COPPICE_KEY_AS("compress.distill.student_depth", compress.distill.student.depth, (Count{0, 1000}), "blocks", "Depth of the student, as in model.depth."),
+      COPPICE_KEY(compress.latency_table, Text{}, "", "A file of `coppice bench lut` for the device that the model is for: decides how each layer's weights are stored; empty: a rule decides."),
 
       COPPICE_KEY(comm.codec, Text{100}, "", "How updates travel: a codec of `coppice list codecs`."),
       COPPICE_KEY_AS("comm.bits", comm.options.bits, (Count{1, 8}), "bits", "rotated: bits of a value."),

@@ -123,6 +123,51 @@ TEST_F(PruningTest, KeepCountsKeepEverythingThatFits) {
   EXPECT_EQ(keep_counts(graph_, coupling_, INT64_MAX), all_counts());
 }
 
+TEST_F(PruningTest, WidthsAreRoundedUpToAMultipleWithinTheLimit) {
+  const std::vector<std::int64_t> all = all_counts();
+  for (const std::int64_t multiple : {2, 8, 1000}) {
+    for (std::int64_t limit = 200; limit < graph_.parameter_count(); limit += 997) {
+      const std::vector<std::int64_t> counts = keep_counts(graph_, coupling_, limit, multiple);
+      bool is_least = true;
+      for (std::size_t g = 0; g < counts.size(); ++g) {
+        const std::int64_t of_unit = coupling_.groups[g].name == "conv" ? 8 : 1;  // group norm
+        const std::int64_t width = counts[g] * of_unit;
+        EXPECT_TRUE(counts[g] == all[g] || width % multiple == 0) << width;
+        if (coupling_.groups[g].is_prunable && width > std::max(multiple, of_unit))
+          is_least = false;
+      }
+      EXPECT_TRUE(parameters_with(counts) <= limit || is_least) << limit;
+    }
+  }
+  EXPECT_TRUE(contains(thrown_text<ConfigError>([&] { keep_counts(graph_, coupling_, 1, 0); }),
+                       "multiple of 1 or more, got 0"));
+}
+
+// Units of 8 channels of a group norm: a multiple of 16 channels are two of them.
+TEST(WidthsTest, AMultipleIsOfChannelsNotOfUnits) {
+  InputSpec input;
+  input.shape = {1, 8, 8};
+  const Graph graph = Graph::build(input, {{"conv2d", "wide", {}, {.out = 64, .kernel = {3, 3}}},
+                                           {"group_norm", "", {}, {.group_size = 8}},
+                                           {"conv2d", "narrow", {}, {.out = 10, .kernel = {3, 3}}},
+                                           {"flatten", "", {}, {}},
+                                           {"linear", "logits", {}, {.out = 3}}});
+  const Coupling coupling = couple(graph);
+  const auto count = [&](const std::string& group, std::int64_t multiple) {
+    const auto counts = keep_counts(graph, coupling, graph.parameter_count() / 2, multiple);
+    for (std::size_t g = 0; g < counts.size(); ++g) {
+      if (coupling.groups[g].name == group) return counts[g];
+    }
+    return std::int64_t{-1};
+  };
+  EXPECT_EQ(count("wide", 8) % 1, 0);
+  EXPECT_LT(count("wide", 8), 8);
+  EXPECT_EQ(count("wide", 16) % 2, 0);
+  EXPECT_LT(count("wide", 16), 8);
+  EXPECT_TRUE(count("narrow", 8) == 8 || count("narrow", 8) == 10);
+  EXPECT_EQ(count("narrow", 16), 10);  // narrower than the multiple
+}
+
 class VotesTest : public testing::Test {
  protected:
   // What stays of the 4 hidden units when `count` may.

@@ -64,7 +64,8 @@ compress:
     max_peak_memory: 1.5MB
     min_retention: 0.985
     device: edge
-  prune: {pruner: magnitude, target: 0.3, start: 0.25, end: 0.75, steps: 5}
+  prune: {pruner: magnitude, target: 0.3, start: 0.25, end: 0.75, steps: 5, multiple: 8}
+  latency_table: phone.json
   quantize: {bits: 8, reduce_range: true, start: 0.8, calibration_samples: 99}
   distill:
     teacher: control
@@ -98,6 +99,8 @@ TEST(ConfigTest, KeysReachTheirFields) {
   EXPECT_EQ(config.compress.constraints.max_latency_p99_us, 0.1);
   EXPECT_EQ(config.compress.constraints.max_peak_memory, 1'500'000);
   EXPECT_EQ(config.compress.prune.steps, 5);
+  EXPECT_EQ(config.compress.prune.multiple, 8);
+  EXPECT_EQ(config.compress.latency_table, "phone.json");
   EXPECT_EQ(config.compress.quantize.bits, 8);
   EXPECT_TRUE(config.compress.quantize.reduce_range);
   EXPECT_EQ(config.compress.distill.student.name, "mlp");
