@@ -7,7 +7,7 @@
 #include "algorithms/quantize.h"
 #include "core/error.h"
 #include "core/text.h"
-#include "deploy/runtime/layout.h"
+#include "deploy/layout_choice.h"
 
 namespace coppice {
 namespace {
@@ -164,10 +164,8 @@ runtime::Program lower(const Checkpoint& checkpoint) {
   program.model_sha256 = digest_of(model_sha256(checkpoint));
   program.input = lower_input(checkpoint.graph.input());
   for (const Node& node : checkpoint.graph.nodes()) program.nodes.push_back(lowering.lower(node));
-  return runtime::laid_out(std::move(program),
-                           [](const runtime::Node&, const runtime::ProductShape& shape) {
-                             return runtime::dense_layout(shape);
-                           });
+  const std::vector<LayoutChoice> choices = choose_layouts(program, nullptr);
+  return with_layouts(std::move(program), choices);
 }
 
 }  // namespace coppice

@@ -8,7 +8,8 @@
 namespace coppice {
 
 // The program of `checkpoint`; masked parameters are zero, a checkpoint without a plan gives an
-// fp32 program. Name and properties are the caller's to fill in: they cost bytes. Throws
+// fp32 program. Weights lie as layout_choice.h chooses without a table. Name and properties are the
+// caller's to fill in: they cost bytes. Throws
 // ConfigError naming the node for an operation that the runtime does not have and for a plan that
 // puts a grid on a node that only moves values; DataError for parameters that are not finite or a
 // bias beyond 31 bits; runtime::ModelError for sizes beyond the runtime's limits.

@@ -117,8 +117,7 @@ bool has_layout(const ProductShape& shape, Layout layout) {
     case Layout::kDepthwise:
       return shape.is_depthwise();
     case Layout::kBlocks:
-      return shape.groups == 1 && shape.is_integer() &&
-             block_count(shape) <= std::numeric_limits<std::uint16_t>::max();
+      return may_be_blocks(shape);
   }
   return false;
 }
@@ -289,8 +288,13 @@ Layout dense_layout(const ProductShape& shape) {
   return shape.groups == 1 ? Layout::kPanels : Layout::kRows;
 }
 
+bool may_be_blocks(const ProductShape& shape) {
+  return shape.groups == 1 && shape.is_integer() &&
+         block_count(shape) <= std::numeric_limits<std::uint16_t>::max();
+}
+
 double block_density(const Weights& weights, const ProductShape& shape) {
-  if (!has_layout(shape, Layout::kBlocks)) return 1.0;
+  if (!may_be_blocks(shape)) return 1.0;
   Weights found;
   find_blocks(in_rows(weights, shape), shape, found);
   const std::int64_t all =

@@ -65,6 +65,10 @@ Weights laid_out(const Weights& rows, const ProductShape& shape, Layout layout);
 // depthwise.
 Layout dense_layout(const ProductShape& shape);
 
+// Whether weights of `shape` can lie in blocks: those of integers, without groups, of which a row
+// has no more blocks than their numbers can name.
+bool may_be_blocks(const ProductShape& shape);
+
 // Of integers: the share of 4x4 blocks that hold a weight. 1 for others.
 double block_density(const Weights& weights, const ProductShape& shape);
 

@@ -1,0 +1,50 @@
+#pragma once
+// Which layers are stored in 4x4 blocks and which densely: by a latency table of the device, or by
+// a rule. A function of weights and table alone, so that a model is written the same everywhere.
+
+#include <optional>  // for optional
+#include <string>    // for string
+#include <vector>    // for vector
+
+#include "core/json.h"
+#include "deploy/latency_table.h"
+#include "deploy/runtime/program.h"
+
+namespace coppice {
+
+// Without a table: the largest share of blocks with weights at which they are stored as blocks.
+// About where both take as long with AVX2 (docs/results/2026-11-22-runtime.md), a little lower for
+// narrow layers and small matrices, higher for others; dense weights of 4 bits are unpacked as they
+// are multiplied.
+constexpr double most_block_density(bool is_convolution, int bits) {
+  if (bits == 4) return 0.7;
+  return is_convolution ? 0.2 : 0.1;
+}
+
+struct LayoutChoice {
+  std::size_t node_index = 0;
+  std::string node;
+  runtime::Layout layout = runtime::Layout::kRows;
+  double block_density = 1.0;           // 1 where weights cannot be in blocks
+  std::optional<double> dense_us = {};  // by the table, of what is possible
+  std::optional<double> blocks_us = {};
+  std::string reason = {};  // a sentence
+};
+
+// One for every conv2d and linear, in the program's order. `table` may be null. Throws ConfigError
+// as LatencyTable::microseconds() if the table is of another network.
+std::vector<LayoutChoice> choose_layouts(const runtime::Program& program,
+                                         const LatencyTable* table);
+
+// The same for a program whose layouts stand, as a file has them: `layout` is the program's, and
+// the reason says so where it is not what would be chosen.
+std::vector<LayoutChoice> explain_layouts(const runtime::Program& program,
+                                          const LatencyTable* table);
+
+// `program` with its weights in these orders.
+runtime::Program with_layouts(runtime::Program program, const std::vector<LayoutChoice>& choices);
+
+// [{layer, layout, block_density, dense_us, blocks_us, reason}]; times that are not known are null.
+Json layouts_json(const std::vector<LayoutChoice>& choices);
+
+}  // namespace coppice
