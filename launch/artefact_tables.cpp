@@ -7,6 +7,7 @@
 #include <vector>    // for vector
 
 #include "core/text.h"
+#include "deploy/latency_table.h"
 #include "deploy/runtime/inference.h"
 #include "launch/tables.h"
 
@@ -61,12 +62,18 @@ Json nodes_json(const std::vector<OnnxNode>& nodes) {
   return out;
 }
 
+// How a conv2d's or linear's weights lie; empty for others.
+std::string layout_text(const runtime::Inference& inference, const runtime::Node& node) {
+  if (inference.counts(node).row == 0) return {};
+  return std::string(layout_name(node.weights.layout));
+}
+
 }  // namespace
 
 std::string program_table(const runtime::Program& program, const LayerUses& uses) {
   const runtime::Inference inference = runtime::infer(program);
-  Table table({"layer", "op", "output", "scale", "zero point", "bits", "bytes", "time"},
-              "lllrrrrr");
+  Table table({"layer", "op", "output", "scale", "zero point", "layout", "bits", "bytes", "time"},
+              "lllrrlrrr");
   for (std::size_t i = 0; i < program.nodes.size(); ++i) {
     const runtime::Node& node = program.nodes[i];
     const LayerUse& use = uses.at(node.name);
@@ -74,10 +81,10 @@ std::string program_table(const runtime::Program& program, const LayerUses& uses
     table.add({node.name, std::string(runtime::op_name(node.op)),
                runtime::shape_text(inference.shapes()[i]),
                grid ? fmt::format("{:.4g}", grid->scale) : "",
-               grid ? std::to_string(grid->zero_point) : "", bits_text(use), with_commas(use.bytes),
-               time_text(use)});
+               grid ? std::to_string(grid->zero_point) : "", layout_text(inference, node),
+               bits_text(use), with_commas(use.bytes), time_text(use)});
   }
-  table.add({"total", "", "", "", "", "", with_commas(total_bytes(uses)), ""});
+  table.add({"total", "", "", "", "", "", "", with_commas(total_bytes(uses)), ""});
   return table.text();
 }
 
@@ -94,6 +101,8 @@ Json program_json(const runtime::Program& program, const LayerUses& uses) {
     const std::optional<runtime::Grid>& grid = inference.grids()[i];
     layer.set("scale", grid ? Json(double{grid->scale}) : Json());
     layer.set("zero_point", grid ? Json(int{grid->zero_point}) : Json());
+    const std::string layout = layout_text(inference, node);
+    layer.set("layout", layout.empty() ? Json() : Json(layout));
     layer.set("bits", use.bits == 0 ? Json() : Json(use.bits));
     layer.set("stored_bytes", use.bytes);
     layer.set("time_share", use.time_share ? Json(*use.time_share) : Json());

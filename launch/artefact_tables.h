@@ -11,7 +11,8 @@
 namespace coppice {
 
 // One row a node: operation, shape of the output and the grid of its codes (none: fp32, or nothing
-// at all where the next node is folded into it), bits and bytes of the parameters, share of time; a
+// at all where the next node is folded into it), layout of the weights, bits and bytes of the
+// parameters, share of time; a
 // row of totals at the end. `program` is a valid one and `uses` are its.
 std::string program_table(const runtime::Program& program, const LayerUses& uses);
 // {layers: [...], total: {stored_bytes}}.

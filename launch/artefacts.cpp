@@ -3,7 +3,9 @@
 #include "coordinator/durable_file.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/parameter_arena.h"
 #include "core/text.h"
+#include "deploy/layout_choice.h"
 #include "deploy/lower.h"
 #include "deploy/onnx/export.h"
 #include "deploy/runtime/cpk.h"
@@ -15,6 +17,8 @@
 
 namespace coppice {
 namespace {
+
+constexpr std::int64_t kMostTableBytes = std::int64_t{64} << 20;
 
 // Removes what an earlier version of the model may have left.
 std::string write_onnx(const std::filesystem::path& path, const Checkpoint& checkpoint) {
@@ -33,18 +37,42 @@ std::string write_onnx(const std::filesystem::path& path, const Checkpoint& chec
 
 }  // namespace
 
-Deployable deployable(const Checkpoint& checkpoint) {
+std::optional<LatencyTable> load_latency_table(const std::filesystem::path& path) {
+  if (path.empty()) return std::nullopt;
+  const std::vector<std::uint8_t> bytes = read_file(path, kMostTableBytes);
+  const std::string_view json(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return latency_table_from_json(json, path.string());
+}
+
+std::optional<LatencyTable> load_latency_table(const std::filesystem::path& path,
+                                               const Graph& graph) {
+  std::optional<LatencyTable> table = load_latency_table(path);
+  if (!table) return table;
+  Checkpoint checkpoint;
+  checkpoint.graph = graph;
+  const ParameterArena arena = initial_parameters(graph, 1);
+  checkpoint.parameters.assign(arena.values().begin(), arena.values().end());
+  table->predict(lower(checkpoint));
+  return table;
+}
+
+Deployable deployable(const Checkpoint& checkpoint, const LatencyTable* table) {
   Deployable out;
   try {
     runtime::Program program = lower(checkpoint);
     runtime::Engine engine(program);  // names the node that it does not run
-    out.cpk = runtime::write_cpk(program);
     out.program = std::move(program);
   } catch (const ConfigError& error) {
     out.refusal = error.what();
   } catch (const runtime::ModelError& error) {
     out.refusal = error.what();
   }
+  if (!out.program) return out;
+  if (table != nullptr) {
+    const std::vector<LayoutChoice> choices = choose_layouts(*out.program, table);
+    out.program = with_layouts(std::move(*out.program), choices);
+  }
+  out.cpk = runtime::write_cpk(*out.program);
   return out;
 }
 
@@ -74,8 +102,11 @@ Measurement measure_here(const std::filesystem::path& cpk, std::int64_t runs) {
   return measure(std::filesystem::path(program_folder()) / "coppice-measure", cpk, runs);
 }
 
-Json full_report(const Validation& validation) {
+Json full_report(const Validation& validation, const runtime::Program& program,
+                 const LatencyTable* table) {
   Json report = report_json(validation);
+  report.set("layouts", layouts_json(explain_layouts(program, table)));
+  report.set("predicted_us", table == nullptr ? Json() : Json(table->predict(program)));
   report.set("machine", this_machine().to_json());
   report.set("isa", executor_isa("resident"));
   Json versions;

@@ -10,6 +10,7 @@
 
 #include "core/checkpoint.h"
 #include "core/json.h"
+#include "deploy/latency_table.h"
 #include "deploy/runtime/program.h"
 #include "deploy/validation.h"
 
@@ -21,7 +22,14 @@ struct Deployable {
   std::vector<std::uint8_t> cpk;
   std::string refusal;  // empty if there is a program
 };
-Deployable deployable(const Checkpoint& checkpoint);
+// `table` as lower() takes it; one of another network is an error, not a refusal.
+Deployable deployable(const Checkpoint& checkpoint, const LatencyTable* table = nullptr);
+
+// The table in a file; nothing for an empty path. Throws DataError for a file that is none.
+std::optional<LatencyTable> load_latency_table(const std::filesystem::path& path);
+// The same, and ConfigError unless it is of `graph`, so that a run need not end to say so.
+std::optional<LatencyTable> load_latency_table(const std::filesystem::path& path,
+                                               const Graph& graph);
 
 // model.cpk (if there is one), model.onnx, and dense.onnx where dense.safetensors lies. Returns
 // what could not be written and why, a line each; those files are not there afterwards.
@@ -33,7 +41,9 @@ std::vector<std::string> write_artefacts(const std::filesystem::path& folder,
 constexpr std::int64_t kMeasuredRuns = 1000;
 Measurement measure_here(const std::filesystem::path& cpk, std::int64_t runs = kMeasuredRuns);
 
-// report.json: the validation, and the machine, instruction set and versions that it holds for.
-Json full_report(const Validation& validation);
+// report.json: the validation, how the weights of `program` lie and why, and the machine,
+// instruction set and versions that it holds for.
+Json full_report(const Validation& validation, const runtime::Program& program,
+                 const LatencyTable* table = nullptr);
 
 }  // namespace coppice

@@ -22,6 +22,8 @@ constexpr const char* kDataText = "Data set, by name (coppice list datasets)";
 constexpr const char* kRootText = "Where its files are, as data.root";
 constexpr const char* kConstraintsText =
     "max_bytes=22KiB,max_latency=1ms,...: keys of compress.constraints";
+constexpr const char* kTableText =
+    "Latency table of the device (coppice bench lut): decides how weights are stored";
 constexpr const char* kRanksText = "Threads as ranks, without MPI";
 
 // A sub-command as CLI11 sees it, and what it fills.
@@ -152,6 +154,7 @@ class Parser {
     app->add_option("ARTEFACT", export_.artefact, ".safetensors or run folder")->required();
     app->add_option("--out", export_.out,
                     "Folder to write to (default: where the checkpoint lies)");
+    app->add_option("--table", export_.table, kTableText);
     entries_.push_back({app, [this] { return export_; }});
   }
   void add_validate() {
@@ -169,6 +172,7 @@ class Parser {
                     "Checkpoint that min_retention compares with (default: dense.safetensors "
                     "beside ARTEFACT)");
     app->add_option("--runs", validate_.runs, "Timed runs")->check(CLI::Range(1, 10'000'000));
+    app->add_option("--table", validate_.table, kTableText);
     app->add_option("OVERRIDES", validate_.overrides, "Other keys of the data section");
     app->add_flag("--json", validate_.is_json, "Print the report as the last line");
     entries_.push_back({app, [this] { return validate_; }});
@@ -195,14 +199,18 @@ class Parser {
     CLI::App* app = app_.add_subcommand(
         "bench",
         "Measure this machine: ceilings (arithmetic, memory), codecs, aggregate (sums of updates), "
-        "step or round (training), latency (null rounds), scaling (clients, ranks, memory), "
-        "runtime (a model.cpk layer by layer)");
+        "step or round (training), latency (null rounds), lut (a latency table of a network's "
+        "layers), scaling (clients, ranks, memory), runtime (a model.cpk layer by layer)");
     app->add_option("NAME", bench_.name, join(bench_names()))->required();
     app->add_option(
         "CONFIG", bench_.config,
-        "round: YAML file to measure instead of LeNet-5 on synthetic images; runtime: a "
-        "model.cpk");
-    app->add_option("OVERRIDES", bench_.overrides, "round: key=value; runtime: more files");
+        "round, step, kernels, lut: YAML file to measure instead of LeNet-5 on synthetic "
+        "images; lut: or a .safetensors checkpoint; runtime: a model.cpk");
+    app->add_option("OVERRIDES", bench_.overrides, "Of a config: key=value; runtime: more files");
+    app->add_option("--out", bench_.out, "lut: write the table to this file");
+    app->add_option("--check", bench_.check,
+                    "lut: random networks whose measured and predicted times are compared")
+        ->check(CLI::Range(0, 1000));
     app->add_flag("--json", bench_.is_json, "Print the figures as one line of JSON, last");
     entries_.push_back({app, [this] { return bench_; }});
   }

@@ -83,6 +83,7 @@ struct ValidateArguments {
   std::string constraints;  // "max_bytes=22KiB,max_latency=1ms"
   std::string dense;        // checkpoint of the dense model; empty: dense.safetensors beside
   std::int64_t runs = 1000;
+  std::string table;                   // latency table; empty: none
   std::vector<std::string> overrides;  // as in InferArguments
   bool is_json = false;
 };
@@ -93,6 +94,7 @@ int validate_command(const ValidateArguments& arguments);
 struct ExportArguments {
   std::string artefact;  // .safetensors or a run folder
   std::string out;       // empty: the checkpoint's folder
+  std::string table;     // latency table that decides how weights are stored; empty: a rule does
 };
 int export_command(const ExportArguments& arguments);
 
@@ -113,8 +115,11 @@ ExperimentConfig optimize_config(const OptimizeArguments& arguments);
 // Measures this machine. What NAME may be: bench_names().
 struct BenchArguments {
   std::string name;
-  std::string config;  // round: instead of the built-in experiment
+  std::string config;  // round, step, kernels: instead of the built-in experiment; lut: or a
+                       // checkpoint
   std::vector<std::string> overrides;
+  std::string out;          // lut: file for the table; empty: none
+  std::int64_t check = 10;  // lut: configurations to compare predictions with
   bool is_json = false;
 };
 int bench_command(const BenchArguments& arguments);

@@ -58,6 +58,8 @@ class Leader {
         world_(world),
         worker_(worker),
         observer_(observer),
+        table_(load_latency_table(config.compress.latency_table,
+                                  world.student ? world.student->graph : world.graph)),
         identity_(identity(config, world)),
         machine_(config, world.client_weights(), start_of(world.graph, world.parameters),
                  other_models(world)),
@@ -195,7 +197,7 @@ class Leader {
 
   Deployable export_model(const Checkpoint& model) {
     session_.write_model(model);
-    Deployable shipped = deployable(model);
+    Deployable shipped = deployable(model, table_ ? &*table_ : nullptr);
     const std::filesystem::path folder = session_.folder().model_path();
     for (const std::string& refusal : write_artefacts(folder, model, shipped)) {
       if (observer_ != nullptr) observer_->noted(refusal);
@@ -226,7 +228,7 @@ class Leader {
       return worker_.score_model(command);
     });
     validation.measurement = measure_here(session_.folder().model_path() / "model.cpk");
-    session_.write_report(full_report(validation));
+    session_.write_report(full_report(validation, *shipped.program, table_ ? &*table_ : nullptr));
     return validation;
   }
 
@@ -248,6 +250,7 @@ class Leader {
   const World& world_;
   Worker& worker_;
   RunObserver* observer_;
+  std::optional<LatencyTable> table_;  // of the device that the model is for
   RunIdentity identity_;
   RoundMachine machine_;
   RunSession session_;

@@ -3,8 +3,11 @@
 
 #include <fmt/core.h>
 
+#include "coordinator/durable_file.h"
+#include "core/checkpoint.h"
 #include "core/config/config.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/text.h"
 #include "launch/bench/bench.h"
 #include "launch/commands.h"
@@ -90,14 +93,16 @@ InputSpec grey_images() {
   return input;
 }
 
-// Of the config's network for its data, or for grey images.
+// The config's network for its data, or for grey images.
+Graph network_of(const ExperimentConfig& config) {
+  if (config.data.name.empty()) return make_model(config.model, {.input = grey_images()});
+  return graph_for(config.model, *load_dataset(dataset_request(config.data)));
+}
+
 template <BenchReport (*kBench)(const Graph&, const TrainConfig&)>
 BenchReport of_network(const BenchArguments& arguments) {
   const BenchConfig config = config_of(arguments);
-  const ModelConfig& model = config.config.model;
-  const DataConfig& data = config.config.data;
-  const Graph graph = data.name.empty() ? make_model(model, {.input = grey_images()})
-                                        : graph_for(model, *load_dataset(dataset_request(data)));
+  const Graph graph = network_of(config.config);
   configure_process_for_training();
   BenchReport report = kBench(graph, config.config.train);
   name_config(report, config);
@@ -122,6 +127,28 @@ BenchReport runtime_of(const BenchArguments& arguments) {
   return bench_runtime(models);
 }
 
+// Of a checkpoint's network, or of a config's for its data.
+Graph deployed_graph(const BenchArguments& arguments, BenchReport& facts) {
+  if (arguments.config.ends_with(".safetensors")) {
+    facts.facts.set("checkpoint", arguments.config);
+    return checkpoint_from_bytes(read_file(arguments.config), arguments.config).graph;
+  }
+  const BenchConfig config = config_of(arguments);
+  name_config(facts, config);
+  return network_of(config.config);
+}
+
+BenchReport latency_table(const BenchArguments& arguments) {
+  BenchReport named;
+  const Graph graph = deployed_graph(arguments, named);
+  LatencyTableBench bench = bench_latency_table(graph, arguments.check);
+  for (const auto& [key, value] : named.facts.as_object()) bench.report.facts.set(key, value);
+  if (arguments.out.empty()) return std::move(bench.report);
+  write_file_atomically(arguments.out, to_json(bench.table) + '\n');
+  bench.report.facts.set("table", arguments.out);
+  return std::move(bench.report);
+}
+
 struct Bench {
   std::string_view name;
   BenchReport (*run)(const BenchArguments&);
@@ -131,8 +158,9 @@ constexpr Bench kBenches[] = {{"aggregate", aggregate},
                               {"codecs", codecs},
                               {"kernels", of_network<bench_kernels>},
                               {"latency", latency},
-                              {"round", round_of},
-                              {"runtime", runtime_of},
+                               {"lut", latency_table},
+                               {"round", round_of},
+                               {"runtime", runtime_of},
                               {"scaling", scaling},
                               {"step", of_network<bench_step>}};
 
@@ -197,6 +225,9 @@ std::vector<std::string_view> bench_names() {
 
 int bench_command(const BenchArguments& arguments) {
   const Bench& bench = bench_named(arguments.name);
+  if (!arguments.out.empty() && arguments.name != "lut")
+    throw ConfigError(
+        text("bench ", arguments.name, ": takes no --out, got '", arguments.out, "'"));
   const BenchReport report = bench.run(arguments);
   fmt::print("{}", report_text(report));
   if (arguments.is_json) fmt::print("{}\n", report_json(bench.name, report).dump());

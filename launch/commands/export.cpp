@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <filesystem>  // for path
+#include <optional>    // for optional
 
 #include "core/checkpoint.h"
 #include "core/error.h"
@@ -34,8 +35,9 @@ int export_command(const ExportArguments& arguments) {
   const Checkpoint checkpoint = checkpoint_from_bytes(read_file(path.string()), path.string());
   const Path folder = arguments.out.empty() ? path.parent_path() : Path(arguments.out);
   if (!folder.empty()) std::filesystem::create_directories(folder);
-  const std::vector<std::string> refusals =
-      write_artefacts(folder, checkpoint, deployable(checkpoint));
+  const std::optional<LatencyTable> table = load_latency_table(arguments.table);
+  const Deployable shipped = deployable(checkpoint, table ? &*table : nullptr);
+  const std::vector<std::string> refusals = write_artefacts(folder, checkpoint, shipped);
   for (const char* name : {"model.cpk", "model.onnx", "dense.onnx"}) {
     const Path file = folder / name;
     if (std::filesystem::exists(file)) {

@@ -42,13 +42,13 @@ Path artefact_of(const std::string& subject) {
 // checkpoint.
 class CpkFile {
  public:
-  CpkFile(const Path& artefact, const LoadedModel& model) {
+  CpkFile(const Path& artefact, const LoadedModel& model, const LatencyTable* table) {
     if (model.program() != nullptr) {
       path_ = artefact;
       bytes_ = read_file(artefact.string());
       return;
     }
-    Deployable shipped = deployable(*model.checkpoint());
+    Deployable shipped = deployable(*model.checkpoint(), table);
     if (!shipped.program) throw ConfigError(text(artefact.string(), ": ", shipped.refusal));
     path_ = std::filesystem::temp_directory_path() / text("coppice-", getpid(), ".cpk");
     is_temporary_ = true;
@@ -118,14 +118,20 @@ void print_report(const Path& artefact, const Validation& validation, const Data
   }
 }
 
-Validation validate(const ValidateArguments& arguments, const Path& artefact,
-                    const Dataset& dataset, const Split& split) {
+struct Validated {
+  Validation validation;
+  runtime::Program program;
+};
+
+Validated validate(const ValidateArguments& arguments, const Path& artefact, const Dataset& dataset,
+                   const Split& split, const LatencyTable* table) {
   LoadedModel model(artefact.string());
   check_fits(model, dataset);
   fmt::print("{}", label_note(model, dataset));
-  const CpkFile cpk(artefact, model);
-  const runtime::Program program = runtime::read_cpk(cpk.bytes(), cpk.path().string());
-  Validation validation;
+  const CpkFile cpk(artefact, model, table);
+  Validated out{{}, runtime::read_cpk(cpk.bytes(), cpk.path().string())};
+  const runtime::Program& program = out.program;
+  Validation& validation = out.validation;
   validation.file_bytes = static_cast<std::int64_t>(cpk.bytes().size());
   validation.file_sha256 = sha256_hex(cpk.bytes());
   validation.model_sha256 = hex(program.model_sha256);
@@ -140,7 +146,7 @@ Validation validate(const ValidateArguments& arguments, const Path& artefact,
   const std::optional<double> dense = dense_accuracy(arguments, artefact, dataset, split);
   if (dense && *dense > 0.0) validation.retention = validation.counts.accuracy() / *dense;
   validation.measurement = measure_here(cpk.path(), arguments.runs);
-  return validation;
+  return out;
 }
 
 }  // namespace
@@ -163,7 +169,9 @@ int validate_command(const ValidateArguments& arguments) {
   const Split& split = arguments.split == "train" ? dataset->train : dataset->test;
   if (split.size == 0)
     throw DataError(text("data set '", dataset->name, "' has no ", arguments.split, " samples"));
-  const Validation validation = validate(arguments, artefact, *dataset, split);
+  const std::optional<LatencyTable> file = load_latency_table(arguments.table);
+  const LatencyTable* table = file ? &*file : nullptr;
+  const auto [validation, program] = validate(arguments, artefact, *dataset, split, table);
   if (limits.min_retention && !validation.retention) {
     throw ConfigError(
         "--constraints min_retention: there is no dense model to compare with; give "
@@ -171,9 +179,13 @@ int validate_command(const ValidateArguments& arguments) {
   }
   const std::vector<Verdict> verdicts = judge(limits, validation);
   print_report(artefact, validation, *dataset, arguments.split);
+  if (table != nullptr) {
+    fmt::print("predicted  {:.1f} us by {} ({}, {})\n", table->predict(program), arguments.table,
+               table->cpu, table->isa);
+  }
   fmt::print("{}", verdict_table(verdicts));
   if (arguments.is_json) {
-    Json report = full_report(validation);
+    Json report = full_report(validation, program, table);
     report.set("constraints", verdicts_json(verdicts));
     fmt::print("{}\n", report.dump());
   }

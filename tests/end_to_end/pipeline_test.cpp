@@ -44,6 +44,30 @@ TEST_F(PipelineTest, LeavesEveryArtefactAndAReportOfThem) {
   EXPECT_GE(report.at("agreement").as_number(), 0.9);
 }
 
+TEST_F(PipelineTest, ALatencyTableDecidesHowWeightsAreStored) {
+  const Outcome bench =
+      coppice({"bench", "lut", "compressed.yaml", "--out", "table.json", "--check", "1"});
+  ASSERT_EQ(bench.exit_code, 0) << bench.out << bench.err;
+  EXPECT_NE(bench.out.find("largest error"), std::string::npos) << bench.out;
+  summary_of({.more = {"compressed.yaml", "compress.latency_table=table.json",
+                       "compress.quantize.bits=4"}});
+  const Json report = json_of("run/model/report.json");
+  EXPECT_GT(report.at("predicted_us").as_number(), 0.0);
+  EXPECT_FALSE(report.at("layouts").as_array().empty());
+  for (const Json& layer : report.at("layouts").as_array()) {
+    const bool is_sparse = layer.at("blocks_us").as_number() < layer.at("dense_us").as_number();
+    EXPECT_EQ(layer.at("layout").as_text(), is_sparse ? "blocks" : "panels");
+    EXPECT_NE(layer.at("reason").as_text().find("the table has"), std::string::npos);
+  }
+  const Outcome exported = coppice({"export", "run", "--table", "table.json", "--out", "again"});
+  EXPECT_EQ(exported.exit_code, 0) << exported.out << exported.err;
+  EXPECT_EQ(content_of(path("again/model.cpk")), content_of(path("run/model/model.cpk")));
+  expect_refused({.out = "other", .more = {"lenet5.yaml", "compress.latency_table=table.json"}},
+                 "latency table: node '");
+  write("broken.json", "{}");
+  expect_refused({.out = "other", .more = {"compress.latency_table=broken.json"}}, "broken.json");
+}
+
 TEST_F(PipelineTest, RunsThroughWithAnyNumberOfRounds) {
   for (const std::string rounds : {"1", "2", "3"}) {
     for (const std::string bits : {"8", "4"}) {

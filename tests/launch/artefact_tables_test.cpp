@@ -31,15 +31,17 @@ runtime::Program tiny_program() {
 TEST(ArtefactTablesTest, ProgramsShowWhatIsStored) {
   const LayerUses uses = layer_uses(tiny_program());
   EXPECT_EQ(program_table(tiny_program(), uses),
-            "layer  op      output  scale  zero point  bits  bytes  time\n"
-            "input  input   2         0.5           3            0     -\n"
-            "last   linear  2                             8     16     -\n"
-            "bend   relu    2           1           0            0     -\n"
-            "total                                              16\n");
+            "layer  op      output  scale  zero point  layout  bits  bytes  time\n"
+            "input  input   2         0.5           3                    0     -\n"
+            "last   linear  2                          rows       8     16     -\n"
+            "bend   relu    2           1           0                    0     -\n"
+            "total                                                      16\n");
   const Json json = program_json(tiny_program(), uses);
   EXPECT_EQ(json.at("total").at("stored_bytes").as_integer(), 16);
   EXPECT_EQ(json.at("layers").as_array()[1].at("bits").as_integer(), 8);
   EXPECT_TRUE(json.at("layers").as_array()[1].at("scale").is_null());
+  EXPECT_EQ(json.at("layers").as_array()[1].at("layout").as_text(), "rows");
+  EXPECT_TRUE(json.at("layers").as_array()[2].at("layout").is_null());
   EXPECT_EQ(json.at("layers").as_array()[0].at("zero_point").as_integer(), 3);
 }
 

@@ -89,5 +89,18 @@ TEST(BenchTest, AggregationIsMeasuredForEveryCodec) {
   EXPECT_GT(figure(report, "dense.2000.100.1"), 0.0);
 }
 
+TEST(BenchTest, ALatencyTableHoldsForWhatPruningMakesOfTheNetwork) {
+  ModelConfig model;
+  model.name = "mlp";
+  model.hidden = {16};
+  const Graph graph = make_model(model, {.input = numbers({1, 6, 6})});
+  const LatencyTableBench bench = bench_latency_table(graph, 2);
+  EXPECT_GE(figure(bench.report, "error"), 0.0);
+  EXPECT_TRUE(std::isfinite(figure(bench.report, "error")));
+  for (const char* part : {"random 2", "largest error", "codes of vector"})
+    EXPECT_NE(bench.report.table.find(part), std::string::npos) << bench.report.table;
+  EXPECT_EQ(latency_table_from_json(to_json(bench.table), "t"), bench.table);
+}
+
 }  // namespace
 }  // namespace coppice
