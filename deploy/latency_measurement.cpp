@@ -175,27 +175,11 @@ void add_layers(const runtime::Program& program, LatencyTable& table, std::vecto
   }
 }
 
-// A network at work.
-struct Whole {
-  explicit Whole(const runtime::Program& program)
-      : engine(program),
-        sample(static_cast<std::size_t>(engine.sample_size()), 0.5F),
-        logits(static_cast<std::size_t>(engine.logit_count())) {}
-
-  double run_us() {
-    return time_of_call([&] { engine.run(sample, logits); });
-  }
-
-  runtime::Engine engine;
-  std::vector<float> sample;
-  std::vector<float> logits;
-  std::vector<SteadyTime> times;
-};
-
 }  // namespace
 
 LatencyTable measure_latency_table(std::span<const runtime::Program> forms,
-                                   const SteadySpeed& speed, const LatencyEffort& effort) {
+                                   const SteadySpeed& speed, const LatencyEffort& effort,
+                                   const std::function<void()>& after_pass) {
   LatencyTable table;
   table.isa = runtime::chosen_kernels().isa;
   table.network_sha256 = network_digest(forms.front());
@@ -211,6 +195,7 @@ LatencyTable measure_latency_table(std::span<const runtime::Program> forms,
       for (std::size_t g = 0; g < grids.size(); ++g)
         measurement.pass(layer, grids[g], cold, layer.times[g]);
     }
+    if (after_pass) after_pass();
   }
   for (Layer& layer : layers) {
     std::vector<LatencyGrid>& grids = table.entries[layer.entry].grids;
@@ -222,20 +207,44 @@ LatencyTable measure_latency_table(std::span<const runtime::Program> forms,
   return table;
 }
 
-std::vector<double> measure_whole(std::span<const runtime::Program> programs,
-                                  const SteadySpeed& speed, int passes) {
+// At work.
+struct WholeNetworks::Network {
+  explicit Network(const runtime::Program& program)
+      : engine(program),
+        sample(static_cast<std::size_t>(engine.sample_size()), 0.5F),
+        logits(static_cast<std::size_t>(engine.logit_count())) {}
+
+  double run_us() {
+    return time_of_call([&] { engine.run(sample, logits); });
+  }
+
+  runtime::Engine engine;
+  std::vector<float> sample;
+  std::vector<float> logits;
+  std::vector<SteadyTime> times;
+};
+
+WholeNetworks::WholeNetworks(std::span<const runtime::Program> programs, const SteadySpeed& speed)
+    : speed_(speed) {
+  for (const runtime::Program& program : programs) networks_.emplace_back(program);
+}
+
+WholeNetworks::~WholeNetworks() = default;
+
+void WholeNetworks::pass(int times) {
   constexpr int kRuns = 5;
-  std::vector<Whole> wholes;
-  for (const runtime::Program& program : programs) wholes.emplace_back(program);
-  for (int pass = 0; pass < passes; ++pass) {
-    for (Whole& whole : wholes) {
-      whole.run_us();
-      speed.time(
-          kRuns, [&] { return whole.run_us(); }, whole.times);
+  for (int i = 0; i < times; ++i) {
+    for (Network& network : networks_) {
+      network.run_us();
+      speed_.time(
+          kRuns, [&] { return network.run_us(); }, network.times);
     }
   }
+}
+
+std::vector<double> WholeNetworks::microseconds() {
   std::vector<double> out;
-  for (Whole& whole : wholes) out.push_back(calm_median(whole.times));
+  for (Network& network : networks_) out.push_back(calm_median(network.times));
   return out;
 }
 

@@ -106,7 +106,7 @@ BenchReport bench_runtime(std::span<const NamedProgram> models);
 
 // A latency table of every layer of `graph`, as fp32 and as integers, whatever its weights are, and
 // how well it predicts `configurations` networks that pruning could make of it: random widths,
-// random empty blocks, 8 or 4 bits a layer, weights stored as the table chooses. Less than a minute
+// random empty blocks, 8 or 4 bits a layer, dense or in blocks. Less than a minute
 // for networks like resnet20. Throws ConfigError for a network that the engine does not run.
 struct LatencyTableBench {
   BenchReport report;

@@ -23,6 +23,8 @@
 namespace coppice {
 namespace {
 
+constexpr int kWholePasses = 6;  // over whole networks, after each over the layers
+
 // `graph` with initial weights, fp32 or, with `plan`, as integers.
 Checkpoint checkpoint_of(const Graph& graph) {
   Checkpoint checkpoint;
@@ -75,12 +77,12 @@ runtime::Program with_empty_blocks(runtime::Program program, RandomStream& rando
   return program;
 }
 
-runtime::Program random_network(const Graph& graph, const LatencyTable& table, std::int64_t index) {
+runtime::Program random_network(const Graph& graph, std::int64_t index) {
   RandomStream random({.purpose = Purpose::kGenerated, .task = index});
   Checkpoint checkpoint = checkpoint_of(random_width(graph, random));
   checkpoint = quantized(std::move(checkpoint), [&] { return random.next_below(2) == 0 ? 8 : 4; });
   runtime::Program program = with_empty_blocks(lower(checkpoint), random);
-  const std::vector<LayoutChoice> choices = choose_layouts(program, &table);
+  const std::vector<LayoutChoice> choices = choose_layouts(program, nullptr);
   return with_layouts(std::move(program), choices);
 }
 
@@ -115,8 +117,7 @@ std::string layers_text(const LatencyTable& table) {
 
 // Predictions beside what is measured; the errors become figures.
 std::string compare(const LatencyTable& table, std::span<const runtime::Program> programs,
-                    const SteadySpeed& speed, BenchReport& report) {
-  const std::vector<double> measured = measure_whole(programs, speed);
+                    std::span<const double> measured, BenchReport& report) {
   Table rows({"network", "predicted us", "measured us", "error"}, "lrrr");
   std::vector<double> errors;
   for (std::size_t i = 0; i < programs.size(); ++i) {
@@ -140,13 +141,13 @@ LatencyTableBench bench_latency_table(const Graph& graph, std::int64_t configura
   const runtime::Program forms[] = {lower(checkpoint),
                                     lower(quantized(checkpoint, [] { return 8; }))};
   const SteadySpeed speed(runtime::chosen_kernels());
+  std::vector<runtime::Program> programs{forms[1]};
+  for (std::int64_t i = 1; i <= configurations; ++i) programs.push_back(random_network(graph, i));
+  WholeNetworks whole(programs, speed);
   LatencyTableBench bench;
-  bench.table = measure_latency_table(forms, speed);
+  bench.table = measure_latency_table(forms, speed, {}, [&] { whole.pass(kWholePasses); });
   bench.table.cpu = this_machine().cpu;
   bench.table.version = kCoppiceVersion;
-  std::vector<runtime::Program> programs{forms[1]};
-  for (std::int64_t i = 1; i <= configurations; ++i)
-    programs.push_back(random_network(graph, bench.table, i));
   BenchReport& report = bench.report;
   report.subject = text(
       "microseconds of every layer at its full width (the table has all widths), one sample, one "
@@ -156,7 +157,8 @@ LatencyTableBench bench_latency_table(const Graph& graph, std::int64_t configura
       "blocks, as the sum over layers predicts and as measured");
   report.facts.set("runtime_isa", bench.table.isa);
   report.facts.set("network_sha256", bench.table.network_sha256);
-  report.table = layers_text(bench.table) + '\n' + compare(bench.table, programs, speed, report);
+  report.table = layers_text(bench.table) + '\n' +
+                 compare(bench.table, programs, whole.microseconds(), report);
   return bench;
 }
 

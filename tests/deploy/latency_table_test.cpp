@@ -298,7 +298,10 @@ TEST(LatencyMeasurementTest, EveryNodeOfANetworkIsMeasuredAndPredicted) {
   build.add_product(runtime::linear(10), 4, random);
   const runtime::Program program = runtime::in_panels(build.take());
   const SteadySpeed speed(runtime::chosen_kernels());
-  const LatencyTable table = measure_latency_table(std::span(&program, 1), speed, {1, 1});
+  int passes = 0;
+  const LatencyTable table = measure_latency_table(std::span(&program, 1), speed,
+                                                   {.passes = 2, .runs = 1}, [&] { ++passes; });
+  EXPECT_EQ(passes, 2);
   EXPECT_EQ(table.network_sha256, network_digest(program));
   EXPECT_EQ(latency_table_from_json(to_json(table), "t"), table);
   for (const TimedNode& node : timed_nodes(program)) {
@@ -307,7 +310,9 @@ TEST(LatencyMeasurementTest, EveryNodeOfANetworkIsMeasuredAndPredicted) {
   }
   const runtime::Program programs[] = {program, runtime::in_blocks(program)};
   for (const runtime::Program& one : programs) EXPECT_GT(table.predict(one), 0.0);
-  for (const double time : measure_whole(programs, speed, 2)) EXPECT_GT(time, 0.0);
+  WholeNetworks whole(programs, speed);
+  whole.pass(1);
+  for (const double time : whole.microseconds()) EXPECT_GT(time, 0.0);
 }
 
 TEST(SteadySpeedTest, TheMedianIsOfTheCalmerHalf) {
