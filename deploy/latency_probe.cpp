@@ -59,7 +59,8 @@ class Builder {
         candidate_(candidate),
         inference_(infer(from)),
         flat_image_(flat_image(from, inference_, of_)) {
-    const auto output = make_schedule(from, inference_, true).produces[node.index];
+    const auto output =
+        make_schedule(from, inference_, true, runtime::Folding::kAll).produces[node.index];
     grid_ = inference_.grids()[static_cast<std::size_t>(output)];
     is_product_ = inference_.counts(of_).row != 0;
     is_depthwise_ = is_product_ && product_shape(of_, inference_).is_depthwise();

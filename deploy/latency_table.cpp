@@ -162,7 +162,8 @@ std::vector<TimedNode> timed_nodes(const runtime::Program& program) {
   const Inference inference = infer(program);
   if (!inference.follows_orders() || program.input.type != runtime::ElementType::kFloat32)
     throw ConfigError("latency table: the network runs on the interpreter's loops");
-  const runtime::Schedule schedule = make_schedule(program, inference, true);
+  const runtime::Schedule schedule =
+      make_schedule(program, inference, true, runtime::Folding::kAll);
   std::vector<TimedNode> out;
   for (std::size_t i = 0; i < program.nodes.size(); ++i) {
     const Op op = program.nodes[i].op;

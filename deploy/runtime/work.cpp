@@ -20,7 +20,7 @@ std::int64_t parameter_bytes_moved(const ParameterCounts& counts, bool is_intege
 
 std::vector<NodeWork> work_by_node(const Program& program) {
   const Inference inference = infer(program);
-  const Schedule schedule = make_schedule(program, inference, true);
+  const Schedule schedule = make_schedule(program, inference, true, Folding::kAll);
   std::vector<NodeWork> out(program.nodes.size());
   for (std::size_t i = 0; i < program.nodes.size(); ++i) {
     const Node& node = program.nodes[i];

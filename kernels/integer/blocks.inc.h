@@ -44,7 +44,12 @@ COPPICE_INLINE Sums8 add_products8(Sums8 sums, Sums8 a, Sums8 b) {
 template <bool kHasHalves>
 COPPICE_INLINE Sums8 block_weights(const std::int8_t* block) {
   if constexpr (kHasHalves) {
+#if defined(__AVX2__)
+    const auto both = reinterpret_cast<Sums8>(
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(block))));
+#else
     const Sums8 both = __builtin_convertvector(load<Bytes8>(block), Sums8);
+#endif
     const auto apart = reinterpret_cast<Words16>(both | both << 12);
     return reinterpret_cast<Sums8>(apart << 12 >> 12);
   } else {

@@ -77,8 +77,21 @@ COPPICE_INLINE Sums widen(const std::int8_t* weights) {
 
 // The same of 4-bit codes, two a byte: each half goes to the top of its 16 bits and back.
 COPPICE_INLINE Sums widen_halves(const std::int8_t* weights) {
-  const auto bytes = load<Bytes>(weights);
-  const Sums both = __builtin_convertvector(bytes, Sums);
+#if defined(__AVX512BW__)
+  const Sums both =
+      as_sums(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(weights))));
+#elif defined(__AVX2__)
+  const Sums both =
+      as_sums(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(weights))));
+#elif defined(__SSE2__)
+  std::int32_t four = 0;
+  __builtin_memcpy(&four, weights, sizeof four);
+  const __m128i none = _mm_setzero_si128();
+  const __m128i words = _mm_unpacklo_epi8(_mm_cvtsi32_si128(four), none);
+  const Sums both = as_sums(_mm_unpacklo_epi16(words, none));
+#else
+  const Sums both = __builtin_convertvector(load<Bytes>(weights), Sums);
+#endif
   const Halves apart = reinterpret_cast<Halves>(both | both << 12);
   return reinterpret_cast<Sums>(apart << 12 >> 12);
 }

@@ -153,16 +153,11 @@ struct Bench {
   std::string_view name;
   BenchReport (*run)(const BenchArguments&);
 };
-constexpr Bench kBenches[] = {{"aggregate", aggregate},
-                              {"ceilings", ceilings},
-                              {"codecs", codecs},
-                              {"kernels", of_network<bench_kernels>},
-                              {"latency", latency},
-                               {"lut", latency_table},
-                               {"round", round_of},
-                               {"runtime", runtime_of},
-                              {"scaling", scaling},
-                              {"step", of_network<bench_step>}};
+constexpr Bench kBenches[] = {{"aggregate", aggregate}, {"ceilings", ceilings},
+                              {"codecs", codecs},       {"kernels", of_network<bench_kernels>},
+                              {"latency", latency},     {"lut", latency_table},
+                              {"round", round_of},      {"runtime", runtime_of},
+                              {"scaling", scaling},     {"step", of_network<bench_step>}};
 
 const Bench& bench_named(const std::string& name) {
   for (const Bench& bench : kBenches) {
