@@ -155,6 +155,10 @@ class Parser {
     app->add_option("--out", export_.out,
                     "Folder to write to (default: where the checkpoint lies)");
     app->add_option("--table", export_.table, kTableText);
+    app->add_option("--blocks", export_.blocks,
+                    "Keep only this share of each layer's 4x4 blocks, the largest, without "
+                    "training: to measure what it would bring")
+        ->check(CLI::Range(0.001, 1.0));
     entries_.push_back({app, [this] { return export_; }});
   }
   void add_validate() {

@@ -95,6 +95,7 @@ struct ExportArguments {
   std::string artefact;  // .safetensors or a run folder
   std::string out;       // empty: the checkpoint's folder
   std::string table;     // latency table that decides how weights are stored; empty: a rule does
+  double blocks = 1.0;   // below: keeps only this share of the 4x4 blocks of weights
 };
 int export_command(const ExportArguments& arguments);
 

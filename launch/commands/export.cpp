@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "deploy/block_prune.h"
 #include "launch/artefacts.h"
 #include "launch/commands.h"
 #include "launch/tables.h"
@@ -32,7 +33,12 @@ Path checkpoint_of(const std::string& subject) {
 
 int export_command(const ExportArguments& arguments) {
   const Path path = checkpoint_of(arguments.artefact);
-  const Checkpoint checkpoint = checkpoint_from_bytes(read_file(path.string()), path.string());
+  Checkpoint checkpoint = checkpoint_from_bytes(read_file(path.string()), path.string());
+  if (arguments.blocks < 1.0) {
+    if (arguments.out.empty())
+      throw ConfigError("--blocks makes another model: give the folder to write it to as --out");
+    keep_largest_blocks(checkpoint, arguments.blocks);
+  }
   const Path folder = arguments.out.empty() ? path.parent_path() : Path(arguments.out);
   if (!folder.empty()) std::filesystem::create_directories(folder);
   const std::optional<LatencyTable> table = load_latency_table(arguments.table);
