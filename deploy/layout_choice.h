@@ -13,12 +13,11 @@
 namespace coppice {
 
 // Without a table: the largest share of blocks with weights at which they are stored as blocks.
-// About where both take as long with AVX2 (docs/results/2026-11-22-runtime.md), a little lower for
-// narrow layers and small matrices, higher for others; dense weights of 4 bits are unpacked as they
-// are multiplied.
+// Below where both take as long with AVX2 (docs/results/2026-11-22-runtime.md): windows of 3 x 3
+// break even at about 0.65 of 8 bits and 0.8 of 4, which dense products unpack as they multiply.
 constexpr double most_block_density(bool is_convolution, int bits) {
-  if (bits == 4) return 0.7;
-  return is_convolution ? 0.2 : 0.1;
+  if (!is_convolution) return 0.3;
+  return bits == 4 ? 0.7 : 0.5;
 }
 
 struct LayoutChoice {
