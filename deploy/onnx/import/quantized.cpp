@@ -49,12 +49,12 @@ Grid grid_of(Call& call) {
   const std::vector<float> scales = scales_of(call);
   const ZeroPoints zero = zero_points_of(call, scales.size(), TensorProto::UINT8);
   if (scales.size() != 1) call.fail("expected one scale for an activation, got ", scales.size());
-  const std::int64_t shift = zero.type == TensorProto::INT8 ? -kFirstSigned : 0;
+  const std::int64_t first = zero.type == TensorProto::INT8 ? kFirstSigned : 0;
   if (zero.type != TensorProto::INT8 && zero.type != TensorProto::UINT8)
     call.fail("expected codes of type UINT8 or INT8, got type ", zero.type);
-  const std::int64_t point = zero.at(0) + shift;
-  if (point < 0 || point > 255) call.fail("zero point ", zero.at(0), " is out of range");
-  return {scales.front(), static_cast<int>(point)};
+  if (zero.at(0) < first || zero.at(0) > first + 255)
+    call.fail("zero point ", zero.at(0), " is out of range");
+  return {scales.front(), static_cast<int>(zero.at(0) - first)};
 }
 
 void check_defaults(Call& call) {
