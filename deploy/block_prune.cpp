@@ -16,17 +16,14 @@ namespace {
 
 using runtime::kBlockSide;
 
-// Of the weight at `index` in rows.
-std::size_t block_of(const runtime::ProductShape& shape, std::int64_t index) {
-  const std::int64_t at = index % shape.row();
-  const std::int64_t blocks = shape.taps * shape.blocks_of_tap();
-  return static_cast<std::size_t>(index / shape.row() / kBlockSide * blocks +
-                                  at % shape.taps * shape.blocks_of_tap() +
-                                  at / shape.taps / kBlockSide);
+// Among all blocks of the layer.
+std::size_t number_of(const runtime::ProductShape& shape, std::int64_t index) {
+  const std::int64_t four = index / shape.row() / kBlockSide;
+  return static_cast<std::size_t>(four * block_count(shape) + block_of(shape, index));
 }
 
 void keep_largest(const runtime::ProductShape& shape, double density, std::span<float> weights) {
-  const auto block = [&](std::size_t i) { return block_of(shape, static_cast<std::int64_t>(i)); };
+  const auto block = [&](std::size_t i) { return number_of(shape, static_cast<std::int64_t>(i)); };
   std::vector<double> magnitudes(block(weights.size() - 1) + 1);
   for (std::size_t i = 0; i < weights.size(); ++i)
     magnitudes[block(i)] += std::abs(double{weights[i]});

@@ -159,15 +159,13 @@ class Builder {
 
 void empty_blocks(runtime::Weights& rows, const runtime::ProductShape& shape, double density,
                   RandomStream& random) {
-  const std::int64_t all = shape.taps * shape.blocks_of_tap();
+  const std::int64_t all = block_count(shape);
   const auto count = static_cast<std::int64_t>(std::ceil(density * static_cast<double>(all)));
   for (std::int64_t first = 0; first < shape.out; first += kBlockSide) {
     const std::vector<bool> chosen = chosen_blocks(all, count, random);
     const std::int64_t end = std::min(first + kBlockSide, shape.out) * shape.row();
     for (std::int64_t i = first * shape.row(); i < end; ++i) {
-      const std::int64_t tap = i % shape.row() % shape.taps;
-      const std::int64_t input = i % shape.row() / shape.taps;
-      const std::int64_t block = tap * shape.blocks_of_tap() + input / kBlockSide;
+      const std::int64_t block = block_of(shape, i);
       if (!chosen[static_cast<std::size_t>(block)]) rows.codes[static_cast<std::size_t>(i)] = 0;
     }
   }

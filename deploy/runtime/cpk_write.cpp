@@ -11,6 +11,7 @@
 #include "deploy/runtime/cpk_fields.h"
 #include "deploy/runtime/error.h"
 #include "deploy/runtime/inference.h"
+#include "deploy/runtime/layout.h"
 #include "deploy/runtime/sha256.h"
 
 namespace coppice::runtime {
@@ -108,16 +109,6 @@ void write_attributes(ByteWriter& out, const Node& node) {
   }
 }
 
-// Two codes a byte, the first in the low half; an odd last one has zero above it.
-std::vector<std::uint8_t> packed(const std::vector<std::int8_t>& codes) {
-  std::vector<std::uint8_t> out((codes.size() + 1) / 2);
-  for (std::size_t i = 0; i < codes.size(); ++i) {
-    const auto half = static_cast<unsigned>(codes[i]) & 0xFU;
-    out[i / 2] = static_cast<std::uint8_t>(out[i / 2] | half << (i % 2 * 4));
-  }
-  return out;
-}
-
 bool fits_short(const std::vector<std::int32_t>& codes) {
   return std::ranges::all_of(
       codes, [](std::int32_t code) { return code == static_cast<std::int16_t>(code); });
@@ -127,7 +118,7 @@ void write_parameters(ByteWriter& out, const Node& node) {
   out.put_all(node.weights.block_counts);
   out.put_all(node.weights.blocks);
   if (node.weights.bits == 4 && node.weights.layout == Layout::kRows) {
-    out.put_all(packed(node.weights.codes));
+    out.put_all(halves_of(node.weights.codes));
   } else {
     out.put_all(node.weights.codes);
   }

@@ -108,7 +108,7 @@ Engine::Engine(Program program, const kernels::IntegerKernels& kernels) : kernel
   const Inference inference = infer(program);
   if (program.input.type == ElementType::kFloat32 && has_modest_padding(program, inference) &&
       inference.follows_orders()) {
-    build(std::move(program));
+    build(std::move(program), inference);
   } else {
     reference_.emplace(std::move(program));
   }
@@ -141,11 +141,11 @@ Engine::Engine(const Engine& other)
   set_threads(other.threads(), other.least_work_);
 }
 
-void Engine::build(Program program) {
-  program = laid_out(std::move(program), [](const Node& node, const ProductShape& shape) {
-    return node.weights.layout == Layout::kRows ? dense_layout(shape) : node.weights.layout;
-  });
-  const Inference inference = infer(program);
+void Engine::build(Program program, const Inference& inference) {
+  program =
+      laid_out(std::move(program), inference, [](const Node& node, const ProductShape& shape) {
+        return node.weights.layout == Layout::kRows ? dense_layout(shape) : node.weights.layout;
+      });
   const Schedule schedule = make_schedule(program, inference, true, Folding::kAll);
   weights_ = taken_weights(program, inference);
   program_ = std::make_shared<const Program>(std::move(program));
@@ -177,7 +177,7 @@ void Engine::add_steps(const Inference& inference, const Schedule& schedule,
     const std::size_t input = static_cast<std::size_t>(node.inputs[0]);
     const Shape& shape = inference.shapes()[input];
     step.run = is_image(shape) ? image_loop(node.op) : nullptr;
-    if (step.run == nullptr) step.run = elementwise_loop(node.op);
+    if (is_elementwise(node.op)) step.run = run_elementwise;
     if (step.run == nullptr) {
       step.run = run_reference;
     } else {

@@ -82,7 +82,7 @@ class Engine {
 
  private:
   const Program& program() const { return reference_ ? reference_->program() : *program_; }
-  void build(Program program);
+  void build(Program program, const Inference& inference);
   void add_steps(const Inference& inference, const Schedule& schedule,
                  std::vector<LiveTensor>& memory);
   void read_sample(const float* sample);

@@ -50,8 +50,8 @@ void plan_groups(EngineStep& step, std::int64_t width);
 
 // The loops for images, null for an op that has none of its own: the interpreter's serve.
 void (*image_loop(Op op))(const EngineStep&);
-// The loop for sums, relus and normalize; null for other ops.
-void (*elementwise_loop(Op op))(const EngineStep&);
+// Of operations that is_elementwise().
+void run_elementwise(const EngineStep& step);
 // `is_codes`: the input.
 std::int64_t image_scratch_bytes(const Node& node, const Shape& image, bool is_codes);
 

@@ -12,9 +12,9 @@
 
 namespace coppice::runtime {
 
-Interpreter::Interpreter(Program program, Keep keep)
-    : program_(in_rows(std::move(program))), keep_(keep) {
-  const Inference inference = infer(program_);
+Interpreter::Interpreter(Program program, Keep keep) : keep_(keep) {
+  const Inference inference = infer(program);
+  program_ = in_rows(std::move(program), inference);
   if (program_.input.type != ElementType::kFloat32)
     fail("node '", program_.nodes[0].name, "': this version does not run inputs of ids");
   const Schedule schedule = make_schedule(program_, inference, keep == Keep::kNeeded);

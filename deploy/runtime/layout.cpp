@@ -96,18 +96,6 @@ int code_at(const Weights& weights, std::size_t at) {
   return half < 8 ? half : half - 16;
 }
 
-// Two codes a byte.
-std::vector<std::int8_t> halves_of(const std::vector<std::int8_t>& codes) {
-  std::vector<std::int8_t> out((codes.size() + 1) / 2);
-  for (std::size_t i = 0; i < codes.size(); ++i) {
-    const unsigned half = (static_cast<unsigned>(codes[i]) & 0xFU) << (i % 2 * 4);
-    out[i / 2] = static_cast<std::int8_t>(static_cast<std::uint8_t>(out[i / 2]) | half);
-  }
-  return out;
-}
-
-std::int64_t block_count(const ProductShape& shape) { return shape.taps * shape.blocks_of_tap(); }
-
 bool has_layout(const ProductShape& shape, Layout layout) {
   switch (layout) {
     case Layout::kRows:
@@ -160,6 +148,15 @@ void find_blocks(const Weights& rows, const ProductShape& shape, Weights& out) {
 }
 
 }  // namespace
+
+std::vector<std::int8_t> halves_of(const std::vector<std::int8_t>& codes) {
+  std::vector<std::int8_t> out((codes.size() + 1) / 2);
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const unsigned half = (static_cast<unsigned>(codes[i]) & 0xFU) << (i % 2 * 4);
+    out[i / 2] = static_cast<std::int8_t>(static_cast<std::uint8_t>(out[i / 2]) | half);
+  }
+  return out;
+}
 
 ProductShape product_shape(const Node& node, const Inference& inference) {
   const auto input = static_cast<std::size_t>(node.inputs[0]);
@@ -283,6 +280,13 @@ Weights laid_out(const Weights& rows, const ProductShape& shape, Layout layout) 
   return out;
 }
 
+std::int64_t block_count(const ProductShape& shape) { return shape.taps * shape.blocks_of_tap(); }
+
+std::int64_t block_of(const ProductShape& shape, std::int64_t index) {
+  const std::int64_t at = index % shape.row();
+  return at % shape.taps * shape.blocks_of_tap() + at / shape.taps / kBlockSide;
+}
+
 Layout dense_layout(const ProductShape& shape) {
   if (shape.is_depthwise()) return Layout::kDepthwise;
   return shape.groups == 1 ? Layout::kPanels : Layout::kRows;
@@ -302,9 +306,14 @@ double block_density(const Weights& weights, const ProductShape& shape) {
   return static_cast<double>(found.blocks.size()) / static_cast<double>(all);
 }
 
-Program in_rows(Program program) {
-  return laid_out(std::move(program),
+Program in_rows(Program program, const Inference& inference) {
+  return laid_out(std::move(program), inference,
                   [](const Node&, const ProductShape&) { return Layout::kRows; });
+}
+
+Program in_rows(Program program) {
+  const Inference inference = infer(program);
+  return in_rows(std::move(program), inference);
 }
 
 }  // namespace coppice::runtime

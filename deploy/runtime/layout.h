@@ -15,6 +15,7 @@
 //   kDepthwise  one input channel an output channel: [taps / together][channel][together]
 
 #include <cstdint>  // for int64_t
+#include <utility>  // for move
 #include <vector>   // for vector
 
 #include "deploy/runtime/inference.h"
@@ -55,6 +56,9 @@ void check_layout(const Weights& weights, const ProductShape& shape);
 // The same weights in rows. check_layout() has passed.
 Weights in_rows(const Weights& weights, const ProductShape& shape);
 
+// Two codes of 4 bits a byte, the first in its low half; an odd last one has zero above it.
+std::vector<std::int8_t> halves_of(const std::vector<std::int8_t>& codes);
+
 // Of every output channel: the sum of |code|.
 std::vector<std::int64_t> code_sums(const Weights& weights, const ProductShape& shape);
 
@@ -69,6 +73,11 @@ Layout dense_layout(const ProductShape& shape);
 // has no more blocks than their numbers can name.
 bool may_be_blocks(const ProductShape& shape);
 
+// How many blocks each four output channels have, and the number of that which holds the weight at
+// `index` of rows.
+std::int64_t block_count(const ProductShape& shape);
+std::int64_t block_of(const ProductShape& shape, std::int64_t index);
+
 // Of integers: the share of 4x4 blocks that hold a weight. 1 for others.
 double block_density(const Weights& weights, const ProductShape& shape);
 
@@ -76,13 +85,10 @@ double block_density(const Weights& weights, const ProductShape& shape);
 // their layout.
 std::vector<float> values_of(const Weights& weights, const ProductShape& shape);
 
-// Every product of `program` in rows.
-Program in_rows(Program program);
-
-// The same with the layout_of(node, shape) of every product; those that have it are not touched.
+// `program` with every product in the layout_of(node, shape), those that have it untouched.
+// `inference` is the program's: it does not depend on how weights lie.
 template <typename LayoutOf>
-Program laid_out(Program program, const LayoutOf& layout_of) {
-  const Inference inference = infer(program);
+Program laid_out(Program program, const Inference& inference, const LayoutOf& layout_of) {
   for (Node& node : program.nodes) {
     if (inference.counts(node).row == 0) continue;
     const ProductShape shape = product_shape(node, inference);
@@ -92,5 +98,15 @@ Program laid_out(Program program, const LayoutOf& layout_of) {
   }
   return program;
 }
+
+template <typename LayoutOf>
+Program laid_out(Program program, const LayoutOf& layout_of) {
+  const Inference inference = infer(program);
+  return laid_out(std::move(program), inference, layout_of);
+}
+
+// The same with every product in rows.
+Program in_rows(Program program, const Inference& inference);
+Program in_rows(Program program);
 
 }  // namespace coppice::runtime

@@ -42,6 +42,10 @@ void prepare_product(Step& step, bool is_integer, const Grid* input, const Grid*
 // Saturation to the codes that `relu` leaves on its grid.
 void fold_relu(Step& step, const Node& relu, const Grid& output);
 
+// Of an elementwise operation: elements [begin, begin + count) of its output before they are put on
+// a grid, at most kPiece.
+void elementwise_values(const Step& step, std::int64_t begin, std::int64_t count, float* values);
+
 // Operations, one a function. Elementwise ones may have their output where their first input is.
 void run_conv2d(const Step& step);
 void run_linear(const Step& step);

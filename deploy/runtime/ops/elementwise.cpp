@@ -61,18 +61,22 @@ void activate(const Node& node, std::int64_t count, float* values) {
 
 }  // namespace
 
-void run_elementwise(const Step& step) {
-  float sum[kPiece];
+void elementwise_values(const Step& step, std::int64_t begin, std::int64_t count, float* values) {
   float other[kPiece];
+  load(step.inputs[0], begin, count, values);
+  for (std::size_t k = 1; k < step.inputs.size(); ++k) {
+    load(step.inputs[k], begin, count, other);
+    add(other, count, values);
+  }
+  activate(*step.node, count, values);
+}
+
+void run_elementwise(const Step& step) {
+  float values[kPiece];
   for (std::int64_t begin = 0; begin < step.output.size; begin += kPiece) {
     const std::int64_t count = std::min(kPiece, step.output.size - begin);
-    load(step.inputs[0], begin, count, sum);
-    for (std::size_t k = 1; k < step.inputs.size(); ++k) {
-      load(step.inputs[k], begin, count, other);
-      add(other, count, sum);
-    }
-    activate(*step.node, count, sum);
-    store(step.output, begin, count, sum);
+    elementwise_values(step, begin, count, values);
+    store(step.output, begin, count, values);
   }
 }
 
