@@ -160,13 +160,23 @@ WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> 
 
 std::vector<WeightQuant> weight_grids(const Graph& graph, std::span<const float> parameters,
                                       int bits) {
+  const std::vector<int> each(quantized_parameters(graph).size(), bits);
+  return weight_grids(graph, parameters, each);
+}
+
+std::vector<WeightQuant> weight_grids(const Graph& graph, std::span<const float> parameters,
+                                      std::span<const int> bits) {
+  const std::vector<std::string> names = quantized_parameters(graph);
+  if (bits.size() != names.size())
+    throw ConfigError(
+        text("expected the bits of ", names.size(), " parameters, got ", bits.size()));
   std::vector<WeightQuant> out;
-  for (const std::string& name : quantized_parameters(graph)) {
+  for (std::size_t i = 0; i < names.size(); ++i) {
     const ParameterSpec& parameter =
-        graph.parameters()[static_cast<std::size_t>(graph.parameter_named(name))];
+        graph.parameters()[static_cast<std::size_t>(graph.parameter_named(names[i]))];
     const auto values = parameters.subspan(static_cast<std::size_t>(parameter.offset),
                                            static_cast<std::size_t>(parameter.size()));
-    out.push_back(weight_quant(parameter, values, bits));
+    out.push_back(weight_quant(parameter, values, bits[i]));
   }
   return out;
 }

@@ -31,6 +31,9 @@ WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> 
 // layout.
 std::vector<WeightQuant> weight_grids(const Graph& graph, std::span<const float> parameters,
                                       int bits);
+// The same, each with its own bits.
+std::vector<WeightQuant> weight_grids(const Graph& graph, std::span<const float> parameters,
+                                      std::span<const int> bits);
 
 // Codes of `values`, at most largest_code() of the bits in magnitude.
 std::vector<std::int8_t> weight_codes(std::span<const float> values, const WeightQuant& quant);

@@ -1,15 +1,19 @@
 #include "client/local_clients.h"
 
-#include <algorithm>  // for min, transform
+#include <algorithm>  // for all_of, min, transform
 #include <chrono>     // for steady_clock
+#include <cmath>      // for isfinite
 #include <exception>  // for throw_with_nested
 
 #include "algorithms/pruner.h"
+#include "algorithms/sensitivity.h"
 #include "client/calibration.h"
+#include "client/sensing.h"
 #include "client/update_adder.h"
 #include "comm/messages.h"
 #include "core/error.h"
 #include "core/failpoint.h"
+#include "core/index_map.h"
 #include "core/random.h"
 #include "core/text.h"
 
@@ -20,31 +24,44 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-// What a client does after training: send its update, vote, and fill in its row.
+// What a client does after training: send its update, vote, and fill in its row. Of a masked model
+// only what is kept travels and is summed.
 class Reporter {
  public:
   // `waiting_models` is where models of the graph wait to be added: kept from round to round.
-  Reporter(const ClientTask& task, const Graph& graph, std::span<const float> global,
-           std::uint64_t seed, std::vector<AlignedBuffer>& waiting_models)
+  Reporter(const ClientTask& task, const Graph& graph, const ModelView& global, std::uint64_t seed,
+           std::vector<AlignedBuffer>& waiting_models)
       : task_(task),
         graph_(graph),
-        global_(global),
+        global_(global.parameters),
         adder_(task, seed),
         at_once_(UpdateAdder::clients_at_once(graph.parameter_count())),
         waiting_models_(waiting_models) {
+    std::int64_t sent = graph.parameter_count();
+    if (task.plan.mask_rule == MaskRule::kKeepZero) {
+      kept_ = IndexMap::kept_by(*global.mask);
+      kept_global_ = kept_->gather(global.parameters);
+      global_ = kept_global_;
+      at_once_ = 1;
+      sent = kept_->new_size();
+    }
     if (task.ballot) {
       coupling_ = couple(graph);
       pruner_ = make_pruner(task.ballot->pruner);
     }
     report_.rows.reserve(task.cohort.size());  // memory that is not written to costs nothing
     sums_ = &report_.sums[sum_key(task)];
-    *sums_ =
-        empty_sums(task, {.parameters = graph.parameter_count(), .units = coupling_.unit_count});
+    *sums_ = empty_sums(task, {.parameters = sent, .units = coupling_.unit_count});
   }
 
   // The client that `executor` has just trained. Its model may wait for others', to be added with
   // them.
   void add(const ClientRow& row, Executor& executor) {
+    if (kept_) {
+      kept_model_ = kept_->gather(executor.parameters());
+      waiting_.push_back({row, kept_model_});
+      return add_waiting();
+    }
     if (at_once_ == 1) {
       waiting_.push_back({row, executor.parameters()});
       return add_waiting();
@@ -76,8 +93,11 @@ class Reporter {
     waiting_.clear();
   }
 
-  void add_ballot(ClientRow& row, std::span<const float> local) {
-    const std::vector<double> scores = pruner_->scores(graph_, coupling_, local);
+  // `sent` is what of the client's model travels.
+  void add_ballot(ClientRow& row, std::span<const float> sent) {
+    const std::vector<double> scores =
+        kept_ ? pruner_->scores(graph_, coupling_, kept_->scatter(sent))
+              : pruner_->scores(graph_, coupling_, sent);
     const auto ballot_frame =
         encode_ballot(make_ballot(coupling_, scores, task_.ballot->keep_counts));
     row.bytes_up += static_cast<std::int64_t>(ballot_frame.size());
@@ -88,6 +108,9 @@ class Reporter {
   const ClientTask& task_;
   const Graph& graph_;
   std::span<const float> global_;
+  std::optional<IndexMap> kept_;  // of a masked model
+  std::vector<float> kept_global_;
+  std::vector<float> kept_model_;
   UpdateAdder adder_;
   std::int64_t at_once_;
   std::vector<TrainedClient> waiting_;
@@ -153,8 +176,9 @@ void LocalClients::set_teacher(Graph graph, std::vector<float> parameters) {
 
 RankReport LocalClients::run(const ClientTask& task, const ModelView& global,
                              const NextClient& next, std::int64_t bytes_down) {
-  return task.calibration ? calibrate(task, global, next, bytes_down)
-                          : train(task, global, next, bytes_down);
+  if (task.calibration) return calibrate(task, global, next, bytes_down);
+  if (task.sense) return sense(task, global, next, bytes_down);
+  return train(task, global, next, bytes_down);
 }
 
 TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& global,
@@ -164,6 +188,7 @@ TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& glo
   request.source = &samples;
   request.global = global.parameters;
   request.quant = global.quant;
+  request.mask = global.mask;
   request.seed = seed_;
   request.client = client;
   request.round = task.round;
@@ -178,7 +203,7 @@ TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& glo
 
 RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
                                const NextClient& next, std::int64_t bytes_down) {
-  Reporter reporter(task, executor_->graph(), global.parameters, seed_, waiting_models_);
+  Reporter reporter(task, executor_->graph(), global, seed_, waiting_models_);
   while (const std::optional<std::int64_t> taken = next()) {
     const std::int64_t client = *taken;
     try {
@@ -237,6 +262,42 @@ RankReport LocalClients::calibrate(const ClientTask& task, const ModelView& glob
       failpoint("after_count");
     } catch (const Error&) {
       std::throw_with_nested(Error(text("round ", task.round, ", calibration, client ", client)));
+    }
+  }
+  return report;
+}
+
+RankReport LocalClients::sense(const ClientTask& task, const ModelView& global,
+                               const NextClient& next, std::int64_t bytes_down) {
+  RankReport report;
+  NamedSums& sums = report.sums[sum_key(task)];
+  sums = empty_sums(task, {});
+  // What a candidate does to the weights is the same for every client.
+  const CandidateErrors errors(executor_->graph(), global.parameters, *task.sense);
+  while (const std::optional<std::int64_t> taken = next()) {
+    const std::int64_t client = *taken;
+    try {
+      const SampleSource samples =
+          source(partition_.clients.at(static_cast<std::size_t>(client)).train);
+      ClientRow row;
+      row.client = client;
+      row.weight = samples.size;
+      row.bytes_down = bytes_down;
+      const std::vector<float> curvature =
+          estimate_curvature(*executor_, global, samples, *task.sense, {seed_, client, task.round});
+      const std::vector<std::uint8_t> frame = encode_sensitivities(errors.table(curvature));
+      const std::vector<float> table = decode_sensitivities(frame);
+      const bool is_added = sums.at(kSensitivitySum).add(table, row.weight);
+      row.status = is_added ? ClientStatus::kAccepted : ClientStatus::kRefused;
+      row.reason = is_added ? RefusalReason::kNone
+                   : std::ranges::all_of(table, [](float v) { return std::isfinite(v); })
+                       ? RefusalReason::kOutOfRange
+                       : RefusalReason::kNotFinite;
+      row.bytes_up = static_cast<std::int64_t>(frame.size()) + row_frame_bytes();
+      report.rows.push_back(row);
+      failpoint("after_sense");
+    } catch (const Error&) {
+      std::throw_with_nested(Error(text("round ", task.round, ", sensing, client ", client)));
     }
   }
   return report;

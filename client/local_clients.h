@@ -39,7 +39,8 @@ class LocalClients {
   void set_teacher(Graph graph, std::vector<float> parameters);
 
   // Does `task` with one client after another (ids, until there is none) from the model `global`:
-  // training, or counting activations if it asks for a calibration. `bytes_down` is what one
+  // training, or counting activations if it asks for a calibration, or making its table of
+  // sensitivities. `bytes_down` is what one
   // client's task and model took. Throws ConfigError or KernelError for a task that cannot be run
   // (unknown codec, a plan the executor refuses, no teacher): that is no client's fault.
   using NextClient = std::function<std::optional<std::int64_t>()>;
@@ -51,6 +52,8 @@ class LocalClients {
                    std::int64_t bytes_down);
   RankReport calibrate(const ClientTask& task, const ModelView& global, const NextClient& next,
                        std::int64_t bytes_down);
+  RankReport sense(const ClientTask& task, const ModelView& global, const NextClient& next,
+                   std::int64_t bytes_down);
   TrainResult train_one(const ClientTask& task, const ModelView& global, std::int64_t client,
                         const SampleSource& samples);
   // Of the client that owns the samples `owned` of the data set; valid until the next call.

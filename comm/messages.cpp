@@ -2,6 +2,7 @@
 
 #include "comm/wire.h"
 #include "core/error.h"
+#include "core/index_map.h"
 #include "core/text.h"
 
 namespace coppice {
@@ -124,6 +125,71 @@ std::optional<CalibrationRequest> read_calibration(WireReader& in) {
   return calibration;
 }
 
+// u64 size, then a bit each, the first in the lowest; a length in bytes between.
+template <typename IsSet>
+void write_bits(WireWriter& out, std::size_t size, IsSet&& is_set) {
+  std::vector<std::uint8_t> bits((size + 7) / 8);
+  for (std::size_t i = 0; i < size; ++i) {
+    if (is_set(i)) bits[i / 8] = static_cast<std::uint8_t>(bits[i / 8] | 1U << (i % 8));
+  }
+  out.u64(size);
+  out.bytes(bits);
+}
+
+struct Bits {
+  std::size_t size = 0;
+  std::vector<std::uint8_t> bytes;
+
+  bool is_set(std::size_t i) const { return ((bytes[i / 8] >> (i % 8)) & 1U) != 0; }
+};
+
+Bits read_bits(WireReader& in, const char* what) {
+  const std::uint64_t size = in.u64();
+  Bits bits{.size = static_cast<std::size_t>(size), .bytes = in.bytes()};
+  if (size > bits.bytes.size() * 8 || bits.bytes.size() != (size + 7) / 8)
+    throw WireError(text(what, ": ", size, " bits in ", bits.bytes.size(), " bytes"));
+  if (size % 8 != 0 && bits.bytes.back() >> (size % 8) != 0)
+    throw WireError(text(what, ": bits past its ", size));
+  return bits;
+}
+
+constexpr std::size_t kCandidateBytes = 8 + 1 + 8;
+
+void write_sense(WireWriter& out, const std::optional<SenseRequest>& sense) {
+  out.u8(sense ? 1 : 0);
+  if (!sense) return;
+  out.u64(sense->parameters.size());
+  for (const std::string& parameter : sense->parameters) out.text(parameter);
+  out.u64(sense->candidates.size());
+  for (const WeightCandidate& candidate : sense->candidates) {
+    out.f64(candidate.density);
+    out.u8(static_cast<std::uint8_t>(candidate.sparsity));
+    out.i64(candidate.bits);
+  }
+  out.i64(sense->batches);
+  out.i64(sense->half_batch);
+  write_grid(out, sense->grid);
+}
+
+std::optional<SenseRequest> read_sense(WireReader& in) {
+  const std::uint8_t is_there = in.u8();
+  if (is_there > 1) throw WireError("task: expected 0 or 1 requests for sensitivities");
+  if (is_there == 0) return std::nullopt;
+  SenseRequest sense;
+  sense.parameters.resize(read_count(in, 8, "parameters"));
+  for (std::string& parameter : sense.parameters) parameter = in.text();
+  sense.candidates.resize(read_count(in, kCandidateBytes, "candidates"));
+  for (WeightCandidate& candidate : sense.candidates) {
+    candidate.density = in.f64();
+    candidate.sparsity = read_enum(in, SparsityKind::kBlocks, "sparsity");
+    candidate.bits = static_cast<int>(in.i64());
+  }
+  sense.batches = in.i64();
+  sense.half_batch = in.i64();
+  sense.grid = read_grid(in);
+  return sense;
+}
+
 std::vector<std::uint8_t> framed(FrameType type, const std::vector<std::uint8_t>& payload) {
   std::vector<std::uint8_t> out;
   write_frame(type, payload, out);
@@ -168,6 +234,7 @@ std::vector<std::uint8_t> encode_task(const ClientTask& task) {
     write_grid(out, task.ballot->grid);
   }
   write_calibration(out, task.calibration);
+  write_sense(out, task.sense);
   out.int64s(task.cohort);
   return framed(FrameType::kTask, payload);
 }
@@ -196,6 +263,7 @@ ClientTask decode_task(std::span<const std::uint8_t> frame) {
     task.ballot = std::move(ballot);
   }
   task.calibration = read_calibration(in);
+  task.sense = read_sense(in);
   task.cohort = in.int64s();
   in.expect_end();
   return task;
@@ -206,7 +274,14 @@ std::vector<std::uint8_t> encode_model(const ModelMessage& model) {
   WireWriter out(payload);
   out.text(model.graph_json);
   out.text(model.plan_json);
-  out.floats(model.parameters);
+  const Mask& mask = model.mask;
+  write_bits(out, static_cast<std::size_t>(mask.size()),
+             [&](std::size_t i) { return mask.keeps(static_cast<std::int64_t>(i)); });
+  if (mask.size() == 0) {
+    out.floats(model.parameters);
+  } else {
+    out.floats(IndexMap::kept_by(mask).gather(model.parameters));
+  }
   return framed(FrameType::kModel, payload);
 }
 
@@ -215,8 +290,18 @@ ModelMessage decode_model(std::span<const std::uint8_t> frame) {
   ModelMessage model;
   model.graph_json = in.text();
   model.plan_json = in.text();
+  const Bits bits = read_bits(in, "model: mask");
   model.parameters = in.floats();
   in.expect_end();
+  if (bits.size == 0) return model;
+  model.mask = Mask(static_cast<std::int64_t>(bits.size), false);
+  for (std::size_t i = 0; i < bits.size; ++i)
+    model.mask.set(static_cast<std::int64_t>(i), bits.is_set(i));
+  const IndexMap kept = IndexMap::kept_by(model.mask);
+  if (kept.new_size() != std::ssize(model.parameters))
+    throw WireError(
+        text("model: ", model.parameters.size(), " parameters, its mask keeps ", kept.new_size()));
+  model.parameters = kept.scatter(model.parameters);
   return model;
 }
 
@@ -268,31 +353,32 @@ void append_rows(std::span<const std::uint8_t> frame, std::vector<ClientRow>& ro
 }
 
 std::vector<std::uint8_t> encode_ballot(std::span<const float> ballot) {
-  std::vector<std::uint8_t> bits((ballot.size() + 7) / 8);
-  for (std::size_t i = 0; i < ballot.size(); ++i) {
-    if (ballot[i] != 0.0F) bits[i / 8] = static_cast<std::uint8_t>(bits[i / 8] | 1U << (i % 8));
-  }
   std::vector<std::uint8_t> payload;
   WireWriter out(payload);
-  out.u64(ballot.size());
-  out.bytes(bits);
+  write_bits(out, ballot.size(), [&](std::size_t i) { return ballot[i] != 0.0F; });
   return framed(FrameType::kBallot, payload);
 }
 
 std::vector<float> decode_ballot(std::span<const std::uint8_t> frame) {
   WireReader in(read_frame(FrameType::kBallot, frame), "ballot");
-  const std::uint64_t size = in.u64();
-  const std::vector<std::uint8_t> bits = in.bytes();
+  const Bits bits = read_bits(in, "ballot");
   in.expect_end();
-  if (size > bits.size() * 8 || bits.size() != (size + 7) / 8) {
-    throw WireError(text("ballot: ", size, " units in ", bits.size(), " bytes"));
-  }
-  std::vector<float> ballot(static_cast<std::size_t>(size));
-  for (std::size_t i = 0; i < ballot.size(); ++i)
-    ballot[i] = ((bits[i / 8] >> (i % 8)) & 1U) != 0 ? 1.0F : 0.0F;
-  if (size % 8 != 0 && bits.back() >> (size % 8) != 0)
-    throw WireError(text("ballot: bits past its ", size, " units"));
+  std::vector<float> ballot(bits.size);
+  for (std::size_t i = 0; i < ballot.size(); ++i) ballot[i] = bits.is_set(i) ? 1.0F : 0.0F;
   return ballot;
+}
+
+std::vector<std::uint8_t> encode_sensitivities(std::span<const float> table) {
+  std::vector<std::uint8_t> payload;
+  WireWriter(payload).floats(table);
+  return framed(FrameType::kSensitivities, payload);
+}
+
+std::vector<float> decode_sensitivities(std::span<const std::uint8_t> frame) {
+  WireReader in(read_frame(FrameType::kSensitivities, frame), "sensitivities");
+  std::vector<float> table = in.floats();
+  in.expect_end();
+  return table;
 }
 
 std::vector<std::uint8_t> encode_histograms(std::span<const float> counts) {

@@ -7,16 +7,19 @@
 #include <string>   // for string
 #include <vector>   // for vector
 
+#include "core/mask.h"
 #include "core/task.h"
 
 namespace coppice {
 
 // A model on its way to clients: the graph and the quantization plan as canonical JSON (no plan:
-// empty text), and the parameters as fp32.
+// empty text), the mask (of size 0: none), and the parameters as fp32. Of masked parameters, which
+// are zero, nothing but the mask's bit travels.
 struct ModelMessage {
   std::string graph_json;
   std::string plan_json;
   std::vector<float> parameters;
+  Mask mask = {};
 };
 
 std::vector<std::uint8_t> encode_task(const ClientTask& task);
@@ -36,6 +39,10 @@ void append_rows(std::span<const std::uint8_t> frame, std::vector<ClientRow>& ro
 // each with its place.
 std::vector<std::uint8_t> encode_histograms(std::span<const float> counts);
 std::vector<float> decode_histograms(std::span<const std::uint8_t> frame);
+
+// A client's table of sensitivities.
+std::vector<std::uint8_t> encode_sensitivities(std::span<const float> table);
+std::vector<float> decode_sensitivities(std::span<const std::uint8_t> frame);
 
 // A ballot of 0s and 1s, one bit a unit.
 std::vector<std::uint8_t> encode_ballot(std::span<const float> ballot);

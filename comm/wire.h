@@ -23,7 +23,8 @@ enum class FrameType : std::uint16_t {
   kHistograms = 7,
   kInt4Update = 8,
   kTopKUpdate = 9,
-  kRotatedUpdate = 10
+  kRotatedUpdate = 10,
+  kSensitivities = 11
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 20;

@@ -17,7 +17,12 @@ void fold_norms(ServerState& state) {
   state.parameters = std::move(folded.parameters);
 }
 
-void set_weight_grids(ServerState& state, int bits) {
+void set_weight_grids(ServerState& state, const QuantizeConfig& quantize) {
+  if (!state.weight_bits.empty()) {
+    state.plan.weights = weight_grids(state.graph, state.parameters, state.weight_bits);
+    return;
+  }
+  const int bits = quantize.reduce_range ? 7 : static_cast<int>(quantize.bits);
   state.plan.weights = weight_grids(state.graph, state.parameters, bits);
 }
 

@@ -6,6 +6,7 @@
 #include <string>  // for string
 
 #include "coordinator/server_state.h"
+#include "core/experiment.h"
 #include "core/task.h"
 
 namespace coppice {
@@ -14,8 +15,9 @@ namespace coppice {
 // it. Momentum of what is no longer a parameter means nothing; it starts anew.
 void fold_norms(ServerState& state);
 
-// The grids of the weights as they are now.
-void set_weight_grids(ServerState& state, int bits);
+// The grids of the weights as they are now: with the bits that an allocator chose, or those of
+// `quantize`.
+void set_weight_grids(ServerState& state, const QuantizeConfig& quantize);
 
 // The grids of `nodes` from a round's histograms. Without a count the plan keeps those it has.
 void set_activation_grids(ServerState& state, std::span<const std::string> nodes,

@@ -1,14 +1,16 @@
 #include "coordinator/round_machine.h"
 
-#include <algorithm>  // for lower_bound, max, nth_element, sort
+#include <algorithm>  // for equal, lower_bound, max, nth_element, sort
 #include <numeric>    // for accumulate
 #include <utility>    // for exchange, swap
 
 #include "algorithms/quantize.h"
 #include "comm/messages.h"
+#include "coordinator/allocation.h"
 #include "coordinator/quantization.h"
 #include "core/coupling.h"
 #include "core/error.h"
+#include "core/index_map.h"
 #include "core/random.h"
 #include "core/text.h"
 
@@ -106,21 +108,21 @@ Action RoundMachine::next_task() {
   record_ = {};
   record_.position = state_.position;
   record_.plan = plan();
-  return send_task(make_task(), Step::kTraining);
+  return send_task(make_task());
 }
 
 const ServerState& RoundMachine::start_of_track() const {
   return plan().track == kMainTrack && others_.student ? *others_.student : dense_;
 }
 
-Action RoundMachine::send_task(ClientTask task, Step step) {
+Action RoundMachine::send_task(ClientTask task) {
   task_ = std::move(task);
   reports_ = {};
   const std::int64_t units = task_.ballot ? couple(state_.graph).unit_count : 0;
   reports_.sums[sum_key(task_)] =
-      empty_sums(task_, {.parameters = state_.graph.parameter_count(), .units = units});
+      empty_sums(task_, {.parameters = state_.sent_parameters(), .units = units});
   waiting_ = sites_;
-  step_ = step;
+  step_ = Step::kAwaitingReports;
   return SendTask{task_};
 }
 
@@ -148,6 +150,7 @@ ClientTask RoundMachine::make_task() const {
   task.plan.steps = train.local_steps;
   task.plan.batch_size = train.batch_size;
   task.plan.clip_norm = train.clip_norm;
+  if (state_.mask.size() > 0) task.plan.mask_rule = MaskRule::kKeepZero;
   strategy_->plan(task.plan);
   task.codec = config_.comm.codec;
   task.codec_options = config_.comm.options;
@@ -186,7 +189,8 @@ void RoundMachine::add_distillation(ClientTask& task) const {
                                   .buffer = distill.feature});
 }
 
-ClientTask RoundMachine::calibration_task() const {
+// Asks those whose update was accepted for more: who was refused has no say in it either.
+ClientTask RoundMachine::follow_up_task() const {
   ClientTask task;
   task.round = task_.round;
   task.track = task_.track;
@@ -194,14 +198,25 @@ ClientTask RoundMachine::calibration_task() const {
   task.mask_epoch = state_.mask_epoch;
   task.codec = task_.codec;
   task.codec_options = task_.codec_options;
-  // Who was refused has no say in the ranges either.
   for (const ClientRow& row : record_.rows) {
     if (row.status == ClientStatus::kAccepted) task.cohort.push_back(row.client);
   }
+  return task;
+}
+
+ClientTask RoundMachine::calibration_task() const {
+  ClientTask task = follow_up_task();
   task.max_weight = std::max<std::int64_t>(1, static_cast<std::int64_t>(task.cohort.size()));
   task.calibration = CalibrationRequest{.nodes = quantized_nodes(state_.graph),
                                         .samples = config_.compress.quantize.calibration_samples,
                                         .grid = {25, 0}};
+  return task;
+}
+
+ClientTask RoundMachine::sense_task() const {
+  ClientTask task = follow_up_task();
+  task.max_weight = task_.max_weight;
+  task.sense = sense_request(state_, config_.compress.allocate, task.max_weight);
   return task;
 }
 
@@ -234,7 +249,7 @@ void RoundMachine::add_ballot(ClientTask& task) const {
 std::optional<Action> RoundMachine::handle(Event event) {
   if (auto* report = std::get_if<ReportArrived>(&event)) return take(std::move(*report));
   if (std::holds_alternative<TimedOut>(event)) {
-    if (!awaits_reports()) require(Step::kTraining, "timeout");
+    require(Step::kAwaitingReports, "timeout");
     waiting_.clear();
     return close_if_complete();
   }
@@ -245,7 +260,7 @@ std::optional<Action> RoundMachine::handle(Event event) {
   if (const auto* left = std::get_if<Left>(&event)) {
     sites_.erase(left->site);
     const bool was_awaited = waiting_.erase(left->site) > 0;
-    return was_awaited && awaits_reports() ? close_if_complete() : std::nullopt;
+    return was_awaited && step_ == Step::kAwaitingReports ? close_if_complete() : std::nullopt;
   }
   if (const auto* evaluated = std::get_if<Evaluated>(&event)) {
     require(Step::kEvaluating, "evaluation");
@@ -262,10 +277,13 @@ std::optional<Action> RoundMachine::handle(Event event) {
 std::optional<Action> RoundMachine::take(ReportArrived event) {
   const SumKey key = sum_key(task_);
   const auto sums = event.report.sums.find(key);
-  // Training and calibration of a round are told apart by what was summed.
-  const bool is_ours = sums != event.report.sums.end() &&
-                       sums->second.contains(kHistogramSum) == task_.calibration.has_value();
-  if (!awaits_reports() || !is_ours || waiting_.erase(event.site) == 0) return std::nullopt;
+  // The tasks of a round are told apart by what was summed.
+  const bool is_ours =
+      sums != event.report.sums.end() &&
+      std::ranges::equal(sums->second, reports_.sums.at(key), {}, &NamedSums::value_type::first,
+                         &NamedSums::value_type::first);
+  if (step_ != Step::kAwaitingReports || !is_ours || waiting_.erase(event.site) == 0)
+    return std::nullopt;
   std::erase_if(event.report.sums, [&](const auto& entry) { return entry.first != key; });
   try {
     reports_.merge(std::move(event.report));
@@ -276,33 +294,52 @@ std::optional<Action> RoundMachine::take(ReportArrived event) {
   return close_if_complete();
 }
 
+// What a round asks of its clients, one after the other: to train, to make their tables, to count
+// activations.
 std::optional<Action> RoundMachine::close_if_complete() {
   if (!waiting_.empty()) return std::nullopt;
-  return task_.calibration ? close_calibration() : close_training();
+  if (task_.calibration) {
+    close_calibration();
+    return close_round();
+  }
+  if (task_.sense) {
+    close_sensing();
+  } else {
+    close_training();
+    if (senses()) return send_task(sense_task());
+  }
+  if (!calibrates()) return close_round();
+  fold_norms(state_);
+  return send_task(calibration_task());
 }
 
-Action RoundMachine::close_training() {
+void RoundMachine::close_training() {
   fill_rows();
   count_teacher_bytes();
   apply_sums(reports_.sums.at(sum_key(task_)));
-  if (!state_.plan.is_empty()) set_weight_grids(state_, bits());
+  if (!state_.plan.is_empty()) set_weight_grids(state_, config_.compress.quantize);
   keep_teacher();
-  if (!calibrates()) return close_round();
-  fold_norms(state_);
-  return send_task(calibration_task(), Step::kCalibrating);
 }
 
-Action RoundMachine::close_calibration() {
-  merge_calibration_rows();
-  set_weight_grids(state_, bits());
+void RoundMachine::close_sensing() {
+  merge_follow_up_rows();
+  const ExactSum& table = reports_.sums.at(sum_key(task_)).at(kSensitivitySum);
+  if (table.weight() == 0) return;  // all were refused: the next round asks again
+  allocate_weights(state_, *task_.sense, table,
+                   allocation_target(config_.compress, plan().choices));
+  state_.choices = plan().choices;
+}
+
+void RoundMachine::close_calibration() {
+  merge_follow_up_rows();
+  set_weight_grids(state_, config_.compress.quantize);
   set_activation_grids(state_, task_.calibration->nodes, reports_.sums.at(sum_key(task_)));
-  return close_round();
 }
 
 Action RoundMachine::close_round() {
   record_.parameters = state_.graph.parameter_count();
   record_.density =
-      static_cast<double>(record_.parameters) / static_cast<double>(dense_parameters());
+      static_cast<double>(state_.sent_parameters()) / static_cast<double>(dense_parameters());
   record_.mask_epoch = state_.mask_epoch;
   record_.mean_bits = mean_bits(state_.plan, state_.graph);
   if (record_.plan.is_evaluated) {
@@ -358,8 +395,8 @@ void RoundMachine::count_teacher_bytes() {
   }
 }
 
-// A client that is refused when activations are counted is a refused client of the round.
-void RoundMachine::merge_calibration_rows() {
+// A client that is refused when it is asked for more is a refused client of the round.
+void RoundMachine::merge_follow_up_rows() {
   for (const ClientRow& counted : reports_.rows) {
     const auto row = std::ranges::find(record_.rows, counted.client, &ClientRow::client);
     if (row == record_.rows.end()) continue;
@@ -380,7 +417,9 @@ void RoundMachine::apply_sums(const NamedSums& sums) {
   if (update.weight() == 0) return;
   std::vector<float> mean(static_cast<std::size_t>(update.size()));
   update.mean(mean);
+  if (state_.mask.size() > 0) mean = IndexMap::kept_by(state_.mask).scatter(mean);
   strategy_->apply(mean, state_.parameters, state_.strategy_state);
+  if (state_.mask.size() > 0) state_.mask.apply(state_.parameters);
   if (!task_.ballot) return;
   keep_teacher();
   shrink_model(sums);
@@ -391,7 +430,7 @@ void RoundMachine::keep_teacher() {
   const std::string& teacher = config_.compress.distill.teacher;
   const bool is_control_done = plan().track == kControlTrack && plan().is_last_of_track;
   const bool is_warm = plan().track == kMainTrack && state_.teacher.empty() &&
-                       state_.mask_epoch == 0 && (task_.ballot || calibrates());
+                       state_.mask_epoch == 0 && (task_.ballot || senses() || calibrates());
   if (teacher == "control" && is_control_done) {
     state_.teacher = state_.parameters;
   } else if (teacher == "warmup" && is_warm) {
@@ -408,6 +447,7 @@ void RoundMachine::shrink_model(const NamedSums& sums) {
       count_votes(coupling, ballots.units(), scores, task_.ballot->keep_counts);
   Shrunk shrunk = shrink(state_.graph, coupling, keep);
   state_.parameters = shrunk.map.gather(state_.parameters);
+  if (state_.mask.size() > 0) state_.mask = shrunk.map.gather_mask(state_.mask);
   shrink_state(state_.strategy_state, shrunk.map);
   state_.graph = std::move(shrunk.graph);
   ++state_.mask_epoch;

@@ -3,8 +3,9 @@
 // network and no file; whoever drives it (rank 0 over MPI, a gateway, a simulator, a test) carries
 // events and obeys actions. The same events in any order of arrival lead to the same state.
 //
-//   begin -> SendTask -> ReportArrived x sites -> [SendTask (calibration) -> ReportArrived x sites]
-//   -> [Evaluate -> Evaluated] -> CommitRound -> Committed -> SendTask ... Finish
+//   begin -> SendTask -> ReportArrived x sites -> [SendTask (sense) -> ReportArrived x sites]
+//   -> [SendTask (calibration) -> ReportArrived x sites] -> [Evaluate -> Evaluated] -> CommitRound
+//   -> Committed -> SendTask ... Finish
 //
 // Owned and called by one thread.
 
@@ -107,35 +108,33 @@ class RoundMachine {
   TeacherView teacher() const;
 
  private:
-  enum class Step { kIdle, kTraining, kCalibrating, kEvaluating, kCommitting, kFinished };
+  enum class Step { kIdle, kAwaitingReports, kEvaluating, kCommitting, kFinished };
 
   const RoundPlan& plan() const { return plans_[static_cast<std::size_t>(state_.position)]; }
   const ServerState& start_of_track() const;
   Action next_task();
-  Action send_task(ClientTask task, Step step);
+  Action send_task(ClientTask task);
   ClientTask make_task() const;
   std::vector<std::int64_t> select_cohort(std::int64_t round) const;
   void add_ballot(ClientTask& task) const;
   void add_distillation(ClientTask& task) const;
+  ClientTask follow_up_task() const;
+  ClientTask sense_task() const;
   ClientTask calibration_task() const;
+  bool senses() const { return plan().choices > state_.choices; }
   bool calibrates() const;
-  bool awaits_reports() const { return step_ == Step::kTraining || step_ == Step::kCalibrating; }
   std::optional<Action> take(ReportArrived event);
   std::optional<Action> close_if_complete();
   Action close_round();
-  Action close_training();
-  Action close_calibration();
+  void close_training();
+  void close_sensing();
+  void close_calibration();
   void fill_rows();
   void count_teacher_bytes();
-  void merge_calibration_rows();
+  void merge_follow_up_rows();
   void apply_sums(const NamedSums& sums);
   void shrink_model(const NamedSums& sums);
   void keep_teacher();
-  // Of the codes of weights.
-  int bits() const {
-    const QuantizeConfig& quantize = config_.compress.quantize;
-    return quantize.reduce_range ? 7 : static_cast<int>(quantize.bits);
-  }
   void require(Step step, const char* event) const;
 
   ExperimentConfig config_;

@@ -8,26 +8,44 @@
 namespace coppice {
 namespace {
 
-// Keep fraction after each round of the main track, index 0 = round 1.
-std::vector<double> keep_fractions(const ExperimentConfig& config) {
-  const PruneConfig& prune = config.compress.prune;
-  const std::int64_t rounds = config.train.rounds;
-  std::vector<double> keep(static_cast<std::size_t>(rounds), 1.0);
-  if (prune.pruner == "none") return keep;
+// Where `steps` steps from fraction `start` to `end` of the rounds fall: at the ends of these
+// rounds, counted from 1. The last comes before the last round, if there is more than one.
+std::vector<std::int64_t> spread(double start, double end, std::int64_t steps,
+                                 std::int64_t rounds) {
   const std::int64_t latest = std::max<std::int64_t>(1, rounds - 1);
   const auto at = [&](double fraction) {
     return std::clamp<std::int64_t>(std::llround(fraction * static_cast<double>(rounds)), 1,
                                     latest);
   };
-  const std::int64_t first = at(prune.start);
-  const std::int64_t last = std::max(first, at(prune.end));
-  for (std::int64_t step = 1; step <= prune.steps; ++step) {
-    const std::int64_t span =
-        prune.steps == 1 ? 0 : (last - first) * (step - 1) / (prune.steps - 1);
-    const std::int64_t round = prune.steps == 1 ? last : first + span;
-    for (std::int64_t r = round; r <= rounds; ++r) {
-      keep[static_cast<std::size_t>(r - 1)] = cubic_keep_fraction(prune.target, step, prune.steps);
-    }
+  const std::int64_t first = at(start);
+  const std::int64_t last = std::max(first, at(end));
+  if (steps == 1) return {last};
+  std::vector<std::int64_t> at_rounds;
+  for (std::int64_t step = 0; step < steps; ++step)
+    at_rounds.push_back(first + (last - first) * step / (steps - 1));
+  return at_rounds;
+}
+
+// How many of `steps`, rounds at whose ends they are taken, are done after each round: index 0 =
+// round 1.
+std::vector<std::int64_t> steps_done(const std::vector<std::int64_t>& steps, std::int64_t rounds) {
+  std::vector<std::int64_t> done(static_cast<std::size_t>(rounds));
+  for (const std::int64_t round : steps) {
+    for (std::int64_t r = round; r <= rounds; ++r) ++done[static_cast<std::size_t>(r - 1)];
+  }
+  return done;
+}
+
+// Keep fraction after each round of the main track.
+std::vector<double> keep_fractions(const ExperimentConfig& config) {
+  const PruneConfig& prune = config.compress.prune;
+  const std::int64_t rounds = config.train.rounds;
+  std::vector<double> keep(static_cast<std::size_t>(rounds), 1.0);
+  if (prune.pruner == "none") return keep;
+  const std::vector<std::int64_t> done =
+      steps_done(spread(prune.start, prune.end, prune.steps, rounds), rounds);
+  for (std::size_t i = 0; i < keep.size(); ++i) {
+    if (done[i] > 0) keep[i] = cubic_keep_fraction(prune.target, done[i], prune.steps);
   }
   return keep;
 }
@@ -56,13 +74,30 @@ void shrink_and_recover(const ExperimentConfig& config, Track& track) {
   }
 }
 
-// After the last shrink; what is left of the rounds trains on the grids.
+void allocate(const ExperimentConfig& config, Track& track) {
+  if (!config.compress.allocates()) return;
+  const AllocateConfig& choice = config.compress.allocate;
+  const std::int64_t rounds = config.train.rounds;
+  const std::vector<std::int64_t> done =
+      steps_done(spread(choice.start, choice.end, choice.steps, rounds), rounds);
+  for (std::size_t i = 0; i < track.size(); ++i) {
+    track[i].choices = done[i];
+    const bool is_done = i > 0 && done[i - 1] == choice.steps;
+    if (done[i] > 0 || track[i].phase == "train")
+      track[i].phase = done[i] == 0 ? "warmup" : is_done ? "recover" : "allocate";
+  }
+}
+
+// After the last shrink and allocation; what is left of the rounds trains on the grids.
 void quantize(const ExperimentConfig& config, Track& track) {
-  if (config.compress.quantize.bits == 32) return;
-  const double smallest = track.back().keep_fraction;
+  if (!config.compress.quantizes()) return;
+  const RoundPlan& end = track.back();
   const std::int64_t start = rounds_of(config.compress.quantize.start, track);
   for (std::size_t i = 1; i < track.size(); ++i) {
-    if (track[i].round <= start || track[i - 1].keep_fraction != smallest) continue;
+    const RoundPlan& before = track[i - 1];
+    if (track[i].round <= start || before.keep_fraction != end.keep_fraction ||
+        before.choices != end.choices)
+      continue;
     track[i].is_quantized = true;
     track[i].phase = "quantize";
   }
@@ -79,7 +114,7 @@ void distil(const ExperimentConfig& config, Track& track) {
 
 // Grids are needed before the first quantized round, and again for the finished weights.
 void calibrate(const ExperimentConfig& config, Track& track) {
-  if (config.compress.quantize.bits == 32) return;
+  if (!config.compress.quantizes()) return;
   track.back().calibrates = true;
   for (std::size_t i = 1; i < track.size(); ++i) {
     if (track[i].is_quantized && !track[i - 1].is_quantized) track[i - 1].calibrates = true;
@@ -91,6 +126,7 @@ void calibrate(const ExperimentConfig& config, Track& track) {
 Track main_track(const ExperimentConfig& config) {
   Track track = warm_up(config);
   shrink_and_recover(config, track);
+  allocate(config, track);
   quantize(config, track);
   distil(config, track);
   calibrate(config, track);

@@ -5,8 +5,8 @@
 // Tracks: "control" (the dense reference, if asked for) runs all its rounds first, then "main"
 // does. Both use the same seed, partition and number of rounds.
 //
-// Phases of the main track: warmup (dense) -> shrink -> recover -> quantize, or train, or distill
-// when a separate student learns. A teacher may be listened to in any of them.
+// Phases of the main track: warmup (dense) -> shrink, allocate -> recover -> quantize, or train, or
+// distill when a separate student learns. A teacher may be listened to in any of them.
 
 #include <cstdint>  // for int64_t
 #include <string>   // for string
@@ -22,10 +22,13 @@ inline constexpr const char* kControlTrack = "control";
 struct RoundPlan {
   std::string track = kMainTrack;
   std::int64_t round = 1;  // of its track, from 1
-  // control | train | warmup | shrink | recover | quantize | distill
+  // control | train | warmup | shrink | allocate | recover | quantize | distill
   std::string phase = "train";
   // Parameters left after this round, of the dense model's; never rises within a track.
   double keep_fraction = 1.0;
+  // The allocator's choices made after this round, of compress.allocate.steps; never falls within a
+  // track.
+  std::int64_t choices = 0;
   bool is_quantized = false;  // clients train with the quantization plan
   bool calibrates = false;    // after the update, activations are counted and grids chosen
   bool distills = false;      // clients learn from the teacher too, if there is one
@@ -38,9 +41,9 @@ struct RoundPlan {
 // Shrinks happen at the end of `prune.steps` rounds, spread evenly from prune.start to prune.end of
 // the rounds, the model following the cubic schedule. Whatever the number of rounds, the last
 // shrink comes before the last round (or, with one round, at its end). Quantization-aware rounds
-// begin after quantize.start of the rounds and after the last shrink; activations are counted at
-// the end of the round before them, and again at the end of the last. With too few rounds there
-// are none of them, and the trained model is calibrated only.
+// begin after quantize.start of the rounds and after the last shrink and allocation; activations
+// are counted at the end of the round before them, and again at the end of the last. With too few
+// rounds there are none of them, and the trained model is calibrated only.
 std::vector<RoundPlan> plan_rounds(const ExperimentConfig& config);
 
 }  // namespace coppice

@@ -8,6 +8,7 @@
 
 #include "core/checkpoint.h"
 #include "core/graph.h"
+#include "core/mask.h"
 #include "core/quant_plan.h"
 
 namespace coppice {
@@ -15,14 +16,24 @@ namespace coppice {
 struct ServerState {
   Graph graph;
   std::vector<float> parameters;
+  Mask mask;  // of the parameters; masked ones are zero. Of size 0: everything is kept
   NamedBuffers strategy_state;
+  // What an allocator decided beside the mask: the bits of each of quantized_parameters(graph), and
+  // how many choices are made (RoundPlan::choices; below 2^24). Empty and 0: nothing yet.
+  std::vector<int> weight_bits;
+  std::int64_t choices = 0;
   QuantPlan plan;              // empty until the model is quantized
   std::vector<float> teacher;  // parameters of the dense graph that the student listens to; empty:
                                // there is none yet
   std::int64_t teacher_round = 0;  // of the main track, after which it was there; below 2^24
   std::int64_t position = 0;       // committed rounds, over all tracks
-  std::int64_t mask_epoch = 0;     // shrinks of the current track
+  std::int64_t mask_epoch = 0;     // shrinks and masks of the current track
   double norm_median = 0.0;        // of the last committed round's accepted updates; 0: none yet
+
+  // What of the parameters travels in an update.
+  std::int64_t sent_parameters() const {
+    return mask.size() > 0 ? mask.kept() : graph.parameter_count();
+  }
 };
 
 // A network whose outputs a student learns from.

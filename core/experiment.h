@@ -93,6 +93,21 @@ struct PruneConfig {
   friend bool operator==(const PruneConfig&, const PruneConfig&) = default;
 };
 
+// How the layers' densities and bits are chosen, so that the file fits
+// compress.constraints.max_bytes.
+struct AllocateConfig {
+  std::string allocator = "none";  // none | an allocator of `coppice list allocators`
+  std::vector<double> densities = {1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06};
+  std::vector<std::int64_t> bits = {2, 3, 4, 6, 8};
+  double start = 0.2;         // fraction of the rounds after which the first choice is made
+  double end = 0.6;           // fraction of the rounds after which the last one is
+  std::int64_t steps = 4;     // choices on the way
+  std::int64_t batches = 16;  // pairs of half-batches whose gradients a client measures
+  std::int64_t half_batch = 32;
+
+  friend bool operator==(const AllocateConfig&, const AllocateConfig&) = default;
+};
+
 struct QuantizeConfig {
   std::int64_t bits = 32;  // of weights: 8, 4, or 32 for no quantization
   // Codes of 8 bits keep to [-63, 63], so that integer kernels that add pairs of products in 16
@@ -125,9 +140,14 @@ struct CompressConfig {
   std::string dense_reference;  // a finished run folder whose final accuracy is the dense one
   Constraints constraints;
   PruneConfig prune;
+  AllocateConfig allocate;
   QuantizeConfig quantize;
   DistillConfig distill;
   std::string latency_table;  // file of the device that the model is for; empty: none
+
+  bool allocates() const { return allocate.allocator != "none"; }
+  // Whether the finished model has integers: an allocator gives every layer its bits.
+  bool quantizes() const { return quantize.bits != 32 || allocates(); }
 
   friend bool operator==(const CompressConfig&, const CompressConfig&) = default;
 };

@@ -25,6 +25,29 @@ IndexMap IndexMap::identity(std::int64_t size) {
   return {size, std::move(source)};
 }
 
+IndexMap IndexMap::kept_by(const Mask& mask) { return {mask.size(), mask.kept_indices()}; }
+
+Mask IndexMap::gather_mask(const Mask& old_mask) const {
+  if (old_mask.size() != old_size_) {
+    throw ConfigError(
+        text("index map: expected a mask of ", old_size_, " elements, got ", old_mask.size()));
+  }
+  Mask mask(new_size(), false);
+  for (std::size_t i = 0; i < source_.size(); ++i)
+    mask.set(static_cast<std::int64_t>(i), old_mask.keeps(source_[i]));
+  return mask;
+}
+
+std::vector<float> IndexMap::scatter(std::span<const float> new_values) const {
+  if (static_cast<std::int64_t>(new_values.size()) != new_size()) {
+    throw ConfigError(text("index map: expected ", new_size(), " values, got ", new_values.size()));
+  }
+  std::vector<float> out(static_cast<std::size_t>(old_size_));
+  for (std::size_t i = 0; i < source_.size(); ++i)
+    out[static_cast<std::size_t>(source_[i])] = new_values[i];
+  return out;
+}
+
 std::vector<float> IndexMap::gather(std::span<const float> old_values) const {
   if (static_cast<std::int64_t>(old_values.size()) != old_size_) {
     throw ConfigError(text("index map: expected ", old_size_, " values of the old layout, got ",

@@ -1,7 +1,7 @@
 #include "core/mask.h"
 
 #include <algorithm>  // for min
-#include <bit>        // for popcount
+#include <bit>        // for countr_zero, popcount
 
 #include "core/error.h"
 #include "core/text.h"
@@ -34,6 +34,16 @@ std::int64_t Mask::kept() const {
   std::int64_t count = 0;
   for (const std::uint64_t word : words_) count += std::popcount(word);
   return count;
+}
+
+std::vector<std::int64_t> Mask::kept_indices() const {
+  std::vector<std::int64_t> indices;
+  indices.reserve(static_cast<std::size_t>(kept()));
+  for (std::size_t w = 0; w < words_.size(); ++w) {
+    for (std::uint64_t rest = words_[w]; rest != 0; rest &= rest - 1)
+      indices.push_back(static_cast<std::int64_t>(w) * 64 + std::countr_zero(rest));
+  }
+  return indices;
 }
 
 double Mask::density(std::int64_t original_size) const {

@@ -23,6 +23,7 @@ class Mask {
   void set(std::int64_t index, bool keep);
 
   std::int64_t kept() const;
+  std::vector<std::int64_t> kept_indices() const;  // ascending
   double density(std::int64_t original_size) const;
 
   // Zeroes the masked elements of `values` (size() floats).

@@ -30,6 +30,7 @@ enum class Purpose : std::uint32_t {
   kTestSplit = 8,        // of data sets without an official one; the seed is fixed
   kGenerated = 9,        // generated data in tests and benches
   kCalibration = 10,     // task: round
+  kSensing = 11,         // task: round
 };
 
 // Identifies a stream. `client` is -1 for the coordinator, `task` is usually the round.

@@ -47,6 +47,12 @@ NamedSums empty_sums(const ClientTask& task, SumSizes sizes) {
                  ExactSum(nodes * kHistogramBins, task.calibration->grid, task.max_weight));
     return sums;
   }
+  if (task.sense) {
+    const auto cells =
+        static_cast<std::int64_t>(task.sense->parameters.size() * task.sense->candidates.size());
+    sums.emplace(kSensitivitySum, ExactSum(cells, task.sense->grid, task.max_weight));
+    return sums;
+  }
   sums.emplace(kUpdateSum, ExactSum(sizes.parameters, task.update_grid, task.max_weight));
   if (task.ballot)
     sums.emplace(kBallotSum, ExactSum(sizes.units, task.ballot->grid, task.max_weight));

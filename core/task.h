@@ -11,6 +11,7 @@
 #include "core/codec_options.h"
 #include "core/exact_sum.h"
 #include "core/local_plan.h"
+#include "core/weight_candidate.h"
 
 namespace coppice {
 
@@ -21,6 +22,9 @@ inline constexpr const char* kBallotSum =
     "ballots";  // 1 for each unit that the client would keep, times its weight
 inline constexpr const char* kHistogramSum =
     "histograms";  // node after node: how many outputs fell in each bin
+
+inline constexpr const char* kSensitivitySum =
+    "sensitivities";  // growth of the client's loss for each candidate, times its weight
 
 // Asks every client which units to keep. Units and groups are those of couple(graph) for the task's
 // graph.
@@ -42,6 +46,19 @@ struct CalibrationRequest {
   friend bool operator==(const CalibrationRequest&, const CalibrationRequest&) = default;
 };
 
+// Asks every client how much its own loss would grow for each way to store each of `parameters`,
+// instead of training: a table, parameter after parameter, a value for each of `candidates`
+// (algorithms/sensitivity.h).
+struct SenseRequest {
+  std::vector<std::string> parameters;
+  std::vector<WeightCandidate> candidates;  // the same for every parameter
+  std::int64_t batches = 16;                // pairs of half-batches that gradients are taken of
+  std::int64_t half_batch = 32;             // samples
+  GridSpec grid{20, 20};
+
+  friend bool operator==(const SenseRequest&, const SenseRequest&) = default;
+};
+
 // One round's work, the same for every client of the cohort.
 struct ClientTask {
   std::int64_t round = 1;          // of its track; random streams use it
@@ -56,7 +73,10 @@ struct ClientTask {
   double norm_bound = 0.0;  // an update with a larger L2 norm is refused; 0: off
   std::optional<BallotRequest> ballot;
   std::optional<CalibrationRequest> calibration;  // present: count, do not train
+  std::optional<SenseRequest> sense;              // present: make its table, do not train
   std::vector<std::int64_t> cohort;               // client ids, ascending
+
+  bool trains() const { return !calibration && !sense; }
 
   friend bool operator==(const ClientTask&, const ClientTask&) = default;
 };

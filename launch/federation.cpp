@@ -128,7 +128,7 @@ class Leader {
     const ServerState& state = machine_.state();
     return encode_model({state.graph.to_json(),
                          state.plan.is_empty() ? std::string() : to_json(state.plan),
-                         state.parameters});
+                         state.parameters, state.mask});
   }
 
   // With the first task of this process that needs it.
@@ -141,8 +141,7 @@ class Leader {
 
   std::optional<Action> train(const ClientTask& task) {
     failpoint("after_plan");
-    if (observer_ != nullptr && !task.calibration)
-      observer_->round_started(task, config_.train.rounds);
+    if (observer_ != nullptr && task.trains()) observer_->round_started(task, config_.train.rounds);
     const std::string refusal = worker_.executor().refusal(task.plan);
     if (!refusal.empty())
       throw ConfigError(text("executor ", worker_.executor().name(), ": ", refusal));
@@ -166,10 +165,10 @@ class Leader {
     });
   }
 
-  // A calibration is a part of its round.
+  // What follows the training is a part of its round.
   void count_seconds(const ClientTask& task, double seconds) {
     const std::span<const double> busy = worker_.busy_seconds();
-    if (!task.calibration) seconds_ = {.busy = std::vector<double>(busy.size())};
+    if (task.trains()) seconds_ = {.busy = std::vector<double>(busy.size())};
     seconds_.train += seconds;
     for (std::size_t rank = 0; rank < busy.size(); ++rank) seconds_.busy[rank] += busy[rank];
   }

@@ -18,8 +18,9 @@ struct ReceivedModel {
   Graph graph;
   QuantPlan plan;
   std::vector<float> parameters;
+  Mask mask;
 
-  ModelView view() const { return {parameters, &plan}; }
+  ModelView view() const { return {parameters, &plan, &mask}; }
 };
 
 ReceivedModel receive_model(std::span<const std::uint8_t> frame) {
@@ -28,6 +29,7 @@ ReceivedModel receive_model(std::span<const std::uint8_t> frame) {
   model.graph = Graph::from_json(message.graph_json);
   if (!message.plan_json.empty()) model.plan = quant_plan_from_json(message.plan_json, model.graph);
   model.parameters = std::move(message.parameters);
+  model.mask = std::move(message.mask);
   return model;
 }
 

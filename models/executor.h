@@ -84,6 +84,8 @@ struct EvalResult {
 struct ModelView {
   std::span<const float> parameters;  // parameter_count floats
   const QuantPlan* quant = nullptr;   // null or empty: fp32
+  // Null or of size 0: none. Masked parameters are zero; whoever trains keeps them so.
+  const Mask* mask = nullptr;
 };
 
 // Receives the output of nodes[node] for all samples of the batch, [n, shape of the node]. `values`

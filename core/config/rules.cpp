@@ -59,14 +59,36 @@ std::optional<Conflict> distill_conflict(const CompressConfig& compress) {
     return Conflict{"compress.distill.teacher",
                     "a separate student has no warm-up; learn from control or from a file"};
   }
-  if (distill.teacher == "warmup" && compress.prune.pruner == "none" &&
-      compress.quantize.bits == 32) {
-    return Conflict{
-        "compress.distill.teacher",
-        "nothing is compressed after a warm-up; set a pruner or compress.quantize.bits"};
+  if (distill.teacher == "warmup" && compress.prune.pruner == "none" && !compress.quantizes()) {
+    return Conflict{"compress.distill.teacher",
+                    "nothing is compressed after a warm-up; set a pruner, an allocator or "
+                    "compress.quantize.bits"};
   }
   if (!distill.feature.empty() && distill.teacher == "none")
     return Conflict{"compress.distill.feature", "there is no teacher to match; set one"};
+  return std::nullopt;
+}
+
+std::optional<Conflict> allocate_conflict(const CompressConfig& compress) {
+  const AllocateConfig& allocate = compress.allocate;
+  if (!compress.allocates()) return std::nullopt;
+  if (!compress.constraints.max_bytes)
+    return Conflict{"compress.allocate.allocator",
+                    "there is no size to reach; set compress.constraints.max_bytes"};
+  if (allocate.start >= allocate.end)
+    return Conflict{"compress.allocate.start",
+                    text("expected less than the ", allocate.end, " of compress.allocate.end, got ",
+                         allocate.start)};
+  if (allocate.densities.empty())
+    return Conflict{"compress.allocate.densities", "expected at least one"};
+  if (allocate.bits.empty()) return Conflict{"compress.allocate.bits", "expected at least one"};
+  for (const std::int64_t bits : allocate.bits) {
+    if (bits == 5 || bits == 7)
+      return Conflict{"compress.allocate.bits", text("expected 2, 3, 4, 6 or 8, got ", bits)};
+  }
+  if (compress.quantize.reduce_range)
+    return Conflict{"compress.quantize.reduce_range",
+                    "an allocator chooses the codes; remove one of them"};
   return std::nullopt;
 }
 
@@ -86,6 +108,7 @@ std::optional<Conflict> compress_conflict(const ExperimentConfig& config) {
     return Conflict{"compress.dense_reference",
                     "compress.control is true as well; keep one of them"};
   }
+  if (auto conflict = allocate_conflict(compress)) return conflict;
   if (auto conflict = distill_conflict(compress)) return conflict;
   if (!compress.constraints.min_retention) return std::nullopt;
   if (!compress.control && compress.dense_reference.empty()) {

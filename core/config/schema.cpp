@@ -127,6 +127,15 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(compress.prune.steps, (Count{1, 1000}), "", "Shrinks on the way; fewer where the rounds do not suffice."),
       COPPICE_KEY(compress.prune.multiple, (Count{1, 1024}), "channels", "Widths are rounded up to a multiple of so many channels, where a layer has as many; 8 suits every instruction set."),
 
+      COPPICE_KEY(compress.allocate.allocator, Text{100}, "", "What gives each layer its density and bits, so that the file fits compress.constraints.max_bytes: one of `coppice list allocators`, or none."),
+      COPPICE_KEY(compress.allocate.densities, (RealList{kPositiveShare}), "", "Shares of a layer's weights that may be kept."),
+      COPPICE_KEY(compress.allocate.bits, (IntegerList{2, 8}), "bits", "Bits that a layer's codes may have, of 2, 3, 4, 6 and 8; compress.quantize.bits does not matter then."),
+      COPPICE_KEY(compress.allocate.start, kShareBelowOne, "", "Fraction of the rounds after which the first choice is made."),
+      COPPICE_KEY(compress.allocate.end, kPositiveShare, "", "Fraction of the rounds after which the last one is; the rest recovers."),
+      COPPICE_KEY(compress.allocate.steps, (Count{1, 1000}), "", "Choices on the way, each for a smaller file; fewer where the rounds do not suffice."),
+      COPPICE_KEY(compress.allocate.batches, (Count{1, 10'000}), "", "Pairs of half-batches whose gradients a client measures for its table of sensitivities."),
+      COPPICE_KEY(compress.allocate.half_batch, (Count{1, 65536}), "samples", "Samples of a half-batch."),
+
       COPPICE_KEY(compress.quantize.bits, bits, "bits", "Bits of a stored weight; 32: no quantization. Activations have 8 bits."),
       COPPICE_KEY(compress.quantize.reduce_range, TrueOrFalse{}, "", "Keeps 8-bit weight codes within [-63, 63]: onnxruntime's signed kernels then cannot saturate without VNNI."),
       COPPICE_KEY(compress.quantize.start, kShareBelowOne, "", "Fraction of the rounds after which training is quantization-aware; never before the last shrink."),

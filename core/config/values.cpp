@@ -212,4 +212,17 @@ std::vector<std::int64_t> IntegerList::read(const YamlNode& node) const {
   return values;
 }
 
+std::vector<double> RealList::read(const YamlNode& node) const {
+  if (node.kind != YamlKind::kList || node.children.size() > max_size) refuse(node, describe());
+  std::vector<double> values;
+  for (const YamlNode& child : node.children) values.push_back(item.read(child));
+  return values;
+}
+
+std::string RealList::write(const std::vector<double>& values) const {
+  std::vector<std::string> texts;
+  for (const double value : values) texts.push_back(number_text(value));
+  return text('[', join(texts), ']');
+}
+
 }  // namespace coppice

@@ -144,6 +144,17 @@ struct IntegerList {
   }
 };
 
+struct RealList {
+  RealNumber item;
+  std::size_t max_size = 64;
+
+  std::string describe() const {
+    return text("a list of at most ", max_size, " of ", item.describe());
+  }
+  std::vector<double> read(const YamlNode& node) const;
+  std::string write(const std::vector<double>& values) const;
+};
+
 // Another type, or null for "none".
 template <typename Type>
 struct OrNull {

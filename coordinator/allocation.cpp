@@ -1,0 +1,120 @@
+#include "coordinator/allocation.h"
+
+#include <algorithm>  // for fill, max
+#include <cmath>      // for pow
+#include <span>       // for span
+#include <vector>     // for vector
+
+#include "algorithms/allocation.h"
+#include "algorithms/quantize.h"
+#include "algorithms/sensitivity.h"
+#include "core/checkpoint.h"
+#include "deploy/lower.h"
+#include "deploy/runtime/cpk.h"
+#include "kernels/code_stream.h"
+
+namespace coppice {
+namespace {
+
+constexpr int kTableRangeBits = 12;  // a loss grows by less than 4,096
+
+const ParameterSpec& spec_of(const Graph& graph, const std::string& name) {
+  return *std::ranges::find(graph.parameters(), name, &ParameterSpec::name);
+}
+
+template <typename Value>
+std::span<Value> part_of(std::span<Value> values, const ParameterSpec& spec) {
+  return values.subspan(static_cast<std::size_t>(spec.offset),
+                        static_cast<std::size_t>(spec.size()));
+}
+
+// Bytes of the file beside the weights' codes: of the model with all those weights zero.
+std::int64_t bytes_without_weights(const ServerState& state, const SenseRequest& request) {
+  Checkpoint checkpoint;
+  checkpoint.graph = state.graph;
+  checkpoint.parameters = state.parameters;
+  checkpoint.plan = state.plan;
+  checkpoint.plan.weights = weight_grids(state.graph, state.parameters, 8);
+  for (const std::string& name : request.parameters) {
+    const auto weights = part_of<float>(checkpoint.parameters, spec_of(state.graph, name));
+    std::fill(weights.begin(), weights.end(), 0.0F);
+  }
+  if (checkpoint.plan.activations.empty()) {
+    // Their grids take as many bytes whatever they are.
+    for (const std::string& node : quantized_nodes(state.graph))
+      checkpoint.plan.activations.push_back({.node = node, .scale = 1.0F / 32.0F, .zero_point = 0});
+  }
+  return std::ssize(runtime::write_cpk(lower(checkpoint)));
+}
+
+std::int64_t bytes_of(const ParameterSpec& spec, std::span<const float> weights,
+                      const WeightCandidate& candidate) {
+  const WeightQuant quant = weight_quant(spec, weights, candidate.bits);
+  return static_cast<std::int64_t>(kernels::coded_bytes(
+      weight_codes(weights, quant), kernels::CodeRows{spec.size() / spec.shape.front()}));
+}
+
+}  // namespace
+
+SenseRequest sense_request(const ServerState& state, const AllocateConfig& config,
+                           std::int64_t max_weight) {
+  SenseRequest request;
+  request.parameters = quantized_parameters(state.graph);
+  for (const double density : config.densities) {
+    for (const std::int64_t bits : config.bits)
+      request.candidates.push_back({.density = density, .bits = static_cast<int>(bits)});
+  }
+  request.batches = config.batches;
+  request.half_batch = config.half_batch;
+  request.grid = grid_for(kTableRangeBits, max_weight);
+  return request;
+}
+
+AllocationTarget allocation_target(const CompressConfig& compress, std::int64_t choices) {
+  const double left =
+      1.0 - static_cast<double>(choices) / static_cast<double>(compress.allocate.steps);
+  return {.max_bytes = compress.constraints.max_bytes.value(), .slack = std::pow(left, 3)};
+}
+
+void allocate_weights(ServerState& state, const SenseRequest& request, const ExactSum& table,
+                      const AllocationTarget& target) {
+  std::vector<float> losses(static_cast<std::size_t>(table.size()));
+  table.mean(losses);
+  std::vector<LayerCandidates> layers;
+  std::int64_t largest = 0;
+  for (std::size_t p = 0; p < request.parameters.size(); ++p) {
+    const ParameterSpec& spec = spec_of(state.graph, request.parameters[p]);
+    const auto weights = part_of<const float>(state.parameters, spec);
+    LayerCandidates& layer = layers.emplace_back();
+    std::int64_t most = 0;
+    for (std::size_t c = 0; c < request.candidates.size(); ++c) {
+      const WeightCandidate& candidate = request.candidates[c];
+      const std::vector<float> kept = keep_largest(weights, candidate);
+      const std::int64_t bytes = bytes_of(spec, kept, candidate);
+      layer.push_back({.loss = losses[p * request.candidates.size() + c], .bytes = bytes});
+      most = std::max(most, bytes);
+    }
+    largest += most;
+  }
+  const std::int64_t room = target.max_bytes - bytes_without_weights(state, request);
+  const auto slack = static_cast<std::int64_t>(
+      target.slack * static_cast<double>(std::max<std::int64_t>(0, largest - room)));
+  const Allocation allocation =
+      allocate(layers, {.bytes = std::max<std::int64_t>(0, room + slack)});
+  if (state.mask.size() == 0) state.mask = Mask(state.graph.parameter_count());
+  state.weight_bits.clear();
+  for (std::size_t p = 0; p < layers.size(); ++p) {
+    const ParameterSpec& spec = spec_of(state.graph, request.parameters[p]);
+    const WeightCandidate& chosen =
+        request.candidates[static_cast<std::size_t>(allocation.choice[p])];
+    const std::vector<float> kept =
+        keep_largest(part_of<const float>(state.parameters, spec), chosen);
+    for (std::size_t i = 0; i < kept.size(); ++i)
+      state.mask.set(spec.offset + static_cast<std::int64_t>(i), kept[i] != 0.0F);
+    state.weight_bits.push_back(chosen.bits);
+  }
+  state.mask.apply(state.parameters);
+  ++state.mask_epoch;
+}
+
+}  // namespace coppice
