@@ -18,7 +18,7 @@ void fold_norms(ServerState& state) {
 }
 
 void set_weight_grids(ServerState& state, int bits) {
-  state.plan.weights = weight_grids(state.graph, state.parameters, bits);
+  state.plan.weights = weight_grids(state.graph, state.parameters, bits, state.plan);
 }
 
 void set_activation_grids(ServerState& state, std::span<const std::string> nodes,

@@ -14,7 +14,7 @@ namespace coppice {
 // it. Momentum of what is no longer a parameter means nothing; it starts anew.
 void fold_norms(ServerState& state);
 
-// The grids of the weights as they are now.
+// The grids of the weights as they are now, of `bits` where the plan does not say others yet.
 void set_weight_grids(ServerState& state, int bits);
 
 // The grids of `nodes` from a round's histograms. Without a count the plan keeps those it has.
