@@ -21,10 +21,15 @@ std::vector<std::string> quantized_nodes(const Graph& graph);
 // Parameters that are stored in few bits: the weights of conv2d and linear, and embedding tables.
 std::vector<std::string> quantized_parameters(const Graph& graph);
 
-// Scales of `values` ([channels, ...], channels = shape[0]) for codes of `bits` (8, 7 or 4): at 8
-// and 7 bits the channel's largest magnitude over 127 or 63; at 4 bits the clipping of 32
-// candidates with the least squared error. A channel of zeros gets a small positive scale. Throws
-// ConfigError for other bits, DataError for a value that is not finite.
+// The nearest float with 8 significant bits, half to even, no larger than the largest of them: a
+// file stores it in two bytes. `scale` is positive and finite.
+float short_scale(float scale);
+
+// Scales of `values` ([channels, ...], channels = shape[0]) for codes of `bits` (is_weight_bits()),
+// each a short_scale(): at 8 and 7 bits the channel's largest magnitude over 127 or 63; at fewer
+// the clipping with the least squared error, of candidates 1/64 of the largest magnitude apart down
+// to 1/2 of it, at 3 bits 1/4, at 2 bits 1/8. Zeros stay zeros. A channel of zeros gets a small
+// positive scale. Throws ConfigError for other bits, DataError for a value that is not finite.
 WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> values, int bits);
 
 // weight_quant() of every one of quantized_parameters(), for `parameters` in the graph's arena

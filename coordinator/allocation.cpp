@@ -9,9 +9,9 @@
 #include "algorithms/quantize.h"
 #include "algorithms/sensitivity.h"
 #include "core/checkpoint.h"
+#include "deploy/file_bytes.h"
 #include "deploy/lower.h"
 #include "deploy/runtime/cpk.h"
-#include "kernels/code_stream.h"
 
 namespace coppice {
 namespace {
@@ -45,13 +45,6 @@ std::int64_t bytes_without_weights(const ServerState& state, const SenseRequest&
       checkpoint.plan.activations.push_back({.node = node, .scale = 1.0F / 32.0F, .zero_point = 0});
   }
   return std::ssize(runtime::write_cpk(lower(checkpoint)));
-}
-
-std::int64_t bytes_of(const ParameterSpec& spec, std::span<const float> weights,
-                      const WeightCandidate& candidate) {
-  const WeightQuant quant = weight_quant(spec, weights, candidate.bits);
-  return static_cast<std::int64_t>(kernels::coded_bytes(
-      weight_codes(weights, quant), kernels::CodeRows{spec.size() / spec.shape.front()}));
 }
 
 }  // namespace
@@ -90,7 +83,8 @@ void allocate_weights(ServerState& state, const SenseRequest& request, const Exa
     for (std::size_t c = 0; c < request.candidates.size(); ++c) {
       const WeightCandidate& candidate = request.candidates[c];
       const std::vector<float> kept = keep_largest(weights, candidate);
-      const std::int64_t bytes = bytes_of(spec, kept, candidate);
+      const std::int64_t bytes =
+          coded_bytes(kept, spec.shape, weight_quant(spec, kept, candidate.bits));
       layer.push_back({.loss = losses[p * request.candidates.size() + c], .bytes = bytes});
       most = std::max(most, bytes);
     }

@@ -47,11 +47,13 @@ ActivationQuant activation_from_json(const Json& entry, const Graph& graph) {
 
 }  // namespace
 
-bool is_weight_bits(std::int64_t bits) { return bits == 8 || bits == 7 || bits == 4; }
+bool is_weight_bits(std::int64_t bits) { return bits >= 2 && bits <= 8 && bits != 5; }
 
 int largest_code(int bits) { return (1 << (bits - 1)) - 1; }
 
 int stored_bits(int bits) { return bits == 7 ? 8 : bits; }
+
+int multiplied_bits(int bits) { return bits <= 4 ? 4 : 8; }
 
 const WeightQuant* QuantPlan::weight(std::string_view parameter) const {
   const auto found = std::ranges::find(weights, parameter, &WeightQuant::parameter);

@@ -26,7 +26,7 @@ namespace coppice {
 
 struct WeightQuant {
   std::string parameter;      // ParameterSpec::name
-  int bits = 8;               // 8, 7 or 4
+  int bits = 8;               // 2, 3, 4, 6, 7 or 8; each parameter its own
   std::vector<float> scales;  // one an index of axis 0; positive, finite
 
   friend bool operator==(const WeightQuant&, const WeightQuant&) = default;
@@ -45,11 +45,14 @@ struct ActivationQuant {
 // Whether weights can have codes of so many bits.
 bool is_weight_bits(std::int64_t bits);
 
-// The largest magnitude of a code: 127, 63 or 7.
+// The largest magnitude of a code: 2^(bits - 1) - 1, of 8 bits 127, of 2 bits 1.
 int largest_code(int bits);
 
-// Bits that a code takes where it is stored: codes of 7 take 8.
+// Bits that a code takes before a file makes them fewer: codes of 7 take 8.
 int stored_bits(int bits);
+
+// Bits of the codes that the runtime multiplies: of up to 4 bits 4, of others 8.
+int multiplied_bits(int bits);
 
 struct QuantPlan {
   // In the graph's order; what is not named stays fp32.

@@ -123,7 +123,7 @@ class Lowering {
     if (quant == nullptr) {
       append(to.weights.values, values(weight));
     } else {
-      to.weights.bits = stored_bits(quant->bits);
+      to.weights.bits = multiplied_bits(quant->bits);
       to.weights.codes = weight_codes(values(weight), *quant);
       to.weights.scales = quant->scales;
     }

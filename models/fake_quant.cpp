@@ -15,8 +15,8 @@ bool is_scale(float scale) { return std::isfinite(scale) && scale > 0.0F; }
 
 void check(const WeightQuant& quant, const ParameterSpec& parameter) {
   if (!is_weight_bits(quant.bits)) {
-    throw ConfigError(
-        text("quantization of '", quant.parameter, "': expected 8, 7 or 4 bits, got ", quant.bits));
+    throw ConfigError(text("quantization of '", quant.parameter,
+                           "': expected 2, 3, 4, 6, 7 or 8 bits, got ", quant.bits));
   }
   const std::int64_t channels = parameter.shape.empty() ? 0 : parameter.shape[0];
   if (static_cast<std::int64_t>(quant.scales.size()) != channels) {

@@ -27,9 +27,9 @@ void to_grid(const float* in, float* out, std::int64_t n, const NodeGrid& grid);
 
 class FakeQuant {
  public:
-  // Throws ConfigError, naming it, for a parameter or node that the graph lacks, other bits than 8
-  // and 4, a number of scales that is not the parameter's axis 0, a scale that is not positive and
-  // finite, a zero point outside [0, 255].
+  // Throws ConfigError, naming it, for a parameter or node that the graph lacks, bits that weights
+  // cannot have, a number of scales that is not the parameter's axis 0, a scale that is not
+  // positive and finite, a zero point outside [0, 255].
   FakeQuant(const Graph& graph, const QuantPlan& plan);
 
   // Whether quantize_weights() writes it: a weight of the plan, or the bias beside one that is

@@ -54,7 +54,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
                                         {"step", ScheduleKind::kStep},
                                         {"exponential", ScheduleKind::kExponential}}};
   const Word executors{{{"auto", "auto"}, {"resident", "resident"}, {"libtorch", "libtorch"}}};
-  const Choice<std::int64_t> bits{{{"32", 32}, {"8", 8}, {"4", 4}}};
+  const Choice<std::int64_t> bits{{{"32", 32}, {"8", 8}, {"6", 6}, {"4", 4}, {"3", 3}, {"2", 2}}};
   const Word text_splits{{{"none", "none"}, {"speaker", "speaker"}, {"book", "book"}}};
   const WholeNumber<std::uint64_t> seeds;
   // clang-format off

@@ -16,8 +16,6 @@ constexpr int kRaw = -MAX_WBITS;  // no zlib header and checksum: the file has a
 // Codes of weights hardly repeat, so matches that save little cost more than they bring; texts and
 // zeros do repeat. Z_HUFFMAN_ONLY was never the shortest.
 constexpr int kStrategies[] = {Z_DEFAULT_STRATEGY, Z_FILTERED};
-// Of one bit for a length of 258 bytes and one for its distance.
-constexpr std::size_t kMostExpansion = 1032;
 
 // A stream that zlib has set up, and what takes it down again.
 using OpenStream = std::unique_ptr<z_stream, int (*)(z_stream*)>;

@@ -13,6 +13,10 @@ enum class BodyEncoding : std::uint8_t { kStored = 0, kDeflate = 1 };
 // As large as the weights of one node can be (inference.h), in fp32.
 constexpr std::size_t kMaxBodyBytes = std::size_t{1} << 30;
 
+// What a byte of a deflate stream stands for at most: one bit for a length of 258 bytes and one for
+// its distance.
+constexpr std::size_t kMostExpansion = 1032;
+
 struct EncodedBody {
   BodyEncoding encoding = BodyEncoding::kStored;
   std::vector<std::uint8_t> bytes;

@@ -18,4 +18,8 @@ constexpr std::uint8_t kWeightWidthShift = 4;  // two bits: 0 fp32, 1 8 bits, 2 
 constexpr std::uint8_t kWeightWidthMask = 3U << kWeightWidthShift;
 constexpr std::uint8_t kLayoutShift = 6;  // two bits: of weights, in the order of Layout
 
+// How codes of weights are stored; the other bits are zero.
+constexpr std::uint8_t kIsCoded = 1U << 0U;      // in the range coder's form, behind the body
+constexpr std::uint8_t kShortScales = 1U << 1U;  // the upper 16 bits of each; the lower are zero
+
 }  // namespace coppice::runtime

@@ -1,11 +1,12 @@
 #include <algorithm>  // for equal
-#include <bit>        // for endian
+#include <bit>        // for bit_cast, endian
 #include <cstring>    // for memcpy
 #include <numeric>    // for accumulate
 #include <string>     // for string
 #include <utility>    // for exchange, move
 
 #include "deploy/runtime/body.h"
+#include "deploy/runtime/coded_weights.h"
 #include "deploy/runtime/cpk.h"
 #include "deploy/runtime/cpk_fields.h"
 #include "deploy/runtime/error.h"
@@ -40,12 +41,18 @@ class ByteReader {
     return value;
   }
 
-  // `count` is at most kMaxActivationElements, so the product fits.
+  // From planes: the first bytes of all values, then their second ones. `count` is at most
+  // kMaxActivationElements, so the product fits.
   template <typename T>
   std::vector<T> get_all(std::int64_t count) {
     const auto bytes = take(count * static_cast<std::int64_t>(sizeof(T)));
     std::vector<T> values(static_cast<std::size_t>(count));
-    if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+    auto* to = reinterpret_cast<std::uint8_t*>(values.data());
+    if (sizeof(T) == 1 && !bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+    for (std::size_t plane = 0; sizeof(T) > 1 && plane < sizeof(T); ++plane) {
+      for (std::size_t i = 0; i < values.size(); ++i)
+        to[i * sizeof(T) + plane] = bytes[plane * values.size() + i];
+    }
     return values;
   }
 
@@ -135,13 +142,20 @@ std::vector<std::int8_t> read_nibbles(ByteReader& in, std::int64_t count) {
   return codes;
 }
 
-// A node before its parameters.
-Node read_head(ByteReader& in, std::uint8_t& flags, std::size_t index) {
+// A node before its parameters, and how those are stored.
+struct Head {
+  Node node;
+  std::uint8_t flags = 0;
+  std::uint8_t storage = 0;
+};
+
+Head read_head(ByteReader& in, std::size_t index) {
   const auto code = in.get<std::uint8_t>();
   if (find_op(code) == nullptr) fail("node ", index, ": no operation has code ", int{code});
-  Node node;
+  Head head;
+  Node& node = head.node;
   node.op = Op{code};
-  flags = in.get<std::uint8_t>();
+  const std::uint8_t flags = head.flags = in.get<std::uint8_t>();
   node.name = in.get_text<std::uint8_t>();
   if (bits_of(flags) == 0) fail("node ", index, ": unknown flags ", int{flags});
   node.weights.bits = bits_of(flags);
@@ -157,11 +171,14 @@ Node read_head(ByteReader& in, std::uint8_t& flags, std::size_t index) {
     node.grid = Grid{scale, in.get<std::uint8_t>()};
   }
   read_attributes(in, node);
-  return node;
+  if (node.weights.bits != 32) head.storage = in.get<std::uint8_t>();
+  if ((head.storage & ~(kIsCoded | kShortScales)) != 0)
+    fail("node ", index, ": unknown storage ", int{head.storage});
+  return head;
 }
 
 // Counts and sizes are those of the layout; what it says is checked later, with all parameters.
-void read_weights(ByteReader& in, Weights& weights, const ProductShape& shape) {
+void read_plain(ByteReader& in, Weights& weights, const ProductShape& shape) {
   if (weights.layout == Layout::kBlocks) {
     weights.block_counts = in.get_all<std::uint16_t>((shape.out + kBlockSide - 1) / kBlockSide);
     const auto blocks =
@@ -176,14 +193,43 @@ void read_weights(ByteReader& in, Weights& weights, const ProductShape& shape) {
   weights.codes = weights.bits == 4 && weights.layout == Layout::kRows
                       ? read_nibbles(in, elements)
                       : in.get_all<std::int8_t>(stored_bytes(weights, shape));
-  weights.scales = in.get_all<float>(shape.out);
 }
 
-void read_parameters(ByteReader& in, Node& node, std::uint8_t flags, const Inference& inference) {
+std::vector<float> read_short_scales(ByteReader& in, std::int64_t count) {
+  std::vector<float> scales;
+  for (const std::uint16_t upper : in.get_all<std::uint16_t>(count))
+    scales.push_back(std::bit_cast<float>(std::uint32_t{upper} << 16U));
+  return scales;
+}
+
+// The body, and the streams of coded weights behind it, in the order of the nodes.
+struct Content {
+  ByteReader body;
+  ByteReader streams;
+};
+
+void read_weights(Content& in, const Head& head, const ProductShape& shape, Weights& weights) {
+  if ((head.storage & kIsCoded) != 0) {
+    decode_weights(in.streams.take(in.body.get<std::uint32_t>()), shape, weights);
+  } else {
+    read_plain(in.body, weights, shape);
+  }
+  if (weights.bits == 32) return;
+  weights.scales = (head.storage & kShortScales) != 0 ? read_short_scales(in.body, shape.out)
+                                                      : in.body.get_all<float>(shape.out);
+}
+
+void read_parameters(Content& content, Head& head, const Inference& inference) {
+  Node& node = head.node;
+  const std::uint8_t flags = head.flags;
+  ByteReader& in = content.body;
   const ParameterCounts counts = inference.counts(node);
   if (counts.row > kMaxElements || counts.channels * counts.row > kMaxActivationElements)
     fail("node '", node.name, "': ", counts.channels, " x ", counts.row, " weights are too many");
-  read_weights(in, node.weights, counts.row == 0 ? ProductShape{} : product_shape(node, inference));
+  if (counts.row == 0 && node.weights.bits != 32)
+    fail("node '", node.name, "': codes of no weights");
+  const ProductShape shape = counts.row == 0 ? ProductShape{} : product_shape(node, inference);
+  read_weights(content, head, shape, node.weights);
   const bool has_codes = inference.is_integer(node);
   if ((flags & kShortBias) != 0 && (!has_codes || (flags & kHasBias) == 0))
     fail("node '", node.name, "': short bias codes where there are none");
@@ -200,7 +246,8 @@ void read_parameters(ByteReader& in, Node& node, std::uint8_t flags, const Infer
   node.norm = in.get_all<float>(counts.norm);
 }
 
-Program read_body(ByteReader in) {
+Program read_body(Content content) {
+  ByteReader& in = content.body;
   Program program;
   std::ranges::copy(in.take(kDigestBytes), program.model_sha256.begin());
   program.name = in.get_text<std::uint8_t>();
@@ -214,15 +261,16 @@ Program read_body(ByteReader in) {
   Inference inference(program.input);
   const auto nodes = in.get<std::uint16_t>();
   for (std::size_t i = 0; i < nodes; ++i) {
-    std::uint8_t flags = 0;
-    Node node = read_head(in, flags, i);
-    inference.add(node);
-    read_parameters(in, node, flags, inference);
-    inference.check_parameters(node);
-    program.nodes.push_back(std::move(node));
+    Head head = read_head(in, i);
+    inference.add(head.node);
+    read_parameters(content, head, inference);
+    inference.check_parameters(head.node);
+    program.nodes.push_back(std::move(head.node));
   }
   if (nodes < 2) fail("expected at least one node after the input");
   if (in.left() != 0) fail(in.left(), " bytes after the last node");
+  if (content.streams.left() != 0)
+    fail(content.streams.left(), " bytes of coded weights that no node has");
   return program;
 }
 
@@ -248,8 +296,11 @@ Program read_cpk(std::span<const std::uint8_t> bytes, std::string_view what) {
     ByteReader in(intact_content(bytes));
     const auto encoding = in.get<std::uint8_t>();
     const auto length = in.get<std::uint32_t>();
-    const auto body = decode_body(encoding, length, in.take_rest());
-    return read_body(ByteReader(body));
+    const auto coded = in.get<std::uint32_t>();
+    if (coded > in.left()) fail("expected ", coded, " bytes of coded weights, got ", in.left());
+    const auto encoded = in.take(static_cast<std::int64_t>(in.left() - coded));
+    const auto body = decode_body(encoding, length, encoded);
+    return read_body({ByteReader(body), ByteReader(in.take_rest())});
   } catch (const ModelError& error) {
     fail(what, ": ", error.what());
   }

@@ -1,6 +1,6 @@
 #include "deploy/runtime/layout.h"
 
-#include <algorithm>  // for all_of, min
+#include <algorithm>  // for max, min
 #include <cstdlib>    // for abs
 #include <limits>     // for numeric_limits
 #include <numeric>    // for accumulate
@@ -96,20 +96,6 @@ int code_at(const Weights& weights, std::size_t at) {
   return half < 8 ? half : half - 16;
 }
 
-bool has_layout(const ProductShape& shape, Layout layout) {
-  switch (layout) {
-    case Layout::kRows:
-      return true;
-    case Layout::kPanels:
-      return shape.groups == 1;
-    case Layout::kDepthwise:
-      return shape.is_depthwise();
-    case Layout::kBlocks:
-      return may_be_blocks(shape);
-  }
-  return false;
-}
-
 void check_blocks(const Weights& weights, const ProductShape& shape) {
   const bool is_sparse = weights.layout == Layout::kBlocks;
   const std::int64_t fours = is_sparse ? (shape.out + kBlockSide - 1) / kBlockSide : 0;
@@ -196,8 +182,22 @@ std::int64_t stored_bytes(const Weights& weights, const ProductShape& shape) {
   return has_halves(weights) ? (elements + 1) / 2 : elements;
 }
 
+bool may_lie(const ProductShape& shape, Layout layout) {
+  switch (layout) {
+    case Layout::kRows:
+      return true;
+    case Layout::kPanels:
+      return shape.groups == 1;
+    case Layout::kDepthwise:
+      return shape.is_depthwise();
+    case Layout::kBlocks:
+      return may_be_blocks(shape);
+  }
+  return false;
+}
+
 void check_layout(const Weights& weights, const ProductShape& shape) {
-  if (!has_layout(shape, weights.layout))
+  if (!may_lie(shape, weights.layout))
     fail("weights cannot lie in order ", static_cast<int>(weights.layout));
   check_blocks(weights, shape);
   const std::int64_t elements = element_count(weights, shape);
@@ -237,6 +237,14 @@ Weights in_rows(const Weights& weights, const ProductShape& shape) {
     ++at;
   });
   return rows;
+}
+
+int largest_code(const Weights& weights) {
+  int largest = 0;
+  const std::size_t count = weights.codes.size() * (has_halves(weights) ? 2 : 1);
+  for (std::size_t i = 0; i < count; ++i)
+    largest = std::max(largest, std::abs(code_at(weights, i)));
+  return largest;
 }
 
 std::vector<std::int64_t> code_sums(const Weights& weights, const ProductShape& shape) {

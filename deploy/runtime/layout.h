@@ -49,6 +49,9 @@ ProductShape product_shape(const Node& node, const Inference& inference);
 std::int64_t element_count(const Weights& weights, const ProductShape& shape);
 std::int64_t stored_bytes(const Weights& weights, const ProductShape& shape);
 
+// Whether weights of `shape` can have the layout.
+bool may_lie(const ProductShape& shape, Layout layout);
+
 // Throws ModelError unless `weights` have a layout that `shape` can have, as many elements as that
 // takes, zeros beside odd ends, and blocks that exist in their order.
 void check_layout(const Weights& weights, const ProductShape& shape);
@@ -58,6 +61,9 @@ Weights in_rows(const Weights& weights, const ProductShape& shape);
 
 // Two codes of 4 bits a byte, the first in its low half; an odd last one has zero above it.
 std::vector<std::int8_t> halves_of(const std::vector<std::int8_t>& codes);
+
+// Of all codes: the largest |code|; 0 without any.
+int largest_code(const Weights& weights);
 
 // Of every output channel: the sum of |code|.
 std::vector<std::int64_t> code_sums(const Weights& weights, const ProductShape& shape);

@@ -61,7 +61,7 @@ enum class Layout : std::uint8_t { kRows = 0, kPanels = 1, kBlocks = 2, kDepthwi
 
 // Of a conv2d, [out, in / groups, height, width], or a linear, [out, in].
 struct Weights {
-  int bits = 32;  // 32: values; 8 or 4: codes and scales
+  int bits = 32;  // 32: values; 8 or 4: codes of at most as many bits, and scales
   Layout layout = Layout::kRows;
   std::vector<float> values;  // finite
   // In [-127, 127] or [-7, 7]; value = code * scale. In another order than rows two codes of 4 bits

@@ -74,8 +74,8 @@ TEST(QuantizeTest, TransformersKeepTheirStreamInFloat) {
 TEST(QuantizeTest, EightBitScalesPutTheLargestWeightOnTheLastCode) {
   const std::vector<float> values{1.27F, -0.5F, 0.0F, 0.25F, -2.54F, 0.02F};
   const WeightQuant quant = weight_quant(spec({2, 3}), values, 8);
-  EXPECT_FLOAT_EQ(quant.scales[0], 0.01F);
-  EXPECT_FLOAT_EQ(quant.scales[1], 0.02F);
+  EXPECT_EQ(quant.scales[0], short_scale(0.01F));
+  EXPECT_EQ(quant.scales[1], short_scale(0.02F));
   EXPECT_EQ(weight_codes(values, quant), (std::vector<std::int8_t>{127, -50, 0, 12, -127, 1}));
 }
 
@@ -93,6 +93,7 @@ TEST(QuantizeTest, SevenBitsCannotSaturateASumOfTwoProducts) {
   EXPECT_LE(2 * 255 * largest_code(7), 32'767);
   EXPECT_GT(2 * 255 * largest_code(8), 32'767);
   EXPECT_EQ(stored_bits(7), 8);
+  EXPECT_EQ(multiplied_bits(7), 8);
 }
 
 TEST(QuantizeTest, HalvesRoundToEven) {
@@ -118,6 +119,68 @@ TEST(QuantizeTest, FourBitsClipWhereThatIsBetterThanTheLargestMagnitude) {
   fake_quantize(wide, widest);
   EXPECT_LT(squared_error(clipped, values), squared_error(wide, values));
   for (const std::int8_t code : weight_codes(values, quant)) EXPECT_LE(std::abs(code), 7);
+}
+
+TEST(QuantizeTest, ShortScalesAreTheNearestOfEightBits) {
+  EXPECT_EQ(short_scale(1.0F), 1.0F);
+  EXPECT_EQ(short_scale(1.0F + 0x1p-8F), 1.0F);  // halves go to the even one
+  EXPECT_EQ(short_scale(1.0F + 0x3p-8F), 1.0F + 0x1p-6F);
+  EXPECT_EQ(short_scale(1.0F + 0x1.8p-8F), 1.0F + 0x1p-7F);
+  EXPECT_EQ(short_scale(1.999F), 2.0F);
+  EXPECT_EQ(short_scale(std::numeric_limits<float>::max()), 0x1.FEp127F);
+  for (const float value : normals(1'000, 8)) {
+    const float scale = std::abs(value) + 1e-6F;
+    EXPECT_LE(std::abs(short_scale(scale) - scale), 0x1p-8F * scale);
+  }
+  for (const int bits : {2, 3, 4, 6, 7, 8}) {
+    for (const float scale : weight_quant(spec({8, 64}), normals(512, 6), bits).scales)
+      EXPECT_EQ(short_scale(scale), scale) << bits;
+  }
+}
+
+// The least error of scales that are closer together than those that are tried.
+double least_error(const std::vector<float>& values, int bits) {
+  double least = std::numeric_limits<double>::infinity();
+  for (float scale = 0.01F; scale < 5.0F; scale *= 1.003F) {
+    std::vector<float> on_grid = values;
+    fake_quantize(on_grid, {.parameter = "w", .bits = bits, .scales = {scale}});
+    least = std::min(least, squared_error(on_grid, values));
+  }
+  return least;
+}
+
+TEST(QuantizeTest, FewBitsFindClippingsOfNormalAndSparseWeights) {
+  for (const int bits : {2, 3, 4, 6}) {
+    std::vector<float> values = normals(4'608, 9);
+    for (const bool is_sparse : {false, true}) {
+      if (is_sparse) {
+        for (float& value : values) value = std::abs(value) < 1.3F ? 0.0F : value;
+      }
+      const WeightQuant quant = weight_quant(spec({1, 4'608}), values, bits);
+      std::vector<float> on_grid = values;
+      fake_quantize(on_grid, quant);
+      EXPECT_LT(squared_error(on_grid, values), 1.01 * least_error(values, bits)) << bits;
+      const std::vector<std::int8_t> codes = weight_codes(values, quant);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        ASSERT_LE(std::abs(codes[i]), largest_code(bits));
+        if (values[i] == 0.0F) {
+          ASSERT_EQ(codes[i], 0);
+        }
+      }
+    }
+  }
+}
+
+TEST(QuantizeTest, EachParameterHasItsOwnBits) {
+  const Graph graph = Graph::build(
+      numbers({4}), {layer("linear", "a", {.out = 3}), layer("linear", "b", {.out = 2})});
+  const auto count = static_cast<std::size_t>(graph.parameter_count());
+  const std::vector<WeightQuant> grids =
+      weight_grids(graph, normals(count, 1), std::vector<int>{6, 2});
+  ASSERT_EQ(grids.size(), 2U);
+  EXPECT_EQ(grids[0].bits, 6);
+  EXPECT_EQ(grids[1].bits, 2);
+  EXPECT_THROW(weight_grids(graph, normals(count, 1), std::vector<int>{6}), ConfigError);
 }
 
 TEST(QuantizeTest, FakeQuantizedValuesAreCodesTimesScalesAndStayThere) {

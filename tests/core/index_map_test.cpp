@@ -28,7 +28,7 @@ TEST(IndexMapTest, IdentityChangesNothing) {
   const IndexMap map(6, {2, 4});
   EXPECT_EQ(IndexMap::identity(6).then(map), map);
   EXPECT_EQ(map.then(IndexMap::identity(2)), map);
-  EXPECT_EQ(IndexMap::identity(0).gather({}), std::vector<float>{});
+  EXPECT_EQ(IndexMap::identity(0).gather(std::vector<float>{}), std::vector<float>{});
 }
 
 TEST(IndexMapTest, IndicesThatDoNotAscendInsideTheOldLayoutThrow) {

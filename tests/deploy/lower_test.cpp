@@ -140,7 +140,7 @@ TEST(LowerTest, IntegerModelsStayCloseToFakeQuantizedWeights) {
   for (const auto& [name, input] :
        {std::pair("lenet5", Shape{1, 28, 28}), std::pair("mlp", Shape{1, 28, 28}),
         std::pair("resnet20", Shape{3, 16, 16})}) {
-    for (const int bits : {8, 7, 4}) {
+    for (const int bits : {8, 7, 6, 4, 3, 2}) {
       Checkpoint checkpoint = checkpoint_of(zoo(name, input));
       const Values samples = random_samples(checkpoint.graph, 4);
       quantize(checkpoint, samples, bits);
@@ -171,7 +171,7 @@ std::vector<int> executed_codes(const Checkpoint& checkpoint, const Values& samp
 TEST(LowerTest, IntegerOutputsAreWithinOneUnitOfTheFakeQuantizedExecutor) {
   for (const char* model : {"lenet5", "resnet20", "mlp"}) {
     const bool is_deep = std::string(model) == "resnet20";
-    for (const int bits : {8, 7, 4}) {
+    for (const int bits : {8, 7, 6, 4, 3, 2}) {
       Checkpoint checkpoint = checkpoint_of(zoo(model, {1, 28, 28}));
       const Values samples = random_samples(checkpoint.graph, 8);
       quantize(checkpoint, samples, bits);
@@ -216,7 +216,7 @@ TEST(LowerTest, IntegerLeNetStaysCloseToFp32) {
 }
 
 TEST(LowerTest, ProgramsSurviveTheirFile) {
-  for (const int bits : {8, 7, 4}) {
+  for (const int bits : {8, 7, 6, 4, 3, 2}) {
     Checkpoint checkpoint = checkpoint_of(zoo("resnet20", {1, 12, 12}));
     quantize(checkpoint, random_samples(checkpoint.graph, 2), bits);
     const runtime::Program program = lower(checkpoint);

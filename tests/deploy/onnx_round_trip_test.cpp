@@ -103,7 +103,7 @@ TEST_P(OnnxRoundTripTest, Fp32ModelIsTheSame) {
 }
 
 TEST_P(OnnxRoundTripTest, IntegersAreTheSame) {
-  for (const int bits : {8, 7, 4}) {
+  for (const int bits : {8, 7, 6, 4, 3, 2}) {
     Checkpoint original = zoo_checkpoint(GetParam());
     quantize(original, bits);
     const Checkpoint read = there_and_back(original);

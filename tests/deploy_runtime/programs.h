@@ -183,6 +183,21 @@ inline Program random_program(std::int64_t seed) {
   return build.take();
 }
 
+// Keeps about `percent` of the codes of every product in rows; its zeros are then worth coding.
+inline Program with_zeros(Program program, std::uint64_t percent, RandomStream& random) {
+  for (Node& node : program.nodes) {
+    for (std::int8_t& code : node.weights.codes) {
+      if (random.next_below(100) >= percent) code = 0;
+    }
+  }
+  return program;
+}
+
+inline Program sparse_program(std::int64_t seed) {
+  RandomStream random({.seed = 4, .task = seed});
+  return with_zeros(random_program(seed), 20, random);
+}
+
 // Zeroes about three blocks in four of every product that has blocks.
 inline Program with_empty_blocks(Program program, RandomStream& random) {
   const Inference inference = infer(program);

@@ -8,15 +8,16 @@
 //   -mfma -o /tmp/k4.o
 //     kernels/integer/integer_vnni.cpp
 //   clang++ -std=c++20 -g -O1 -I. -fsanitize=fuzzer,address,undefined tests/fuzz/cpk_fuzz.cpp
-//     deploy/runtime/*.cpp deploy/runtime/ops/*.cpp kernels/integer/integer.cpp /tmp/k[1-4].o -lz
-//     -o /tmp/cpk_fuzz
+//     deploy/runtime/*.cpp deploy/runtime/ops/*.cpp kernels/integer/integer.cpp
+//     kernels/code_stream.cpp /tmp/k[1-4].o -lz -o /tmp/cpk_fuzz
 //   mkdir -p CORPUS && COPPICE_CPK_CORPUS=CORPUS deploy_runtime_test
 //     --gtest_also_run_disabled_tests --gtest_filter='*WritesACorpus'
 //   /tmp/cpk_fuzz -max_len=4096 CORPUS
 // An input that begins as a file does is one without its last 32 bytes, the digest, which is
-// computed here: a fuzzer does not find one. What follows any other first byte is a body, stored: a
-// fuzzer does not see through deflate either.
+// computed here: a fuzzer does not find one. Behind any other first byte stand a u16, as many bytes
+// of streams of coded weights, and a body, stored: a fuzzer does not see through deflate either.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -34,7 +35,12 @@ namespace coppice::runtime {
 namespace {
 
 Bytes file_of_input(std::span<const std::uint8_t> input) {
-  if (!input.empty() && input[0] != 'C') return stored_file({input.begin() + 1, input.end()});
+  if (input.size() > 2 && input[0] != 'C') {
+    const std::size_t length = input[1] + std::size_t{256} * input[2];
+    const auto streams = input.subspan(3, std::min(input.size() - 3, length));
+    const auto body = input.subspan(3 + streams.size());
+    return stored_file({body.begin(), body.end()}, {streams.begin(), streams.end()});
+  }
   Bytes file(input.begin(), input.end());
   file.resize(file.size() + kSealBytes);
   return sealed(std::move(file));

@@ -12,7 +12,7 @@
 
 namespace coppice {
 
-inline double weight_limit(int bits) { return bits == 8 ? 127.0 : 7.0; }
+inline double weight_limit(int bits) { return std::exp2(bits - 1) - 1.0; }
 
 // The value of the code of `w`.
 inline double on_grid(double w, double scale, int bits) {

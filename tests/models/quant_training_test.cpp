@@ -184,7 +184,7 @@ TEST_P(QuantTrainingTest, Lenet5OnItsGridsIsTheNetOfTheDequantizedWeights) {
   const auto executor = QuantTrainingTest::make(graph);
   const ParameterArena weights = initial_parameters(graph, 3);
   const SampleArrays data = SampleArrays::random(5, 784, 10, 4);
-  for (const int bits : {8, 4}) {
+  for (const int bits : {8, 6, 4, 3, 2}) {
     for (const float reach : {1.0F, 0.7F}) {  // the latter saturates
       const QuantPlan plan{.weights = weight_grids(graph, weights.values(), bits, reach),
                            .activations = {}};

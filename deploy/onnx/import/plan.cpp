@@ -85,7 +85,7 @@ std::int32_t largest_magnitude(const std::vector<std::int32_t>& codes) {
 
 // As the file says it; in files of others 4 where that is enough, because a .cpk packs those.
 int bits_of(const Constant& weight, std::int32_t largest) {
-  for (const int bits : {4, 7, 8}) {
+  for (const int bits : {2, 3, 4, 6, 7, 8}) {
     if (weight.remark == onnx_export::bits_remark(bits) && largest <= largest_code(bits))
       return bits;
   }
