@@ -10,8 +10,6 @@
 #include "algorithms/sensitivity.h"
 #include "core/checkpoint.h"
 #include "deploy/file_bytes.h"
-#include "deploy/lower.h"
-#include "deploy/runtime/cpk.h"
 
 namespace coppice {
 namespace {
@@ -44,21 +42,25 @@ std::int64_t bytes_without_weights(const ServerState& state, const SenseRequest&
     for (const std::string& node : quantized_nodes(state.graph))
       checkpoint.plan.activations.push_back({.node = node, .scale = 1.0F / 32.0F, .zero_point = 0});
   }
-  return std::ssize(runtime::write_cpk(lower(checkpoint)));
+  return file_bytes(checkpoint).file;
 }
 
 }  // namespace
 
-SenseRequest sense_request(const ServerState& state, const AllocateConfig& config,
+SenseRequest sense_request(const ServerState& state, const CompressConfig& compress,
                            std::int64_t max_weight) {
   SenseRequest request;
   request.parameters = quantized_parameters(state.graph);
-  for (const double density : config.densities) {
-    for (const std::int64_t bits : config.bits)
-      request.candidates.push_back({.density = density, .bits = static_cast<int>(bits)});
+  const AllocateConfig& allocate = compress.allocate;
+  for (const double density : allocate.densities) {
+    for (const std::int64_t bits : allocate.bits) {
+      const bool is_narrowed = compress.quantize.reduce_range && bits == 8;
+      request.candidates.push_back(
+          {.density = density, .bits = is_narrowed ? 7 : static_cast<int>(bits)});
+    }
   }
-  request.batches = config.batches;
-  request.half_batch = config.half_batch;
+  request.batches = allocate.batches;
+  request.half_batch = allocate.half_batch;
   request.grid = grid_for(kTableRangeBits, max_weight);
   return request;
 }

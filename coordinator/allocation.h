@@ -15,7 +15,7 @@
 namespace coppice {
 
 // Every density with every number of bits, for all weights that can be quantized.
-SenseRequest sense_request(const ServerState& state, const AllocateConfig& config,
+SenseRequest sense_request(const ServerState& state, const CompressConfig& compress,
                            std::int64_t max_weight);
 
 // What the next choice aims at.

@@ -216,7 +216,7 @@ ClientTask RoundMachine::calibration_task() const {
 ClientTask RoundMachine::sense_task() const {
   ClientTask task = follow_up_task();
   task.max_weight = task_.max_weight;
-  task.sense = sense_request(state_, config_.compress.allocate, task.max_weight);
+  task.sense = sense_request(state_, config_.compress, task.max_weight);
   return task;
 }
 

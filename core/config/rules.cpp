@@ -86,15 +86,12 @@ std::optional<Conflict> allocate_conflict(const CompressConfig& compress) {
     if (bits == 5 || bits == 7)
       return Conflict{"compress.allocate.bits", text("expected 2, 3, 4, 6 or 8, got ", bits)};
   }
-  if (compress.quantize.reduce_range)
-    return Conflict{"compress.quantize.reduce_range",
-                    "an allocator chooses the codes; remove one of them"};
   return std::nullopt;
 }
 
 std::optional<Conflict> compress_conflict(const ExperimentConfig& config) {
   const CompressConfig& compress = config.compress;
-  if (compress.quantize.reduce_range && compress.quantize.bits != 8) {
+  if (compress.quantize.reduce_range && compress.quantize.bits != 8 && !compress.allocates()) {
     return Conflict{
         "compress.quantize.reduce_range",
         text("narrows codes of 8 bits; compress.quantize.bits is ", compress.quantize.bits)};

@@ -198,7 +198,7 @@ TEST(MessagesTest, BallotWithBitsPastItsEndIsRefused) {
   out.bytes(Bytes{0x0F});
   Bytes frame;
   write_frame(FrameType::kBallot, payload, frame);
-  EXPECT_TRUE(contains(thrown_text<WireError>([&] { decode_ballot(frame); }), "past its 3 units"));
+  EXPECT_TRUE(contains(thrown_text<WireError>([&] { decode_ballot(frame); }), "ballot: bits past its 3"));
 }
 
 }  // namespace
