@@ -8,6 +8,7 @@
 #include "deploy/runtime/cpk.h"
 #include "deploy/runtime/engine.h"
 #include "deploy/runtime/inference.h"
+#include "deploy/runtime/layout.h"
 
 namespace coppice {
 namespace {
@@ -20,14 +21,25 @@ bool has_parameters(const runtime::Node& node) {
   return !node.weights.codes.empty() || !node.weights.values.empty() || !node.norm.empty();
 }
 
+// The fewest that hold the codes: a file does not say how many the plan had.
+int bits_of(const runtime::Node& node) {
+  if (!has_parameters(node)) return 0;
+  if (node.weights.bits == 32) return 32;
+  const int largest = runtime::largest_code(node.weights);
+  for (const int bits : {2, 3, 4, 6}) {
+    if (largest <= largest_code(bits)) return bits;
+  }
+  return 8;
+}
+
 }  // namespace
 
 LayerUses layer_uses(const runtime::Program& program) {
+  const runtime::CpkBytes bytes = runtime::cpk_bytes(program);
   LayerUses uses;
-  for (const runtime::Node& node : program.nodes) {
-    uses[node.name] = {.bits = has_parameters(node) ? node.weights.bits : 0,
-                       .bytes = runtime::parameter_bytes(node),
-                       .time_share = {}};
+  for (std::size_t i = 0; i < program.nodes.size(); ++i) {
+    const runtime::Node& node = program.nodes[i];
+    uses[node.name] = {.bits = bits_of(node), .bytes = bytes.nodes[i], .time_share = {}};
   }
   return uses;
 }
@@ -47,7 +59,7 @@ LayerUses layer_uses(const Graph& graph, const QuantPlan& plan) {
       is_fp32 = false;
       use.bits = stored_bits(quant->bits);
       use.bytes += (parameter.size() * use.bits + 7) / 8 +
-                   4 * static_cast<std::int64_t>(quant->scales.size());
+                   2 * static_cast<std::int64_t>(quant->scales.size());
     }
     if (is_fp32) use.bits = 32;
   }

@@ -15,8 +15,9 @@
 namespace coppice {
 
 struct LayerUse {
-  int bits = 0;                      // of a stored weight; 0: the layer has no parameters
-  std::int64_t bytes = 0;            // of all its parameters: weights, scales, bias, norms
+  int bits = 0;            // the fewest that hold its codes, of 2, 3, 4, 6 and 8; 32: fp32;
+                           // 0: the layer has no parameters
+  std::int64_t bytes = 0;  // of all its parameters: weights, scales, bias, norms
   std::optional<double> time_share;  // of one sample's time, in [0, 1]; nothing: not measured
 
   friend bool operator==(const LayerUse&, const LayerUse&) = default;
@@ -25,11 +26,11 @@ struct LayerUse {
 // By the layer's name; one for every layer of the model.
 using LayerUses = std::map<std::string, LayerUse, std::less<>>;
 
-// As they are in the body of a .cpk, before deflate.
+// As a .cpk stores them (runtime::cpk_bytes), which is written for that.
 LayerUses layer_uses(const runtime::Program& program);
 
-// For graphs that the runtime does not have a form of: weights at the bits of the plan, two of 4
-// bits a byte, with their scales; what it does not name, and biases, at 4 bytes a value.
+// For graphs that the runtime does not have a form of: weights at the bits of the plan, nothing
+// coded or deflated, and 2 bytes a scale; what it does not name, and biases, at 4 bytes a value.
 LayerUses layer_uses(const Graph& graph, const QuantPlan& plan);
 
 // Runs `program` on made-up samples and fills in the time shares; a layer that is folded into the

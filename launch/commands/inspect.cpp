@@ -178,7 +178,8 @@ Output inspect_cpk(const Path& path) {
   json.set("activation_bytes", runtime::Engine(program).peak_activation_bytes());
 
   Table facts({"bytes", with_commas(json.at("file_bytes").as_integer())}, "ll");
-  facts.add({"body", with_commas(json.at("body_bytes").as_integer()) + " bytes before deflate"});
+  facts.add({"body", with_commas(json.at("body_bytes").as_integer()) +
+                         " bytes before they are coded or deflated"});
   facts.add({"file sha256", json.at("file_sha256").as_text()});
   facts.add({"model sha256", json.at("model_sha256").as_text()});
   facts.add({"input", input_text(model.input())});

@@ -71,10 +71,10 @@ LayerUses uses_of_two_layers() {
 
 TEST(TablesTest, UsesFollowThePlan) {
   const LayerUses uses = uses_of_two_layers();
-  EXPECT_EQ(uses.at("first"), (LayerUse{.bits = 4, .bytes = 6 + 12 + 12, .time_share = 0.75}));
+  EXPECT_EQ(uses.at("first"), (LayerUse{.bits = 4, .bytes = 6 + 6 + 12, .time_share = 0.75}));
   EXPECT_EQ(uses.at("last"), (LayerUse{.bits = 32, .bytes = 4 * (6 + 2), .time_share = {}}));
   EXPECT_EQ(uses.at("bend"), LayerUse{});
-  EXPECT_EQ(total_bytes(uses), 62);
+  EXPECT_EQ(total_bytes(uses), 56);
 }
 
 TEST(TablesTest, FinishedLayersShowChannelsBitsBytesAndTime) {
@@ -84,19 +84,19 @@ TEST(TablesTest, FinishedLayersShowChannelsBitsBytesAndTime) {
       layer_table(two_layers(3), &dense, &uses),
       "layer  op      output  MACs  parameters  channels  bits  bytes   time  coupling group\n"
       "input  input   4          0           0                      0      -\n"
-      "first  linear  3         12          15       3/8     4     30  75.0%  first 3/8\n"
+      "first  linear  3         12          15       3/8     4     24  75.0%  first 3/8\n"
       "bend   relu    3          0           0                      0      -\n"
       "last   linear  2          6           8       2/2    32     32      -  last (fixed)\n"
-      "total                    18          23                     62\n");
+      "total                    18          23                     56\n");
   const Json json = layers_json(two_layers(3), &dense, &uses);
   const Json& first = json.at("layers").as_array()[1];
   EXPECT_EQ(first.at("channels").as_integer(), 3);
   EXPECT_EQ(first.at("dense_channels").as_integer(), 8);
   EXPECT_EQ(first.at("bits").as_integer(), 4);
-  EXPECT_EQ(first.at("stored_bytes").as_integer(), 30);
+  EXPECT_EQ(first.at("stored_bytes").as_integer(), 24);
   EXPECT_EQ(first.at("time_share").as_number(), 0.75);
   EXPECT_TRUE(json.at("layers").as_array()[2].at("bits").is_null());
-  EXPECT_EQ(json.at("total").at("stored_bytes").as_integer(), 62);
+  EXPECT_EQ(json.at("total").at("stored_bytes").as_integer(), 56);
 }
 
 TEST(TablesTest, LayersAsJsonHoldTheSameFigures) {
