@@ -38,6 +38,12 @@ ClientTask sample_task() {
   task.codec_options = {.bits = 3, .fraction = 0.25};
   task.norm_bound = 2.5;
   task.ballot = BallotRequest{.pruner = "magnitude", .keep_counts = {1, 6, 16}, .grid = {1, 0}};
+  task.sense = SenseRequest{
+      .parameters = {"a.weight"},
+      .candidates = {{.density = 0.5, .bits = 3}, {.sparsity = SparsityKind::kBlocks, .bits = 8}},
+      .batches = 4,
+      .half_batch = 9,
+      .grid = {12, 30}};
   task.calibration =
       CalibrationRequest{.nodes = {"relu1", "hidden"}, .samples = 64, .grid = {25, 0}};
   task.cohort = {0, 3, 9};
@@ -191,6 +197,36 @@ TEST(MessagesTest, HostilePayloadsWithAValidChecksumGiveAnErrorOrAMessage) {
   }
 }
 
+TEST(MessagesTest, OfAMaskedModelOnlyWhatIsKeptTravels) {
+  ModelMessage model{"{}", "", {1.0F, 0.0F, -2.0F, 0.0F, 0.5F}, Mask(5)};
+  model.mask.set(1, false);
+  model.mask.set(3, false);
+  const Bytes frame = encode_model(model);
+  const ModelMessage back = decode_model(frame);
+  EXPECT_EQ(back.parameters, model.parameters);
+  EXPECT_EQ(back.mask, model.mask);
+  ModelMessage whole = model;
+  whole.mask = {};
+  EXPECT_EQ(encode_model(whole).size() + 1, frame.size() + 2 * sizeof(float));
+
+  Bytes payload;
+  WireWriter out(payload);
+  out.text("{}");
+  out.text("");
+  out.u64(5);
+  out.bytes(Bytes{0b10101});
+  out.floats(std::vector<float>{1.0F, 2.0F});
+  Bytes forged;
+  write_frame(FrameType::kModel, payload, forged);
+  EXPECT_TRUE(contains(thrown_text<WireError>([&] { decode_model(forged); }),
+                       "2 parameters, its mask keeps 3"));
+}
+
+TEST(MessagesTest, SensitivitiesGoAndComeBack) {
+  const std::vector<float> table{0.0F, 1e-9F, 3.5F};
+  EXPECT_EQ(decode_sensitivities(encode_sensitivities(table)), table);
+}
+
 TEST(MessagesTest, BallotWithBitsPastItsEndIsRefused) {
   Bytes payload;
   WireWriter out(payload);
@@ -198,7 +234,8 @@ TEST(MessagesTest, BallotWithBitsPastItsEndIsRefused) {
   out.bytes(Bytes{0x0F});
   Bytes frame;
   write_frame(FrameType::kBallot, payload, frame);
-  EXPECT_TRUE(contains(thrown_text<WireError>([&] { decode_ballot(frame); }), "ballot: bits past its 3"));
+  EXPECT_TRUE(
+      contains(thrown_text<WireError>([&] { decode_ballot(frame); }), "ballot: bits past its 3"));
 }
 
 }  // namespace

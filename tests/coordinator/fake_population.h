@@ -13,8 +13,10 @@
 
 #include "algorithms/calibration.h"
 #include "algorithms/pruner.h"
+#include "algorithms/sensitivity.h"
 #include "coordinator/round_machine.h"
 #include "core/error.h"
+#include "core/index_map.h"
 #include "core/parameter_arena.h"
 #include "core/random.h"
 #include "tests/models/input_specs.h"
@@ -49,8 +51,9 @@ inline ExperimentConfig pruned_config(std::int64_t rounds) {
 
 struct FakePopulation {
   std::vector<std::int64_t> weights = {10, 20, 5, 40, 7, 13};
-  std::set<std::int64_t> poisoned = {};  // send NaN
-  double scale = 0.01;                   // of updates
+  std::set<std::int64_t> poisoned = {};         // send NaN
+  std::set<std::int64_t> poisoned_tables = {};  // tables that are not finite
+  double scale = 0.01;                          // of updates
 
   std::vector<float> update(std::int64_t client, std::int64_t round, std::size_t size) const {
     RandomStream stream({.client = client, .task = round});
@@ -64,11 +67,11 @@ struct FakePopulation {
   RankReport train(const ClientTask& task, const ServerState& state,
                    const std::vector<std::int64_t>& clients) const {
     if (task.calibration) return count(task, clients);
+    if (task.sense) return sense(task, state, clients);
     const Coupling coupling = couple(state.graph);
     RankReport report;
     NamedSums& sums = report.sums[{task.model_version, 0, task.mask_epoch}];
-    sums = empty_sums(task,
-                      {.parameters = state.graph.parameter_count(), .units = coupling.unit_count});
+    sums = empty_sums(task, {.parameters = state.sent_parameters(), .units = coupling.unit_count});
     for (const std::int64_t client : clients)
       report.rows.push_back(add(task, state, coupling, client, sums));
     return report;
@@ -98,6 +101,30 @@ struct FakePopulation {
     return report;
   }
 
+  // Client k's loss bends along every weight by k + 1.
+  RankReport sense(const ClientTask& task, const ServerState& state,
+                   const std::vector<std::int64_t>& clients) const {
+    RankReport report;
+    NamedSums& sums = report.sums[sum_key(task)];
+    sums = empty_sums(task, {});
+    const CandidateErrors errors(state.graph, state.parameters, *task.sense);
+    for (const std::int64_t client : clients) {
+      ClientRow row;
+      row.client = client;
+      row.bytes_up = 10;
+      row.weight = weights.at(static_cast<std::size_t>(client));
+      const bool is_poisoned = poisoned_tables.contains(client);
+      const std::vector<float> curvature(
+          state.parameters.size(),
+          is_poisoned ? std::numeric_limits<float>::infinity() : static_cast<float>(client + 1));
+      const bool is_added = sums.at(kSensitivitySum).add(errors.table(curvature), row.weight);
+      row.status = is_added ? ClientStatus::kAccepted : ClientStatus::kRefused;
+      row.reason = is_added ? RefusalReason::kNone : RefusalReason::kNotFinite;
+      report.rows.push_back(row);
+    }
+    return report;
+  }
+
  private:
   ClientRow add(const ClientTask& task, const ServerState& state, const Coupling& coupling,
                 std::int64_t client, NamedSums& sums) const {
@@ -107,7 +134,8 @@ struct FakePopulation {
     row.samples = row.weight;
     row.loss = 1.0 / static_cast<double>(client + task.round);
     row.bytes_up = 100;
-    const std::vector<float> values = update(client, task.round, state.parameters.size());
+    const std::vector<float> values =
+        update(client, task.round, static_cast<std::size_t>(state.sent_parameters()));
     double squares = 0.0;
     for (const float value : values) squares += double{value} * double{value};
     row.update_norm = std::sqrt(squares);
@@ -119,9 +147,12 @@ struct FakePopulation {
     }
     row.status = ClientStatus::kAccepted;
     if (task.ballot) {
+      const IndexMap kept = state.mask.size() > 0
+                                ? IndexMap::kept_by(state.mask)
+                                : IndexMap::identity(state.graph.parameter_count());
       std::vector<float> local = state.parameters;
-      for (std::size_t i = 0; i < local.size(); ++i)
-        local[i] += values[i] * 50.0F;  // opinions differ
+      for (std::size_t i = 0; i < values.size(); ++i)
+        local[static_cast<std::size_t>(kept.source()[i])] += values[i] * 50.0F;  // opinions differ
       const auto scores = make_pruner(task.ballot->pruner)->scores(state.graph, coupling, local);
       const auto ballot = make_ballot(coupling, scores, task.ballot->keep_counts);
       if (!sums.at(kBallotSum).add(ballot, row.weight)) throw Error("a ballot did not fit");

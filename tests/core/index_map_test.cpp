@@ -31,6 +31,19 @@ TEST(IndexMapTest, IdentityChangesNothing) {
   EXPECT_EQ(IndexMap::identity(0).gather(std::vector<float>{}), std::vector<float>{});
 }
 
+TEST(IndexMapTest, WhatAMaskKeepsGoesOutAndBack) {
+  Mask mask(70, false);
+  for (const std::int64_t kept : {0, 5, 63, 64, 69}) mask.set(kept, true);
+  const IndexMap map = IndexMap::kept_by(mask);
+  EXPECT_EQ(map, IndexMap(70, {0, 5, 63, 64, 69}));
+  EXPECT_EQ(map.gather_mask(mask), Mask(5));
+  std::vector<float> values(70, 1.0F);
+  mask.apply(values);
+  EXPECT_EQ(map.scatter(map.gather(values)), values);
+  EXPECT_THROW(map.scatter(std::vector<float>(4)), ConfigError);
+  EXPECT_THROW(map.gather_mask(Mask(69)), ConfigError);
+}
+
 TEST(IndexMapTest, IndicesThatDoNotAscendInsideTheOldLayoutThrow) {
   for (const std::vector<std::int64_t>& bad :
        {std::vector<std::int64_t>{1, 1}, {2, 1}, {-1}, {3}}) {

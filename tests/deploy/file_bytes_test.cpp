@@ -32,9 +32,7 @@ Checkpoint sparse_lenet(const std::vector<int>& bits) {
   }
   checkpoint.mask->apply(checkpoint.parameters);
   quantize(checkpoint, random_samples(checkpoint.graph, 4), 8);
-  QuantPlan wanted = checkpoint.plan;
-  for (std::size_t i = 0; i < bits.size(); ++i) wanted.weights[i].bits = bits[i];
-  checkpoint.plan.weights = weight_grids(checkpoint.graph, checkpoint.parameters, 8, wanted);
+  checkpoint.plan.weights = weight_grids(checkpoint.graph, checkpoint.parameters, bits);
   return checkpoint;
 }
 

@@ -66,21 +66,25 @@ TEST_P(MpiModelTest, IsOneWhenRanksPretendToSitOnSeveralNodes) {
 
 INSTANTIATE_TEST_SUITE_P(
     Experiments, MpiModelTest,
-    ::testing::Values(Variety{"AllClientsDense", {}}, Variety{"SomeClientsInt8", kSomeClientsInt8},
-                      Variety{"Int4", with_codec("int4")}, Variety{"TopK", with_codec("topk")},
-                      Variety{"Rotated", with_codec("rotated")},
-                      Variety{"WideChannels", {"wide.yaml", "train.rounds=2"}},
-                      Variety{"Compressed", {"compressed.yaml"}},
-                      Variety{"WarmUpTeacher4Bits", kWarmUpTeacher4Bits},
-                      Variety{
-                          "Student",
-                          {"compressed.yaml", "compress.prune.pruner=none",
-                           "compress.distill.student=mlp", "compress.distill.student_hidden=[4]"}},
-                      Variety{"SkewedClientsAdamw",
-                              {"data.partition.scheme=dirichlet", "data.partition.alpha=0.3",
-                               "data.partition.min_samples=4", "train.optimizer.name=adamw",
-                               "train.optimizer.momentum=0", "train.optimizer.lr=0.01",
-                               "strategy.name=fedprox"}}),
+    ::testing::Values(
+        Variety{"AllClientsDense", {}}, Variety{"SomeClientsInt8", kSomeClientsInt8},
+        Variety{"Int4", with_codec("int4")}, Variety{"TopK", with_codec("topk")},
+        Variety{"Rotated", with_codec("rotated")},
+        Variety{"WideChannels", {"wide.yaml", "train.rounds=2"}},
+        Variety{"Compressed", {"compressed.yaml"}}, Variety{"Allocated", {"allocated.yaml"}},
+        Variety{
+            "AllocatedRotated",
+            {"allocated.yaml", "comm.codec=rotated", "comm.bits=2", "train.clients_per_round=3"}},
+        Variety{"AllocatedTopK", {"allocated.yaml", "comm.codec=topk"}},
+        Variety{"WarmUpTeacher4Bits", kWarmUpTeacher4Bits},
+        Variety{"Student",
+                {"compressed.yaml", "compress.prune.pruner=none", "compress.distill.student=mlp",
+                 "compress.distill.student_hidden=[4]"}},
+        Variety{
+            "SkewedClientsAdamw",
+            {"data.partition.scheme=dirichlet", "data.partition.alpha=0.3",
+             "data.partition.min_samples=4", "train.optimizer.name=adamw",
+             "train.optimizer.momentum=0", "train.optimizer.lr=0.01", "strategy.name=fedprox"}}),
     [](const auto& test) { return test.param.name; });
 
 using ModelTest = RunTest;

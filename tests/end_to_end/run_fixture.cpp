@@ -40,6 +40,11 @@ constexpr const char* kCompression = R"(  quantize: {bits: 8, start: 0.6, calibr
   distill: {teacher: control}
 )";
 
+// Channels go after round 1; layers get densities and bits after rounds 1 and 2.
+constexpr const char* kAllocation = R"(  constraints: {max_bytes: 800}
+  allocate: {allocator: joint, batches: 2, half_batch: 4}
+)";
+
 // What may differ between two runs of the same experiment.
 bool is_measured(const std::string& key) {
   return key.find("seconds") != std::string::npos || key == "samples_per_second" ||
@@ -76,6 +81,8 @@ RunTest::RunTest() {
   write("tiny.yaml", kTinyConfig + std::string("model: {name: mlp, hidden: [12, 8]}\n"));
   write("compressed.yaml",
         std::string(kTinyConfig) + kCompression + "model: {name: mlp, hidden: [12, 8]}\n");
+  write("allocated.yaml", std::string(kTinyConfig) + kAllocation + kCompression +
+                              "model: {name: mlp, hidden: [12, 8]}\n");
   write("lenet5.yaml", kTinyConfig + std::string("model: {name: lenet5}\n"));
   write("wide.yaml", kTinyConfig + std::string(kWideModel));
   write("resnet20.yaml", kTinyConfig + std::string("model: {name: resnet20}\n"));

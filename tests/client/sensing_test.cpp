@@ -1,0 +1,118 @@
+// What a client finds out about its own loss.
+#include "client/sensing.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "client/local_clients.h"
+#include "core/parameter_arena.h"
+#include "tests/client/tiny_data.h"
+#include "tests/models/input_specs.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::int64_t kSamples = 4096;
+
+SenseRequest asking(std::int64_t batches, std::int64_t half_batch) {
+  SenseRequest request;
+  request.batches = batches;
+  request.half_batch = half_batch;
+  return request;
+}
+
+Graph softmax_regression() {
+  return Graph::build(numbers({kTinyFeatures}), {{"linear", "out", {}, {.out = kTinyClasses}}});
+}
+
+SampleSource source_of(const Split& split) {
+  return {.size = split.size,
+          .samples =
+              [&split](std::span<const std::int64_t> indices, std::span<float> out) {
+                for (std::size_t i = 0; i < indices.size(); ++i) {
+                  const auto from = split.float32s.begin() + indices[i] * kTinyFeatures;
+                  std::copy_n(from, kTinyFeatures,
+                              out.begin() + static_cast<std::ptrdiff_t>(i) * kTinyFeatures);
+                }
+              },
+          .labels =
+              [&split](std::span<const std::int64_t> indices, std::span<std::int32_t> out) {
+                for (std::size_t i = 0; i < indices.size(); ++i)
+                  out[i] = split.labels[static_cast<std::size_t>(indices[i])];
+              }};
+}
+
+// Variance over all samples of each weight's gradient: (softmax - label)_c x_f.
+std::vector<double> gradient_variances(const Split& split, std::span<const float> parameters) {
+  const auto size = static_cast<std::size_t>(kTinyClasses * kTinyFeatures);
+  std::vector<double> sums(size), squares(size);
+  for (std::int64_t s = 0; s < split.size; ++s) {
+    const float* x = split.float32s.data() + s * kTinyFeatures;
+    std::vector<double> p(kTinyClasses);
+    for (std::size_t c = 0; c < kTinyClasses; ++c) {
+      double logit = parameters[size + c];
+      for (std::size_t f = 0; f < kTinyFeatures; ++f)
+        logit += double{parameters[c * kTinyFeatures + f]} * double{x[f]};
+      p[c] = std::exp(logit);
+    }
+    const double total = std::accumulate(p.begin(), p.end(), 0.0);
+    for (std::size_t c = 0; c < kTinyClasses; ++c) {
+      const bool is_label = split.labels[static_cast<std::size_t>(s)] == static_cast<int>(c);
+      for (std::size_t f = 0; f < kTinyFeatures; ++f) {
+        const double g = (p[c] / total - (is_label ? 1.0 : 0.0)) * double{x[f]};
+        sums[c * kTinyFeatures + f] += g;
+        squares[c * kTinyFeatures + f] += g * g;
+      }
+    }
+  }
+  const auto n = static_cast<double>(split.size);
+  for (std::size_t i = 0; i < size; ++i) squares[i] = squares[i] / n - sums[i] * sums[i] / (n * n);
+  return squares;
+}
+
+class SensingTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  std::vector<float> curvature(const SenseRequest& request, std::int64_t client = 0) {
+    return estimate_curvature(*executor_, {global_.values()}, source_of(split_), request,
+                              {.seed = 5, .client = client, .round = 2});
+  }
+
+  Split split_ = tiny_split(kSamples, 3);
+  Graph graph_ = softmax_regression();
+  ParameterArena global_ = initial_parameters(graph_, 1);
+  std::unique_ptr<Executor> executor_ = make_executor(GetParam(), graph_);
+};
+
+TEST_P(SensingTest, CurvatureIsTheVarianceOfASamplesGradient) {
+  const std::vector<double> expected = gradient_variances(split_, global_.values());
+  const std::vector<float> found = curvature(asking(256, 8));
+  // A mean over 256 pairs of squares of a nearly normal value has a relative deviation of
+  // sqrt(2 / 256) = 0.09.
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_NEAR(found[i] / expected[i], 1.0, 0.4) << i;
+  const double sum = std::accumulate(expected.begin(), expected.end(), 0.0);
+  const auto weights = static_cast<std::ptrdiff_t>(expected.size());
+  EXPECT_NEAR(std::accumulate(found.begin(), found.begin() + weights, 0.0) / sum, 1.0, 0.08);
+}
+
+TEST_P(SensingTest, DependsOnTheDrawAloneAndHalvesAreDisjoint) {
+  const SenseRequest request = asking(3, 8);
+  EXPECT_EQ(curvature(request), curvature(request));
+  EXPECT_NE(curvature(request), curvature(request, 1));
+}
+
+TEST_P(SensingTest, FewSamplesGiveSmallerBatchesAndNoneGivesZeros) {
+  split_ = tiny_split(5, 3);
+  const std::vector<float> few = curvature(asking(16, 32));
+  EXPECT_GT(*std::ranges::max_element(few), 0.0F);
+  split_ = tiny_split(1, 3);
+  EXPECT_EQ(curvature({}), std::vector<float>(few.size(), 0.0F));
+}
+
+INSTANTIATE_TEST_SUITE_P(Executors, SensingTest, ::testing::Values("libtorch", "resident"));
+
+}  // namespace
+}  // namespace coppice

@@ -1,0 +1,146 @@
+// The round machine's part in giving layers their densities and bits.
+#include <gtest/gtest.h>
+
+#include "deploy/file_bytes.h"
+#include "tests/coordinator/fake_population.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::int64_t kTarget = 214;  // bytes; everything in 8 bits takes about 230
+
+ExperimentConfig allocated_config(std::int64_t rounds) {
+  ExperimentConfig config = small_config(rounds);
+  config.compress.constraints.max_bytes = kTarget;
+  config.compress.allocate.allocator = "joint";
+  config.compress.allocate.densities = {1.0, 0.6, 0.3, 0.1};
+  config.compress.quantize.start = 0.7;
+  config.strategy.server_momentum = 0.5;
+  return config;
+}
+
+bool senses(const ClientTask& task) { return task.sense.has_value(); }
+
+TEST(AllocationTest, FileFitsAndMaskedWeightsAreZeroOnceAndForAll) {
+  FakeDriver driver(allocated_config(10), {});
+  Action action = driver.begin();
+  Mask before;
+  while (!std::holds_alternative<Finish>(action)) {
+    if (std::holds_alternative<CommitRound>(action)) {
+      const ServerState& state = driver.state();
+      for (std::int64_t i = 0; i < state.mask.size(); ++i) {
+        if (state.mask.keeps(i)) {
+          EXPECT_TRUE(before.size() == 0 || before.keeps(i)) << "weight " << i << " came back";
+        } else {
+          EXPECT_EQ(state.parameters[static_cast<std::size_t>(i)], 0.0F);
+        }
+      }
+      before = state.mask;
+    }
+    action = driver.obey(action);
+  }
+  const ServerState& state = driver.state();
+  EXPECT_LT(state.mask.kept(), state.graph.parameter_count());
+  EXPECT_EQ(state.weight_bits.size(), 2U);
+  EXPECT_EQ(state.choices, 4);
+  EXPECT_LE(file_bytes(to_checkpoint(state, 10)).file, kTarget);
+  EXPECT_LT(driver.records().back().density, 1.0);
+}
+
+TEST(AllocationTest, TablesAreAskedForAtTheEndsOfTheRoundsThatChoose) {
+  FakeDriver driver(allocated_config(10), {});
+  driver.run_all();
+  std::vector<std::int64_t> rounds;
+  for (const ClientTask& task : driver.tasks()) {
+    if (senses(task)) rounds.push_back(task.round);
+  }
+  EXPECT_EQ(rounds, (std::vector<std::int64_t>{2, 3, 4, 6}));
+  std::vector<std::string> phases;
+  for (const RoundRecord& record : driver.records()) phases.push_back(record.plan.phase);
+  EXPECT_EQ(phases,
+            (std::vector<std::string>{"warmup", "allocate", "allocate", "allocate", "allocate",
+                                      "allocate", "recover", "quantize", "quantize", "quantize"}));
+}
+
+TEST(AllocationTest, UpdatesOfAMaskedModelHaveWhatIsKept) {
+  FakeDriver driver(allocated_config(10), {});
+  Action action = driver.begin();
+  while (!std::holds_alternative<Finish>(action)) {
+    if (const auto* send = std::get_if<SendTask>(&action); send != nullptr && send->task.trains()) {
+      const bool is_masked = driver.state().mask.size() > 0;
+      EXPECT_EQ(send->task.plan.mask_rule, is_masked ? MaskRule::kKeepZero : MaskRule::kNone);
+      // A report with all parameters is not one of a masked model.
+      RankReport whole;
+      whole.sums[sum_key(send->task)] = empty_sums(
+          send->task, {.parameters = driver.state().graph.parameter_count(), .units = 0});
+      if (driver.state().sent_parameters() < driver.state().graph.parameter_count()) {
+        EXPECT_THROW(driver.machine().handle(ReportArrived{0, std::move(whole)}), Error);
+        return;
+      }
+    }
+    action = driver.obey(action);
+  }
+  FAIL() << "nothing was ever masked";
+}
+
+TEST(AllocationTest, GroupingOrderAndRefusedTablesOfOthersDoNotMatter) {
+  FakePopulation population;
+  population.poisoned_tables = {3};
+  const ServerState one = FakeDriver(allocated_config(6), population).run_all();
+  for (const std::int64_t sites : {2, 3, 6}) {
+    for (std::int64_t deal = 0; deal < 3; ++deal) {
+      const ServerState other = FakeDriver(allocated_config(6), population, sites, deal).run_all();
+      EXPECT_EQ(other.parameters, one.parameters);
+      EXPECT_EQ(other.mask, one.mask);
+      EXPECT_EQ(other.weight_bits, one.weight_bits);
+    }
+  }
+}
+
+TEST(AllocationTest, RoundWithoutAnyTableIsMadeUpForByTheNext) {
+  FakeDriver driver(allocated_config(10), {});
+  Action action = driver.begin();
+  bool is_lost = false;
+  while (!std::holds_alternative<Finish>(action)) {
+    const auto* send = std::get_if<SendTask>(&action);
+    if (send != nullptr && senses(send->task) && !is_lost) {
+      is_lost = true;
+      EXPECT_EQ(send->task.round, 2);
+      action = *driver.machine().handle(TimedOut{});
+      EXPECT_EQ(driver.state().choices, 0);
+    } else {
+      action = driver.obey(action);
+    }
+  }
+  EXPECT_EQ(driver.state().choices, 4);
+  EXPECT_LE(file_bytes(to_checkpoint(driver.state(), 10)).file, kTarget);
+}
+
+TEST(AllocationTest, ResumedMachineEndsTheSame) {
+  const ServerState undisturbed = FakeDriver(allocated_config(8), {}).run_all();
+  for (std::size_t rounds = 1; rounds < 8; ++rounds) {
+    FakeDriver first(allocated_config(8), {});
+    first.run(first.begin(), rounds);
+    const std::vector<std::uint8_t> bytes =
+        to_bytes(to_checkpoint(first.state(), static_cast<std::int64_t>(rounds)));
+    FakeDriver second(allocated_config(8), {});
+    second.machine().restore(from_checkpoint(checkpoint_from_bytes(bytes, "test"),
+                                             static_cast<std::int64_t>(rounds),
+                                             first.state().norm_median));
+    const ServerState& resumed = second.run_all();
+    EXPECT_EQ(resumed.parameters, undisturbed.parameters) << rounds;
+    EXPECT_EQ(resumed.mask, undisturbed.mask) << rounds;
+    EXPECT_EQ(resumed.plan, undisturbed.plan) << rounds;
+  }
+}
+
+TEST(AllocationTest, TargetThatNothingMeetsTakesTheSmallestChoice) {
+  ExperimentConfig config = allocated_config(5);
+  config.compress.constraints.max_bytes = 10;
+  FakeDriver driver(config, {});
+  const ServerState& state = driver.run_all();
+  EXPECT_EQ(state.weight_bits, (std::vector<int>{2, 2}));
+}
+
+}  // namespace
+}  // namespace coppice
