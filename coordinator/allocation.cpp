@@ -1,7 +1,7 @@
 #include "coordinator/allocation.h"
 
-#include <algorithm>  // for fill, max
-#include <cmath>      // for pow
+#include <algorithm>  // for fill, find, max, stable_sort
+#include <cmath>      // for abs, pow
 #include <span>       // for span
 #include <vector>     // for vector
 
@@ -43,6 +43,23 @@ std::int64_t bytes_without_weights(const ServerState& state, const SenseRequest&
       checkpoint.plan.activations.push_back({.node = node, .scale = 1.0F / 32.0F, .zero_point = 0});
   }
   return file_bytes(checkpoint).file;
+}
+
+// Weights whose codes are not zero, by rising magnitude (ties: the lower index).
+std::vector<std::int64_t> smallest_first(const ServerState& state) {
+  std::vector<std::int64_t> order;
+  for (const WeightQuant& quant : state.plan.weights) {
+    const ParameterSpec& spec = spec_of(state.graph, quant.parameter);
+    const std::vector<std::int8_t> codes =
+        weight_codes(part_of<const float>(state.parameters, spec), quant);
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      if (codes[i] != 0) order.push_back(spec.offset + static_cast<std::int64_t>(i));
+    }
+  }
+  std::ranges::stable_sort(order, {}, [&](std::int64_t index) {
+    return std::abs(state.parameters[static_cast<std::size_t>(index)]);
+  });
+  return order;
 }
 
 }  // namespace
@@ -110,6 +127,29 @@ void allocate_weights(ServerState& state, const SenseRequest& request, const Exa
     state.weight_bits.push_back(chosen.bits);
   }
   state.mask.apply(state.parameters);
+  ++state.mask_epoch;
+}
+
+void fit_file(ServerState& state, std::int64_t max_bytes) {
+  if (state.mask.size() == 0 || state.plan.is_empty()) return;
+  if (file_bytes(to_checkpoint(state, 0)).file <= max_bytes) return;
+  const std::vector<std::int64_t> order = smallest_first(state);
+  const auto without = [&](std::size_t count) {
+    ServerState smaller = state;
+    for (std::size_t i = 0; i < count; ++i) smaller.mask.set(order[i], false);
+    smaller.mask.apply(smaller.parameters);
+    smaller.plan.weights = weight_grids(smaller.graph, smaller.parameters, smaller.weight_bits);
+    return smaller;
+  };
+  // The fewest, as if the file became smaller with each of them; whatever is found was counted.
+  std::size_t too_few = 0;
+  std::size_t enough = order.size();
+  while (enough - too_few > 1) {
+    const std::size_t middle = too_few + (enough - too_few) / 2;
+    const bool fits = file_bytes(to_checkpoint(without(middle), 0)).file <= max_bytes;
+    (fits ? enough : too_few) = middle;
+  }
+  state = without(enough);
   ++state.mask_epoch;
 }
 

@@ -35,4 +35,9 @@ AllocationTarget allocation_target(const CompressConfig& compress, std::int64_t 
 void allocate_weights(ServerState& state, const SenseRequest& request, const ExactSum& table,
                       const AllocationTarget& target);
 
+// Once there are grids: masks the smallest weights whose codes are not zero until the file takes at
+// most `max_bytes`, or none of them is left. Training moves codes about, and with them how well
+// they can be coded. Does nothing to a model that fits already.
+void fit_file(ServerState& state, std::int64_t max_bytes);
+
 }  // namespace coppice

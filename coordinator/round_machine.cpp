@@ -317,7 +317,7 @@ void RoundMachine::close_training() {
   fill_rows();
   count_teacher_bytes();
   apply_sums(reports_.sums.at(sum_key(task_)));
-  if (!state_.plan.is_empty()) set_weight_grids(state_, config_.compress.quantize);
+  if (!state_.plan.is_empty()) refresh_weight_grids();
   keep_teacher();
 }
 
@@ -332,8 +332,15 @@ void RoundMachine::close_sensing() {
 
 void RoundMachine::close_calibration() {
   merge_follow_up_rows();
-  set_weight_grids(state_, config_.compress.quantize);
   set_activation_grids(state_, task_.calibration->nodes, reports_.sums.at(sum_key(task_)));
+  refresh_weight_grids();
+}
+
+void RoundMachine::refresh_weight_grids() {
+  const CompressConfig& compress = config_.compress;
+  set_weight_grids(state_, compress.quantize);
+  if (compress.allocates() && state_.choices == compress.allocate.steps)
+    fit_file(state_, compress.constraints.max_bytes.value());
 }
 
 Action RoundMachine::close_round() {

@@ -129,6 +129,7 @@ class RoundMachine {
   void close_training();
   void close_sensing();
   void close_calibration();
+  void refresh_weight_grids();
   void fill_rows();
   void count_teacher_bytes();
   void merge_follow_up_rows();

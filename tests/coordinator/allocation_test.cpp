@@ -1,6 +1,7 @@
 // The round machine's part in giving layers their densities and bits.
 #include <gtest/gtest.h>
 
+#include "coordinator/allocation.h"
 #include "deploy/file_bytes.h"
 #include "tests/coordinator/fake_population.h"
 
@@ -14,6 +15,7 @@ ExperimentConfig allocated_config(std::int64_t rounds) {
   config.compress.constraints.max_bytes = kTarget;
   config.compress.allocate.allocator = "joint";
   config.compress.allocate.densities = {1.0, 0.6, 0.3, 0.1};
+  config.compress.allocate.bits = {8};  // so that something is masked
   config.compress.quantize.start = 0.7;
   config.strategy.server_momentum = 0.5;
   return config;
@@ -134,12 +136,40 @@ TEST(AllocationTest, ResumedMachineEndsTheSame) {
   }
 }
 
+TEST(AllocationTest, FileThatGrewIsMadeToFitBySmallWeightsAlone) {
+  FakeDriver driver(allocated_config(10), {});
+  ServerState state = driver.run_all();
+  const std::int64_t bytes = file_bytes(to_checkpoint(state, 10)).file;
+  ServerState same = state;
+  fit_file(same, bytes);
+  EXPECT_EQ(same.mask, state.mask);
+  ServerState smaller = state;
+  fit_file(smaller, bytes - 5);
+  EXPECT_LE(file_bytes(to_checkpoint(smaller, 10)).file, bytes - 5);
+  float largest_gone = 0.0F;
+  float smallest_kept = std::numeric_limits<float>::max();
+  for (const char* name : {"hidden.weight", "out.weight"}) {
+    const ParameterSpec& spec =
+        state.graph.parameters()[static_cast<std::size_t>(state.graph.parameter_named(name))];
+    for (std::int64_t i = spec.offset; i < spec.offset + spec.size(); ++i) {
+      const float before = std::abs(state.parameters[static_cast<std::size_t>(i)]);
+      if (smaller.mask.keeps(i)) {
+        if (before > 0.0F) smallest_kept = std::min(smallest_kept, before);
+      } else if (state.mask.keeps(i)) {
+        largest_gone = std::max(largest_gone, before);
+      }
+    }
+  }
+  EXPECT_GT(largest_gone, 0.0F);
+  EXPECT_LE(largest_gone, smallest_kept);
+}
+
 TEST(AllocationTest, TargetThatNothingMeetsTakesTheSmallestChoice) {
   ExperimentConfig config = allocated_config(5);
   config.compress.constraints.max_bytes = 10;
   FakeDriver driver(config, {});
   const ServerState& state = driver.run_all();
-  EXPECT_EQ(state.weight_bits, (std::vector<int>{2, 2}));
+  EXPECT_EQ(state.weight_bits, (std::vector<int>{8, 8}));
 }
 
 }  // namespace
