@@ -155,10 +155,7 @@ std::vector<std::string> quantized_parameters(const Graph& graph) {
 }
 
 float short_scale(float scale) {
-  constexpr std::uint32_t kLargest = 0x7F7F0000U;
-  const auto bits = std::bit_cast<std::uint32_t>(scale);
-  const std::uint32_t nearest = (bits + 0x7FFFU + (bits >> 16U & 1U)) & 0xFFFF0000U;
-  return std::bit_cast<float>(std::min(nearest, kLargest));
+  return std::bit_cast<float>((std::bit_cast<std::uint32_t>(scale) & 0xFFFF0000U) | 0x8000U);
 }
 
 WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> values, int bits) {

@@ -21,8 +21,10 @@ std::vector<std::string> quantized_nodes(const Graph& graph);
 // Parameters that are stored in few bits: the weights of conv2d and linear, and embedding tables.
 std::vector<std::string> quantized_parameters(const Graph& graph);
 
-// The nearest float with 8 significant bits, half to even, no larger than the largest of them: a
-// file stores it in two bytes. `scale` is positive and finite.
+// The nearest float of 9 significant bits of which the last is set, at most 2^-8 of `scale` away: a
+// file stores it in two bytes. An odd number, because grids of activations often differ by a power
+// of two: even scales would put many sums right between two codes, where the order of additions
+// decides. `scale` is positive and finite.
 float short_scale(float scale);
 
 // Scales of `values` ([channels, ...], channels = shape[0]) for codes of `bits` (is_weight_bits()),

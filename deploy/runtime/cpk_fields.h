@@ -20,6 +20,7 @@ constexpr std::uint8_t kLayoutShift = 6;  // two bits: of weights, in the order 
 
 // How codes of weights are stored; the other bits are zero.
 constexpr std::uint8_t kIsCoded = 1U << 0U;      // in the range coder's form, behind the body
-constexpr std::uint8_t kShortScales = 1U << 1U;  // the upper 16 bits of each; the lower are zero
+constexpr std::uint8_t kShortScales = 1U << 1U;  // the upper 16 bits of each
+constexpr std::uint32_t kLowerHalf = 0x8000;     // the lower ones of all short scales
 
 }  // namespace coppice::runtime

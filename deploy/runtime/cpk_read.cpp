@@ -198,7 +198,7 @@ void read_plain(ByteReader& in, Weights& weights, const ProductShape& shape) {
 std::vector<float> read_short_scales(ByteReader& in, std::int64_t count) {
   std::vector<float> scales;
   for (const std::uint16_t upper : in.get_all<std::uint16_t>(count))
-    scales.push_back(std::bit_cast<float>(std::uint32_t{upper} << 16U));
+    scales.push_back(std::bit_cast<float>(std::uint32_t{upper} << 16U | kLowerHalf));
   return scales;
 }
 

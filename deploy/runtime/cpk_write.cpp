@@ -121,10 +121,11 @@ bool fits_short(const std::vector<std::int32_t>& codes) {
       codes, [](std::int32_t code) { return code == static_cast<std::int16_t>(code); });
 }
 
-// Of a scale that short_scale() gave; scales of files from elsewhere may have all their bits.
+// As Coppice chooses them; scales of files from elsewhere may have all their bits.
 bool are_short(const std::vector<float>& scales) {
-  return std::ranges::all_of(
-      scales, [](float scale) { return (std::bit_cast<std::uint32_t>(scale) & 0xFFFFU) == 0; });
+  return std::ranges::all_of(scales, [](float scale) {
+    return (std::bit_cast<std::uint32_t>(scale) & 0xFFFFU) == kLowerHalf;
+  });
 }
 
 void write_scales(ByteWriter& out, const std::vector<float>& scales) {

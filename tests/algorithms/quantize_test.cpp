@@ -76,7 +76,7 @@ TEST(QuantizeTest, EightBitScalesPutTheLargestWeightOnTheLastCode) {
   const WeightQuant quant = weight_quant(spec({2, 3}), values, 8);
   EXPECT_EQ(quant.scales[0], short_scale(0.01F));
   EXPECT_EQ(quant.scales[1], short_scale(0.02F));
-  EXPECT_EQ(weight_codes(values, quant), (std::vector<std::int8_t>{127, -50, 0, 12, -127, 1}));
+  EXPECT_EQ(weight_codes(values, quant), (std::vector<std::int8_t>{127, -50, 0, 13, -127, 1}));
 }
 
 // Codes of 8 unsigned bits times these, two at a time, stay within 16 bits.
@@ -121,13 +121,13 @@ TEST(QuantizeTest, FourBitsClipWhereThatIsBetterThanTheLargestMagnitude) {
   for (const std::int8_t code : weight_codes(values, quant)) EXPECT_LE(std::abs(code), 7);
 }
 
-TEST(QuantizeTest, ShortScalesAreTheNearestOfEightBits) {
-  EXPECT_EQ(short_scale(1.0F), 1.0F);
-  EXPECT_EQ(short_scale(1.0F + 0x1p-8F), 1.0F);  // halves go to the even one
-  EXPECT_EQ(short_scale(1.0F + 0x3p-8F), 1.0F + 0x1p-6F);
-  EXPECT_EQ(short_scale(1.0F + 0x1.8p-8F), 1.0F + 0x1p-7F);
-  EXPECT_EQ(short_scale(1.999F), 2.0F);
-  EXPECT_EQ(short_scale(std::numeric_limits<float>::max()), 0x1.FEp127F);
+TEST(QuantizeTest, ShortScalesAreTheNearestOddOnesOfNineBits) {
+  EXPECT_EQ(short_scale(1.0F), 0x1.01p0F);
+  EXPECT_EQ(short_scale(0x1.01p0F), 0x1.01p0F);
+  EXPECT_EQ(short_scale(0x1.01FFFEp0F), 0x1.01p0F);
+  EXPECT_EQ(short_scale(0x1.02p0F), 0x1.03p0F);
+  EXPECT_EQ(short_scale(1.999F), 0x1.FFp0F);
+  EXPECT_EQ(short_scale(std::numeric_limits<float>::max()), 0x1.FFp127F);
   for (const float value : normals(1'000, 8)) {
     const float scale = std::abs(value) + 1e-6F;
     EXPECT_LE(std::abs(short_scale(scale) - scale), 0x1p-8F * scale);

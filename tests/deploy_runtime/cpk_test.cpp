@@ -109,7 +109,7 @@ TEST(CpkTest, TheBodyIsDeflatedWhereThatIsShorter) {
 TEST(CpkTest, ParameterBytesAreThoseOfTheFile) {
   Node node;
   EXPECT_EQ(parameter_bytes(node), 0);
-  node.weights = {.bits = 4, .values = {}, .codes = {1, 2, 3}, .scales = {1.0F}};
+  node.weights = {.bits = 4, .values = {}, .codes = {1, 2, 3}, .scales = {0x1.01p0F}};
   node.bias_codes = {7};
   EXPECT_EQ(parameter_bytes(node), 2 + 2 + 2);
   node.bias_codes = {70'000};
