@@ -166,8 +166,9 @@ WeightQuant weight_quant(const ParameterSpec& parameter, std::span<const float> 
   if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
     throw DataError(text("parameter '", parameter.name, "': a value is not finite"));
   const auto limit = static_cast<float>(largest_code(bits));
-  const float floor =
-      std::max(largest_magnitude(values), kSmallestMagnitude) * kZeroChannel / limit;
+  const float most = largest_magnitude(values);
+  const float reference = most == 0.0F ? 1.0F : std::max(most, kSmallestMagnitude);
+  const float floor = reference * kZeroChannel / limit;
   WeightQuant out{.parameter = parameter.name, .bits = bits, .scales = {}};
   const auto channels = static_cast<std::size_t>(parameter.shape.front());
   for (std::size_t c = 0; c < channels; ++c) {

@@ -181,6 +181,18 @@ TEST(QuantizeTest, EachParameterHasItsOwnBits) {
   EXPECT_THROW(weight_grids(graph, normals(count, 1), std::vector<int>{6}), ConfigError);
 }
 
+TEST(QuantizeTest, WeightsThatAreAllZeroLeaveABiasItsGrid) {
+  const std::vector<float> zeros(12, 0.0F);
+  for (const int bits : {2, 4, 8}) {
+    const WeightQuant quant = weight_quant(spec({3, 4}), zeros, bits);
+    const std::vector<float> bias{0.2F, -3.0F, 1e-3F};
+    constexpr float kInput = 0.003F;
+    const std::vector<std::int32_t> codes = bias_codes(bias, kInput, quant);
+    for (std::size_t c = 0; c < bias.size(); ++c)
+      EXPECT_NEAR(static_cast<float>(codes[c]) * kInput * quant.scales[c], bias[c], 1e-5F);
+  }
+}
+
 TEST(QuantizeTest, FakeQuantizedValuesAreCodesTimesScalesAndStayThere) {
   const std::vector<float> values = normals(60, 4);
   const WeightQuant quant = weight_quant(spec({3, 20}), values, 8);

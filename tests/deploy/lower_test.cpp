@@ -166,8 +166,8 @@ std::vector<int> executed_codes(const Checkpoint& checkpoint, const Values& samp
   return codes;
 }
 
-// fp32 sums of another order tip a code over now and then, and every later layer carries that on:
-// up to 3 % of a layer's codes, and of resnet20 the first layers are compared.
+// fp32 sums of another order tip a code over now and then. In a deep network each later layer
+// carries that on, so that of resnet20 the first layers are compared.
 TEST(LowerTest, IntegerOutputsAreWithinOneUnitOfTheFakeQuantizedExecutor) {
   for (const char* model : {"lenet5", "resnet20", "mlp"}) {
     const bool is_deep = std::string(model) == "resnet20";
@@ -195,7 +195,7 @@ TEST(LowerTest, IntegerOutputsAreWithinOneUnitOfTheFakeQuantizedExecutor) {
           ASSERT_LE(distance, 1) << model << ' ' << quant.node;
           different += static_cast<std::size_t>(distance);
         }
-        EXPECT_LE(different, expected.size() * 3 / 100) << model << bits << ' ' << quant.node;
+        EXPECT_LE(different, expected.size() / 100) << model << bits << ' ' << quant.node;
         if (is_deep && quant.node == "stage1.block1.relu1") break;
       }
     }
