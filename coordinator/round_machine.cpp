@@ -152,8 +152,10 @@ ClientTask RoundMachine::make_task() const {
   task.plan.clip_norm = train.clip_norm;
   if (state_.mask.size() > 0) task.plan.mask_rule = MaskRule::kKeepZero;
   strategy_->plan(task.plan);
-  task.codec = config_.comm.codec;
-  task.codec_options = config_.comm.options;
+  if (plan().track == kMainTrack) {  // the control is trained without any compression
+    task.codec = config_.comm.codec;
+    task.codec_options = config_.comm.options;
+  }
   task.cohort = select_cohort(task.round);
   task.max_weight = 0;
   for (const std::int64_t client : task.cohort)

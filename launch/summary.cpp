@@ -21,6 +21,14 @@ double total(const std::vector<Json>& metrics, const char* field) {
   return sum;
 }
 
+double control_total(const std::vector<Json>& metrics, const char* field) {
+  double sum = 0.0;
+  for (const Json& line : metrics) {
+    if (line.at("phase").as_text() == "control") sum += line.at(field).as_number();
+  }
+  return sum;
+}
+
 Json best_accuracy(const std::vector<Json>& metrics) {
   Json best;
   for (const Json& line : metrics) {
@@ -107,6 +115,7 @@ Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metri
   out.set("retention", optional_number(ratio(final.test, dense.test)));
   out.set("validation_retention", optional_number(totals.validation.retention));
   out.set("bytes_up", static_cast<std::int64_t>(total(metrics, "bytes_up")));
+  out.set("control_bytes_up", static_cast<std::int64_t>(control_total(metrics, "bytes_up")));
   out.set("bytes_down", static_cast<std::int64_t>(total(metrics, "bytes_down")));
   out.set("parameters", totals.parameters);
   out.set("dense_parameters", totals.dense_parameters);
