@@ -25,7 +25,8 @@ using knapsack::Problem;
 using knapsack::Totals;
 
 constexpr std::int64_t kMostBytes = std::int64_t{1} << 53;  // exact in a double
-constexpr std::size_t kStarts = 3;                          // choices that are improved
+constexpr std::size_t kStarts = 3;                          // choices that are followed up
+constexpr std::int64_t kShortFront = 256;                   // milliseconds
 constexpr std::int64_t kMostStates = 1 << 13;               // a second at worst
 
 void check_number(double value, std::string_view what, std::size_t layer, std::size_t candidate) {
@@ -148,28 +149,54 @@ std::vector<Choice> fitting(const Problem& problem, const std::vector<Choice>& s
   return out;
 }
 
-Choice best_improved(const Problem& problem, const Costs& prices, std::vector<Choice> starts) {
+Choice best_spent(const Problem& problem, const Costs& prices, std::vector<Choice> starts) {
   Choice best;
   for (Choice& start : starts) {
-    Choice next = improved(problem, prices, std::move(start));
+    Choice next = spent(problem, prices, std::move(start));
     if (best.empty() || totals_of(problem, next).loss < totals_of(problem, best).loss)
       best = std::move(next);
   }
   return best;
 }
 
+template <typename Value>
+std::vector<std::vector<knapsack::Item>> items_of(const Problem& problem, std::size_t cost,
+                                                  Value&& value) {
+  std::vector<std::vector<knapsack::Item>> out;
+  for (const auto& options : problem.layers) {
+    std::vector<knapsack::Item>& layer = out.emplace_back();
+    for (const Option& option : options) layer.push_back({option.costs[cost], value(option)});
+  }
+  return out;
+}
+
+// Short fronts find what takes more than two exchanges: exactly within one limit, the other, if it
+// binds too, being paid for instead.
+Choice refined(const Problem& problem, const Costs& prices, Choice choice) {
+  for (std::size_t j = 0; j < prices.size(); ++j) {
+    if (prices[j] == 0.0) continue;
+    const std::size_t other = 1 - j;
+    const double loss = totals_of(problem, choice).loss;
+    const double paid = prices[other] > 0.0 ? prices[other] * problem.limits[other] : 0.0;
+    const auto items = items_of(problem, j, [&](const Option& option) {
+      return option.loss + prices[other] * option.costs[other];
+    });
+    const knapsack::FrontResult front = least_value(
+        items, {.limit = problem.limits[j], .upper = loss + paid, .max_states = kShortFront});
+    if (!front.choice) continue;
+    Choice next = *front.choice;
+    if (!repair(problem, next)) continue;
+    next = spent(problem, prices, std::move(next));
+    if (totals_of(problem, next).loss < loss) choice = std::move(next);
+  }
+  return choice;
+}
+
 // The choice with the least second cost among those within the first limit.
 knapsack::FrontResult least_second_cost(const Problem& problem) {
-  std::vector<std::vector<knapsack::Item>> items;
-  for (const auto& options : problem.layers) {
-    std::vector<knapsack::Item>& layer = items.emplace_back();
-    for (const Option& option : options) layer.push_back({option.costs[0], option.costs[1]});
-  }
-  knapsack::FrontBounds bounds{
-      .limit = problem.limits[0], .upper = problem.limits[1], .max_states = kMostStates};
-  // Any price is right; where both limits count alike, mixtures of both are bounded best.
-  if (bounds.limit > 0.0) bounds.price = bounds.upper / bounds.limit;
-  return least_value(items, bounds);
+  const auto items = items_of(problem, 0, [](const Option& option) { return option.costs[1]; });
+  return least_value(
+      items, {.limit = problem.limits[0], .upper = problem.limits[1], .max_states = kMostStates});
 }
 
 // Neither limit alone is out of reach, but both together are.
@@ -228,7 +255,8 @@ Allocation allocate(std::span<const LayerCandidates> layers, const Budget& budge
     if (!front.choice) return infeasible(layers, problem, meaning, front.is_complete);
     starts.push_back(*front.choice);
   }
-  const Choice choice = best_improved(problem, dual.prices, std::move(starts));
+  Choice choice = best_spent(problem, dual.prices, std::move(starts));
+  choice = exchanged(problem, dual.prices, refined(problem, dual.prices, std::move(choice)));
   Allocation out = with_sums(layers, problem, choice);
   set_bound(out, dual.bound);
   if (meaning.has_bytes) out.loss_per_byte = dual.prices[0];

@@ -62,11 +62,11 @@ struct Allocation {
 
 // With one budget the dual is solved exactly, over the breakpoints of each layer's convex hull;
 // with two, exactly in bytes within a search in the price of a microsecond. Its choice is repaired,
-// what is left over is spent, and single and pairs of layers change their candidates while that
-// gains. A choice that fits is always found if there is one (two budgets: unless is_certain is
-// false). Throws ConfigError naming layer and candidate for a layer without candidates and for
-// values that are negative or not finite, and for a budget that is. 60 layers of 50 candidates take
-// milliseconds.
+// what is left over is spent, Pareto fronts cut to a few hundred states are searched for more, and
+// single and pairs of layers change their candidates while that gains. A choice that fits is always
+// found if there is one (two budgets: unless is_certain is false). Throws ConfigError naming layer
+// and candidate for a layer without candidates and for values that are negative or not finite, and
+// for a budget that is. 60 layers of 50 candidates take milliseconds.
 Allocation allocate(std::span<const LayerCandidates> layers, const Budget& budget);
 
 // allocate() for each of `byte_budgets`, in their order, all with the same limit on microseconds. A

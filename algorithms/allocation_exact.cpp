@@ -41,11 +41,9 @@ ExactAllocation exact_allocation(std::span<const LayerCandidates> layers, std::i
   ExactAllocation out{.allocation = allocate(layers, {.bytes = budget_bytes})};
   Allocation& best = out.allocation;
   if (!best.is_feasible) return out;
-  const knapsack::FrontResult front =
-      least_value(items_of(layers), {.limit = static_cast<double>(budget_bytes),
-                                     .upper = best.loss,
-                                     .price = best.loss_per_byte,
-                                     .max_states = max_states});
+  const knapsack::FrontResult front = least_value(
+      items_of(layers),
+      {.limit = static_cast<double>(budget_bytes), .upper = best.loss, .max_states = max_states});
   out.is_exact = front.is_complete;
   out.largest_front = front.largest_front;
   const double bound = best.lower_bound;

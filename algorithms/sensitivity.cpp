@@ -1,71 +1,225 @@
 #include "algorithms/sensitivity.h"
 
-#include <algorithm>  // for nth_element
-#include <cmath>      // for abs, ceil
+#include <algorithm>  // for stable_sort, max, clamp, any_of, ranges::sort
+#include <cmath>      // for abs, isfinite, llround, log, exp
 #include <numeric>    // for iota
 
 #include "algorithms/quantize.h"
 #include "core/error.h"
 #include "core/text.h"
+#include "kernels/top_k.h"
 
 namespace coppice {
+namespace {
 
-std::vector<float> keep_largest(std::span<const float> weights, const WeightCandidate& candidate) {
-  std::vector<float> kept(weights.begin(), weights.end());
-  const auto count =
-      static_cast<std::size_t>(std::ceil(candidate.density * static_cast<double>(weights.size())));
-  if (count >= weights.size()) return kept;
-  std::vector<std::size_t> order(weights.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
-                   [&](std::size_t a, std::size_t b) {
-                     const float left = std::abs(weights[a]);
-                     const float right = std::abs(weights[b]);
-                     return left != right ? left > right : a < b;
-                   });
-  for (std::size_t i = count; i < order.size(); ++i) kept[order[i]] = 0.0F;
-  return kept;
+constexpr int kFloatBits = 32;
+constexpr double kLargestRatio = 100.0;
+
+void check_density(double density) {
+  if (!(density > 0.0 && density <= 1.0))
+    throw ConfigError(text("compression: expected a density above 0 and up to 1, got ", density));
 }
 
-CandidateErrors::CandidateErrors(const Graph& graph, std::span<const float> parameters,
-                                 const SenseRequest& request) {
-  for (const std::string& name : request.parameters) {
-    const int index = graph.parameter_named(name);
-    if (index < 0) throw ConfigError(text("sensitivities: no parameter '", name, "'"));
-    const ParameterSpec& spec = graph.parameters()[static_cast<std::size_t>(index)];
-    const auto offset = static_cast<std::size_t>(spec.offset);
-    const auto weights = parameters.subspan(offset, static_cast<std::size_t>(spec.size()));
-    for (const WeightCandidate& candidate : request.candidates) {
-      std::vector<float> stored = keep_largest(weights, candidate);
-      if (candidate.bits != 32) fake_quantize(stored, weight_quant(spec, stored, candidate.bits));
-      for (std::size_t i = 0; i < stored.size(); ++i) {
-        const float error = stored[i] - weights[i];
-        stored[i] = error * error;
-      }
-      cells_.push_back({offset, std::move(stored)});
-    }
+void check_finite(std::span<const float> values, const char* what) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i]))
+      throw DataError(text(what, ": value ", i, " is not finite: ", values[i]));
   }
 }
 
-std::vector<float> CandidateErrors::table(std::span<const float> curvature) const {
-  std::vector<float> out;
-  out.reserve(cells_.size());
-  for (const Cell& cell : cells_) {
-    double sum = 0.0;
-    for (std::size_t i = 0; i < cell.squares.size(); ++i)
-      sum += double{cell.squares[i]} * double{curvature[cell.offset + i]};
-    out.push_back(static_cast<float>(0.5 * sum));
+void check_size(const ParameterSpec& parameter, std::span<const float> values) {
+  if (static_cast<std::int64_t>(values.size()) == parameter.size() && !values.empty()) return;
+  throw ConfigError(text("parameter '", parameter.name, "': expected ", parameter.size(),
+                         " values, one or more, got ", values.size()));
+}
+
+std::int64_t kept_count(double density, std::size_t all) {
+  return std::max<std::int64_t>(1, std::llround(density * static_cast<double>(all)));
+}
+
+// Which block an element is in: by fours of outputs, then places of the window, then fours of
+// inputs.
+class BlockNumbers {
+ public:
+  explicit BlockNumbers(const Shape& shape)
+      : inputs_(shape.size() > 1 ? shape[1] : 1),
+        places_(element_count(shape) / (shape[0] * inputs_)),
+        columns_(places_ * fours(inputs_)),
+        rows_(fours(shape[0])) {}
+
+  std::size_t count() const { return static_cast<std::size_t>(rows_ * columns_); }
+  std::size_t operator()(std::size_t index) const {
+    const auto i = static_cast<std::int64_t>(index);
+    const std::int64_t place = i % places_;
+    const std::int64_t input = i / places_ % inputs_;
+    const std::int64_t output = i / places_ / inputs_;
+    const std::int64_t column = place * fours(inputs_) + input / BlockView::kBlock;
+    return static_cast<std::size_t>(output / BlockView::kBlock * columns_ + column);
   }
+
+ private:
+  static std::int64_t fours(std::int64_t n) {
+    return (n + BlockView::kBlock - 1) / BlockView::kBlock;
+  }
+
+  std::int64_t inputs_;
+  std::int64_t places_;
+  std::int64_t columns_;
+  std::int64_t rows_;
+};
+
+bool has_same_mask(const WeightCandidate& a, const WeightCandidate& b) {
+  return a.density == b.density && a.block_density == b.block_density;
+}
+
+std::vector<float> masked(const ParameterSpec& parameter, std::span<const float> values,
+                          const WeightCandidate& compression) {
+  check_density(compression.density);
+  check_density(compression.block_density);
+  if (compression.density < 1.0 && compression.block_density < 1.0) {
+    throw ConfigError(text("parameter '", parameter.name, "': expected one density below 1, got ",
+                           compression.density, " of elements and ", compression.block_density,
+                           " of blocks"));
+  }
+  std::vector<float> out(values.begin(), values.end());
+  if (compression.density < 1.0) kept_by_magnitude(values, compression.density).apply(out);
+  if (compression.block_density < 1.0)
+    kept_blocks(parameter, values, compression.block_density).apply(out);
   return out;
 }
 
-void accumulate_curvature(std::span<const float> first, std::span<const float> second,
-                          std::int64_t half_batch, std::span<float> out) {
-  const auto factor = static_cast<float>(half_batch) / 2.0F;
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const float difference = first[i] - second[i];
-    out[i] += factor * difference * difference;
+double median_of(std::vector<double> values) {
+  std::ranges::sort(values);
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2.0;
+}
+
+}  // namespace
+
+Mask kept_by_magnitude(std::span<const float> values, double density) {
+  check_density(density);
+  check_finite(values, "magnitudes");
+  const auto n = static_cast<std::int64_t>(values.size());
+  if (n == 0) return Mask(0);
+  const std::int64_t count = kept_count(density, values.size());
+  std::vector<std::uint32_t> positions(static_cast<std::size_t>(count) + 1);
+  kernels::top_k_positions(values.data(), n, kernels::top_k(values.data(), n, count),
+                           positions.data());
+  positions.pop_back();
+  Mask mask(n, false);
+  for (const std::uint32_t position : positions) mask.set(position, true);
+  return mask;
+}
+
+Mask kept_blocks(const ParameterSpec& parameter, std::span<const float> values, double density) {
+  check_density(density);
+  check_size(parameter, values);
+  check_finite(values, "blocks");
+  const BlockNumbers number(parameter.shape);
+  std::vector<double> squares(number.count());
+  for (std::size_t i = 0; i < values.size(); ++i)
+    squares[number(i)] += double{values[i]} * double{values[i]};
+  std::vector<std::size_t> order(squares.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order,
+                           [&](std::size_t a, std::size_t b) { return squares[a] > squares[b]; });
+  std::vector<bool> is_kept(squares.size());
+  const auto count = static_cast<std::size_t>(kept_count(density, squares.size()));
+  for (std::size_t i = 0; i < count; ++i) is_kept[order[i]] = true;
+  Mask mask(static_cast<std::int64_t>(values.size()), false);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (is_kept[number(i)]) mask.set(static_cast<std::int64_t>(i), true);
   }
+  return mask;
+}
+
+void candidate_errors(const ParameterSpec& parameter, std::span<const float> values,
+                      std::span<const WeightCandidate> candidates, const ErrorVisitor& visit) {
+  check_size(parameter, values);
+  check_finite(values, parameter.name.c_str());
+  std::vector<float> pruned;
+  std::vector<float> errors(values.size());
+  for (std::size_t c = 0; c < candidates.size(); ++c) {
+    if (c == 0 || !has_same_mask(candidates[c], candidates[c - 1]))
+      pruned = masked(parameter, values, candidates[c]);
+    std::vector<float> stored = pruned;
+    if (candidates[c].bits != kFloatBits)
+      fake_quantize(stored, weight_quant(parameter, stored, candidates[c].bits));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const float difference = values[i] - stored[i];  // a pruned weight's code is 0
+      errors[i] = difference * difference;
+    }
+    visit(c, errors);
+  }
+}
+
+double predicted_loss(std::span<const float> errors, std::span<const float> curvature) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < errors.size(); ++i) sum += double{curvature[i]} * double{errors[i]};
+  return 0.5 * sum;
+}
+
+std::vector<double> sensitivity(const ParameterSpec& parameter, std::span<const float> values,
+                                std::span<const float> curvature,
+                                std::span<const WeightCandidate> candidates) {
+  check_size(parameter, curvature);
+  for (std::size_t i = 0; i < curvature.size(); ++i) {
+    if (!(std::isfinite(curvature[i]) && curvature[i] >= 0.0F)) {
+      throw DataError(text("parameter '", parameter.name, "': expected curvature ", i,
+                           " finite and not negative, got ", curvature[i]));
+    }
+  }
+  std::vector<double> out(candidates.size());
+  candidate_errors(parameter, values, candidates,
+                   [&](std::size_t candidate, std::span<const float> errors) {
+                     out[candidate] = predicted_loss(errors, curvature);
+                   });
+  return out;
+}
+
+double participation_weight(double share, double inclusion) {
+  if (!(std::isfinite(share) && share >= 0.0) || !(inclusion > 0.0 && inclusion <= 1.0)) {
+    throw ConfigError(text("participation: expected a share of 0 or more and a probability above 0",
+                           " and up to 1, got ", share, " and ", inclusion));
+  }
+  return share / inclusion;
+}
+
+void move_average(std::vector<double>& average, std::span<const double> sum, double weight_sum,
+                  double rate) {
+  if (!average.empty() && average.size() != sum.size())
+    throw ConfigError(text("tables: expected ", average.size(), " entries, got ", sum.size()));
+  if (!(std::isfinite(weight_sum) && weight_sum >= 0.0) || !(rate > 0.0 && rate <= 1.0)) {
+    throw ConfigError(text("tables: expected a weight of 0 or more and a rate above 0 and up to 1,",
+                           " got ", weight_sum, " and ", rate));
+  }
+  if (weight_sum == 0.0) return;
+  const bool is_first = average.empty();
+  average.resize(sum.size());
+  for (std::size_t i = 0; i < sum.size(); ++i) {
+    const double round = sum[i] / weight_sum;
+    average[i] = is_first ? round : (1.0 - rate) * average[i] + rate * round;
+  }
+}
+
+LossFactor fit_loss_factor(std::span<const LossJump> jumps) {
+  std::vector<double> logs;
+  for (const LossJump& jump : jumps) {
+    if (!std::isfinite(jump.measured) || !std::isfinite(jump.predicted) || jump.predicted < 0.0) {
+      throw ConfigError(text("loss jumps: expected finite ones, predicted 0 or more, got ",
+                             jump.predicted, " predicted and ", jump.measured, " measured"));
+    }
+    if (jump.predicted == 0.0) continue;
+    const double ratio =
+        std::clamp(jump.measured / jump.predicted, 1.0 / kLargestRatio, kLargestRatio);
+    logs.push_back(std::log(ratio));
+  }
+  if (logs.empty()) return {};
+  const double middle = median_of(logs);
+  LossFactor out{.factor = std::exp(middle), .points = static_cast<std::int64_t>(logs.size())};
+  for (double& value : logs) value = std::abs(value - middle);
+  out.spread = median_of(logs);
+  return out;
 }
 
 }  // namespace coppice

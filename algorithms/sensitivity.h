@@ -1,50 +1,81 @@
 #pragma once
-// What storing a layer in fewer bytes costs in loss, before it is tried: the growth of a quadratic
-// model of the loss at weights where its gradient is near zero,
-//   Omega(c) = 1/2 sum_i h_i (w_i - c(w)_i)^2,
-// with h the diagonal of the curvature and c(w) the weights as candidate c stores them: pruned to
-// zero, or on the real quantizer's grid (LeCun et al. 1990 for pruning; Dong et al. 2019 for bits).
-// Pure functions and plain values; any thread.
+// What compressing a tensor is predicted to cost, as a small table: one number a candidate, which
+// is what a client uploads instead of its curvature. Tables add up over clients, because all of
+// them compress the same weights. Pure functions; any thread.
 
-#include <cstdint>  // for int64_t
-#include <span>     // for span
-#include <vector>   // for vector
+#include <cstddef>     // for size_t
+#include <cstdint>     // for int64_t
+#include <functional>  // for function
+#include <span>        // for span
+#include <vector>      // for vector
 
 #include "core/graph.h"
-#include "core/task.h"
+#include "core/mask.h"
+#include "core/weight_candidate.h"
 
 namespace coppice {
 
-// The weights with only the ceil(density x size) largest magnitudes left (ties: the lower index),
-// the others zero. Not quantized.
-std::vector<float> keep_largest(std::span<const float> weights, const WeightCandidate& candidate);
+// The round(density x n) elements of the largest magnitude, at least one; of equal ones those
+// before. Throws ConfigError unless 0 < density <= 1, DataError for a value that is not finite.
+Mask kept_by_magnitude(std::span<const float> values, double density);
 
-// What every candidate does to every weight of a model. The same for all clients, so it is made
-// once for a task; takes 4 bytes a weight and candidate.
-class CandidateErrors {
- public:
-  // `parameters` in the arena's layout. Throws ConfigError for a parameter that the graph does not
-  // have and for bits that weights cannot have.
-  CandidateErrors(const Graph& graph, std::span<const float> parameters,
-                  const SenseRequest& request);
+// The same for blocks of `parameter`, [out, in, ...], by the sum of squares: 4 outputs by 4 inputs
+// at one place of the window, the unit that the runtime skips. Of a linear layer these are the
+// blocks of BlockView, in its order. An element of a kept block is kept even if it is 0.
+Mask kept_blocks(const ParameterSpec& parameter, std::span<const float> values, double density);
 
-  // Omega of each parameter and candidate, in the request's order, for a client's `curvature`
-  // (arena layout).
-  std::vector<float> table(std::span<const float> curvature) const;
+// Called with a candidate's index and (w - compressed w)^2 of every element, valid until it
+// returns.
+using ErrorVisitor = std::function<void(std::size_t, std::span<const float>)>;
 
- private:
-  struct Cell {
-    std::size_t offset = 0;
-    std::vector<float> squares;
-  };
-  std::vector<Cell> cells_;
+// For each of `candidates` in turn: masks `values`, puts what is left on the grid of
+// weight_quant(), and shows the squared error of each element, w^2 where it was pruned. Memory for
+// one candidate at a time. Neighbours with the same densities share their mask. Throws ConfigError
+// if `values` is not of the parameter's size, for densities out of (0, 1] or both below 1, and for
+// bits that are neither 32 nor known; DataError for a value that is not finite.
+void candidate_errors(const ParameterSpec& parameter, std::span<const float> values,
+                      std::span<const WeightCandidate> candidates, const ErrorVisitor& visit);
+
+// 1/2 sum curvature x error, for squared errors and a curvature of as many elements.
+double predicted_loss(std::span<const float> errors, std::span<const float> curvature);
+
+// The table: for each candidate c the second-order prediction of what the loss gains,
+// Omega(c) = 1/2 sum over pruned h w^2 + 1/2 sum over kept h (w - q(w))^2 (LeCun et al. 1990, eq.
+// 3, with the error of the real quantizer), h being `curvature`. Leaves out that weights interact.
+// Throws as candidate_errors() does, and DataError for a curvature that is negative or not finite.
+std::vector<double> sensitivity(const ParameterSpec& parameter, std::span<const float> values,
+                                std::span<const float> curvature,
+                                std::span<const WeightCandidate> candidates);
+
+// What a client's table counts in a round's sum: its share of all samples over the probability that
+// it is in the cohort (Horvitz & Thompson 1952). Throws ConfigError unless share >= 0 and 0 <
+// inclusion <= 1.
+double participation_weight(double share, double inclusion);
+
+// average <- (1 - rate) average + rate x sum / weight_sum, where `sum` is that of the round's
+// tables, each times its participation_weight(), and `weight_sum` that of the weights: a ratio,
+// because the weights of a small cohort do not add up to 1. An empty average becomes sum /
+// weight_sum; weight 0, a round without tables, changes nothing. Throws ConfigError if sizes
+// differ, weight_sum is negative or not finite, or rate is not in (0, 1].
+void move_average(std::vector<double>& average, std::span<const double> sum, double weight_sum,
+                  double rate);
+
+// What the table said about a choice, and what the loss really did.
+struct LossJump {
+  double predicted = 0.0;
+  double measured = 0.0;
 };
 
-// Adds an estimate of the empirical Fisher's diagonal, E[g^2] - E[g]^2 for the gradient g of one
-// sample, to `out`: n (a - b)^2 / 2, where a and b are mean gradients over two disjoint
-// half-batches of n samples. Var(a - b) = 2 Var(g) / n, so its mean is Var(g); at a model near its
-// optimum, where E[g] is near 0, that is the Fisher diagonal, which stands for the Hessian's.
-void accumulate_curvature(std::span<const float> first, std::span<const float> second,
-                          std::int64_t half_batch, std::span<float> out);
+struct LossFactor {
+  double factor = 1.0;      // multiply predictions by it
+  double spread = 0.0;      // median distance from log(factor) of the logarithms
+  std::int64_t points = 0;  // how many jumps it is from
+};
+
+// exp of the median of log(measured / predicted), so that one failed probe among three changes
+// little. A ratio counts as at least 1/100 (also where the loss fell) and at most 100; jumps that
+// were predicted as 0 do not count. Without any the factor is 1. Throws ConfigError for values that
+// are not finite and predictions below 0.
+LossFactor fit_loss_factor(std::span<const LossJump> jumps);
 
 }  // namespace coppice

@@ -6,7 +6,6 @@
 #include <exception>  // for throw_with_nested
 
 #include "algorithms/pruner.h"
-#include "algorithms/sensitivity.h"
 #include "client/calibration.h"
 #include "client/sensing.h"
 #include "client/update_adder.h"

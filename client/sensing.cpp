@@ -1,9 +1,14 @@
 #include "client/sensing.h"
 
-#include <algorithm>  // for min, transform
+#include <algorithm>  // for all_of, min, transform
+#include <cmath>      // for isfinite
+#include <limits>     // for numeric_limits
 
+#include "algorithms/curvature.h"
 #include "algorithms/sensitivity.h"
+#include "core/error.h"
 #include "core/random.h"
+#include "core/text.h"
 
 namespace coppice {
 namespace {
@@ -11,6 +16,13 @@ namespace {
 // Of the step that shows a gradient. A power of two, large enough that the weight it is taken from
 // does not round the gradient away.
 constexpr float kStep = 256.0F;
+
+constexpr std::int64_t kMostErrors = std::int64_t{1} << 26;  // floats, 256 MiB
+
+std::span<const float> part_of(std::span<const float> values, const ParameterSpec& tensor) {
+  return values.subspan(static_cast<std::size_t>(tensor.offset),
+                        static_cast<std::size_t>(tensor.size()));
+}
 
 // The gradient of the mean cross-entropy over samples `indices` of `source`, by one step of plain
 // gradient descent: g = (before - after) / step. Executors need no other way to give it.
@@ -93,6 +105,46 @@ std::vector<float> estimate_curvature(Executor& executor, const ModelView& model
   }
   for (float& value : curvature) value /= static_cast<float>(pairs);
   return curvature;
+}
+
+CandidateErrors::CandidateErrors(const Graph& graph, std::span<const float> parameters,
+                                 const SenseRequest& request)
+    : parameters_(parameters), request_(request) {
+  std::int64_t elements = 0;
+  for (const std::string& name : request.parameters) {
+    const int index = graph.parameter_named(name);
+    if (index < 0) throw ConfigError(text("sensitivities: no parameter '", name, "'"));
+    tensors_.push_back(&graph.parameters()[static_cast<std::size_t>(index)]);
+    elements += tensors_.back()->size();
+  }
+  if (elements * std::ssize(request.candidates) > kMostErrors) return;
+  for (const ParameterSpec* tensor : tensors_) {
+    candidate_errors(*tensor, part_of(parameters, *tensor), request.candidates,
+                     [this](std::size_t, std::span<const float> squares) {
+                       squares_.emplace_back(squares.begin(), squares.end());
+                     });
+  }
+}
+
+std::vector<float> CandidateErrors::table(std::span<const float> curvature) const {
+  const std::size_t candidates = request_.candidates.size();
+  std::vector<float> out;
+  if (!std::ranges::all_of(curvature, [](float value) { return std::isfinite(value); })) {
+    out.resize(tensors_.size() * candidates, std::numeric_limits<float>::quiet_NaN());
+    return out;
+  }
+  for (std::size_t t = 0; t < tensors_.size(); ++t) {
+    const auto bends = part_of(curvature, *tensors_[t]);
+    if (squares_.empty()) {
+      for (const double loss : sensitivity(*tensors_[t], part_of(parameters_, *tensors_[t]), bends,
+                                           request_.candidates))
+        out.push_back(static_cast<float>(loss));
+      continue;
+    }
+    for (std::size_t c = 0; c < candidates; ++c)
+      out.push_back(static_cast<float>(predicted_loss(squares_[t * candidates + c], bends)));
+  }
+  return out;
 }
 
 }  // namespace coppice

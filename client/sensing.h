@@ -26,4 +26,25 @@ std::vector<float> estimate_curvature(Executor& executor, const ModelView& model
                                       const SampleSource& source, const SenseRequest& request,
                                       const SensingDraw& draw);
 
+// What every candidate of a request does to the weights of one model: the same for all clients, so
+// it is made once for a task, unless it would take more than 256 MiB.
+class CandidateErrors {
+ public:
+  // All three must outlive this; `parameters` in the arena's layout. Throws ConfigError for a
+  // parameter that the graph does not have and for candidates that there cannot be.
+  CandidateErrors(const Graph& graph, std::span<const float> parameters,
+                  const SenseRequest& request);
+
+  // A client's table: for each parameter and candidate, in the request's order, the predicted
+  // growth of its loss (algorithms/sensitivity.h) for its `curvature`, in the arena's layout. All
+  // of it is not finite if the curvature is not.
+  std::vector<float> table(std::span<const float> curvature) const;
+
+ private:
+  std::vector<const ParameterSpec*> tensors_;
+  std::span<const float> parameters_;
+  const SenseRequest& request_;
+  std::vector<std::vector<float>> squares_;  // a tensor and candidate; empty: too many to keep
+};
+
 }  // namespace coppice

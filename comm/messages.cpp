@@ -153,7 +153,7 @@ Bits read_bits(WireReader& in, const char* what) {
   return bits;
 }
 
-constexpr std::size_t kCandidateBytes = 8 + 1 + 8;
+constexpr std::size_t kCandidateBytes = 3 * 8;
 
 void write_sense(WireWriter& out, const std::optional<SenseRequest>& sense) {
   out.u8(sense ? 1 : 0);
@@ -163,7 +163,7 @@ void write_sense(WireWriter& out, const std::optional<SenseRequest>& sense) {
   out.u64(sense->candidates.size());
   for (const WeightCandidate& candidate : sense->candidates) {
     out.f64(candidate.density);
-    out.u8(static_cast<std::uint8_t>(candidate.sparsity));
+    out.f64(candidate.block_density);
     out.i64(candidate.bits);
   }
   out.i64(sense->batches);
@@ -181,7 +181,7 @@ std::optional<SenseRequest> read_sense(WireReader& in) {
   sense.candidates.resize(read_count(in, kCandidateBytes, "candidates"));
   for (WeightCandidate& candidate : sense.candidates) {
     candidate.density = in.f64();
-    candidate.sparsity = read_enum(in, SparsityKind::kBlocks, "sparsity");
+    candidate.block_density = in.f64();
     candidate.bits = static_cast<int>(in.i64());
   }
   sense.batches = in.i64();

@@ -26,6 +26,18 @@ std::span<Value> part_of(std::span<Value> values, const ParameterSpec& spec) {
                         static_cast<std::size_t>(spec.size()));
 }
 
+Mask kept_of(const ParameterSpec& spec, std::span<const float> weights,
+             const WeightCandidate& candidate) {
+  return candidate.block_density < 1.0 ? kept_blocks(spec, weights, candidate.block_density)
+                                       : kept_by_magnitude(weights, candidate.density);
+}
+
+std::vector<float> masked(std::span<const float> weights, const Mask& mask) {
+  std::vector<float> kept(weights.begin(), weights.end());
+  mask.apply(kept);
+  return kept;
+}
+
 // Bytes of the file beside the weights' codes: of the model with all those weights zero.
 std::int64_t bytes_without_weights(const ServerState& state, const SenseRequest& request) {
   Checkpoint checkpoint;
@@ -101,7 +113,7 @@ void allocate_weights(ServerState& state, const SenseRequest& request, const Exa
     std::int64_t most = 0;
     for (std::size_t c = 0; c < request.candidates.size(); ++c) {
       const WeightCandidate& candidate = request.candidates[c];
-      const std::vector<float> kept = keep_largest(weights, candidate);
+      const std::vector<float> kept = masked(weights, kept_of(spec, weights, candidate));
       const std::int64_t bytes =
           coded_bytes(kept, spec.shape, weight_quant(spec, kept, candidate.bits));
       layer.push_back({.loss = losses[p * request.candidates.size() + c], .bytes = bytes});
@@ -120,10 +132,12 @@ void allocate_weights(ServerState& state, const SenseRequest& request, const Exa
     const ParameterSpec& spec = spec_of(state.graph, request.parameters[p]);
     const WeightCandidate& chosen =
         request.candidates[static_cast<std::size_t>(allocation.choice[p])];
-    const std::vector<float> kept =
-        keep_largest(part_of<const float>(state.parameters, spec), chosen);
-    for (std::size_t i = 0; i < kept.size(); ++i)
-      state.mask.set(spec.offset + static_cast<std::int64_t>(i), kept[i] != 0.0F);
+    const auto weights = part_of<const float>(state.parameters, spec);
+    const Mask kept = kept_of(spec, weights, chosen);
+    for (std::int64_t i = 0; i < kept.size(); ++i) {
+      const bool was_kept = state.mask.keeps(spec.offset + i);
+      state.mask.set(spec.offset + i, was_kept && kept.keeps(i));
+    }
     state.weight_bits.push_back(chosen.bits);
   }
   state.mask.apply(state.parameters);

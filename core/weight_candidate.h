@@ -3,12 +3,11 @@
 
 namespace coppice {
 
-enum class SparsityKind { kElements, kBlocks };  // kBlocks: 4 x 4, core/mask.h BlockView
-
+// At most one of the densities is below 1.
 struct WeightCandidate {
-  double density = 1.0;  // of the elements, or blocks, that are kept; (0, 1]
-  SparsityKind sparsity = SparsityKind::kElements;
-  int bits = 32;  // of a code; 32: fp32
+  double density = 1.0;        // of its elements, largest magnitudes first; (0, 1]
+  double block_density = 1.0;  // of its 4x4 blocks, largest sums of squares first; (0, 1]
+  int bits = 32;               // of a code; 32: fp32
 
   friend bool operator==(const WeightCandidate&, const WeightCandidate&) = default;
 };

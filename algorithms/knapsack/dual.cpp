@@ -4,6 +4,8 @@
 #include <cmath>      // for abs, isfinite
 #include <limits>     // for numeric_limits
 
+#include "algorithms/knapsack/hull.h"
+
 namespace coppice::knapsack {
 namespace {
 
@@ -15,13 +17,6 @@ struct Objective {
   double of(const Option& option) const { return loss * option.loss + other * option.costs[1]; }
 };
 
-struct Corner {
-  double cost = 0.0;
-  double value = 0.0;
-  double slope = 0.0;  // value saved by a unit of cost since the corner before
-  std::size_t option = 0;
-};
-
 struct Segment {
   double slope = 0.0;
   double cost = 0.0;
@@ -31,21 +26,11 @@ struct Segment {
   std::size_t option = 0;  // at its end
 };
 
-// The lower convex hull of (cost, value) from the cheapest option to the least value: slopes fall.
-std::vector<Corner> hull_of(const std::vector<Option>& options, const Objective& objective) {
-  std::vector<Corner> hull;
-  for (std::size_t i = 0; i < options.size(); ++i) {
-    Corner next{options[i].costs[0], objective.of(options[i]), 0.0, i};
-    if (!hull.empty() && next.value >= hull.back().value) continue;
-    if (!hull.empty() && next.cost <= hull.back().cost) hull.pop_back();
-    const auto slope = [&] {
-      return (hull.back().value - next.value) / (next.cost - hull.back().cost);
-    };
-    while (hull.size() > 1 && hull.back().slope <= slope()) hull.pop_back();
-    if (!hull.empty()) next.slope = slope();
-    hull.push_back(next);
-  }
-  return hull;
+std::vector<Corner> hull_of(const std::vector<Option>& options, const Objective& objective,
+                            std::vector<Item>& items) {
+  items.clear();
+  for (const Option& option : options) items.push_back({option.costs[0], objective.of(option)});
+  return knapsack::hull_of(items);
 }
 
 // The optimum when layers may mix their options, of the first limit alone.
@@ -59,17 +44,18 @@ struct Relaxed {
 std::vector<Segment> start_cheapest(const Problem& problem, const Objective& objective,
                                     Relaxed& out, double& left) {
   std::vector<Segment> segments;
+  std::vector<Item> items;
   for (std::size_t l = 0; l < problem.layers.size(); ++l) {
     const std::vector<Option>& options = problem.layers[l];
-    const std::vector<Corner> hull = hull_of(options, objective);
-    out.choice.push_back(hull.front().option);
+    const std::vector<Corner> hull = hull_of(options, objective, items);
+    out.choice.push_back(hull.front().item);
     out.value += hull.front().value;
-    out.other += options[hull.front().option].costs[1];
+    out.other += options[hull.front().item].costs[1];
     left -= hull.front().cost;
     for (std::size_t i = 1; i < hull.size(); ++i) {
-      const double other = options[hull[i].option].costs[1] - options[hull[i - 1].option].costs[1];
+      const double other = options[hull[i].item].costs[1] - options[hull[i - 1].item].costs[1];
       segments.push_back({hull[i].slope, hull[i].cost - hull[i - 1].cost,
-                          hull[i - 1].value - hull[i].value, other, l, hull[i].option});
+                          hull[i - 1].value - hull[i].value, other, l, hull[i].item});
     }
   }
   return segments;

@@ -1,15 +1,21 @@
 #include "algorithms/knapsack/front.h"
 
-#include <algorithm>  // for sort, nth_element, min, max, reverse
+#include <algorithm>  // for sort, stable_sort, nth_element, upper_bound, max
 #include <limits>     // for numeric_limits
+#include <numeric>    // for iota
 #include <tuple>      // for tie
 
 namespace coppice::knapsack {
 namespace {
 
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+// Rounding in bounds must not lose the state that leads to the optimum.
+constexpr double kRounding = 1e-11;
+
 struct State {
   double cost = 0.0;
   double value = 0.0;
+  double bound = 0.0;        // of what it can become, mixtures allowed
   std::uint32_t parent = 0;  // in the front before
   std::uint32_t item = 0;
 };
@@ -19,56 +25,90 @@ struct Step {
   std::uint32_t item = 0;
 };
 
-// What the layers that are still to come take at least.
-struct Rest {
-  double cost = 0.0;
-  double priced = 0.0;  // value + price x cost
-};
-
-std::vector<Rest> rests_of(std::span<const std::vector<Item>> layers, double price) {
-  std::vector<Rest> out(layers.size() + 1);
-  for (std::size_t l = layers.size(); l-- > 0;) {
-    Rest least{std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
-    for (const Item& item : layers[l]) {
-      least.cost = std::min(least.cost, item.cost);
-      least.priced = std::min(least.priced, item.value + price * item.cost);
-    }
-    out[l] = {out[l + 1].cost + least.cost, out[l + 1].priced + least.priced};
-  }
-  return out;
-}
-
-// Rounding in bounds must not lose the state that leads to the optimum.
-constexpr double kRounding = 1e-11;
-
-// Which states can still end within the limit and at `upper` or below.
-class Promise {
+// The least value of some layers as a function of the cost that they may have together, mixtures
+// allowed: convex, piecewise linear, without limits on the right.
+class Relaxation {
  public:
-  Promise(const FrontBounds& bounds, const Rest& rest)
-      : price_(bounds.price),
-        most_cost_(bounds.limit + kRounding * bounds.limit - rest.cost),
-        most_priced_(bounds.upper + price_ * bounds.limit +
-                     kRounding * (bounds.upper + price_ * bounds.limit) - rest.priced) {}
+  Relaxation() = default;
+  Relaxation(const Relaxation& later, const std::vector<Corner>& hull)
+      : cost_(later.cost_ + hull.front().cost), value_(later.value_ + hull.front().value) {
+    pieces_.reserve(later.pieces_.size() + hull.size());
+    std::size_t i = 1;
+    for (const Piece& piece : later.pieces_) {
+      for (; i < hull.size() && hull[i].slope > piece.slope; ++i) add(piece_to(hull, i));
+      add(piece);
+    }
+    for (; i < hull.size(); ++i) add(piece_to(hull, i));
+  }
 
-  double priced(const State& state) const { return state.value + price_ * state.cost; }
-  bool holds(const State& state) const {
-    return state.cost <= most_cost_ && priced(state) <= most_priced_;
+  // Infinite if `left` is less than the cheapest cost.
+  double at(double left) const {
+    if (left < cost_ - kRounding * cost_) return kInfinity;
+    const double more = std::max(0.0, left - cost_);
+    const auto next = std::ranges::upper_bound(pieces_, more, {}, &Piece::from);
+    if (next == pieces_.begin()) return value_;
+    const Piece& piece = *(next - 1);
+    return value_ - piece.saved_before - piece.slope * std::min(more - piece.from, piece.width);
   }
 
  private:
-  double price_;
-  double most_cost_;
-  double most_priced_;
+  struct Piece {
+    double slope = 0.0;
+    double width = 0.0;
+    double from = 0.0;  // cost above the cheapest
+    double saved_before = 0.0;
+  };
+
+  static Piece piece_to(const std::vector<Corner>& hull, std::size_t i) {
+    return {hull[i].slope, hull[i].cost - hull[i - 1].cost, 0.0, 0.0};
+  }
+
+  void add(Piece piece) {
+    if (!pieces_.empty()) {
+      const Piece& last = pieces_.back();
+      piece.from = last.from + last.width;
+      piece.saved_before = last.saved_before + last.slope * last.width;
+    } else {
+      piece.from = 0.0;
+      piece.saved_before = 0.0;
+    }
+    pieces_.push_back(piece);
+  }
+
+  double cost_ = 0.0;
+  double value_ = 0.0;
+  std::vector<Piece> pieces_;  // slopes fall
 };
 
+// One entry more than there are layers: entry l is of layers l and after, in `order`.
+std::vector<Relaxation> relaxations(const std::vector<std::vector<Corner>>& hulls,
+                                    const std::vector<std::size_t>& order) {
+  std::vector<Relaxation> out(order.size() + 1);
+  for (std::size_t l = order.size(); l-- > 0;) out[l] = Relaxation(out[l + 1], hulls[order[l]]);
+  return out;
+}
+
+std::vector<std::size_t> widest_first(const std::vector<std::vector<Corner>>& hulls) {
+  std::vector<std::size_t> order(hulls.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {
+    return hulls[a].back().cost - hulls[a].front().cost >
+           hulls[b].back().cost - hulls[b].front().cost;
+  });
+  return order;
+}
+
 std::vector<State> expanded(const std::vector<State>& front, const std::vector<Item>& items,
-                            const Promise& promise) {
+                            const FrontBounds& bounds, const Relaxation& rest) {
+  const double most = bounds.upper + kRounding * bounds.upper;
   std::vector<State> out;
   for (std::uint32_t i = 0; i < items.size(); ++i) {
     for (std::uint32_t parent = 0; parent < front.size(); ++parent) {
-      const State state{front[parent].cost + items[i].cost, front[parent].value + items[i].value,
-                        parent, i};
-      if (promise.holds(state)) out.push_back(state);
+      State state{front[parent].cost + items[i].cost, front[parent].value + items[i].value, 0.0,
+                  parent, i};
+      if (state.value > most) continue;
+      state.bound = state.value + rest.at(bounds.limit - state.cost);
+      if (state.bound <= most) out.push_back(state);
     }
   }
   return out;
@@ -80,7 +120,7 @@ void keep_undominated(std::vector<State>& states) {
     return std::tie(a.cost, a.value, a.parent, a.item) <
            std::tie(b.cost, b.value, b.parent, b.item);
   });
-  double least = std::numeric_limits<double>::infinity();
+  double least = kInfinity;
   std::erase_if(states, [&](const State& state) {
     if (state.value >= least) return true;
     least = state.value;
@@ -88,43 +128,44 @@ void keep_undominated(std::vector<State>& states) {
   });
 }
 
-void keep_promising(std::vector<State>& states, std::size_t count, const Promise& promise) {
-  const auto is_better = [&](const State& a, const State& b) {
-    const double left = promise.priced(a);
-    const double right = promise.priced(b);
-    return std::tie(left, a.cost) < std::tie(right, b.cost);
-  };
-  std::ranges::nth_element(states, states.begin() + static_cast<std::ptrdiff_t>(count), is_better);
+void keep_promising(std::vector<State>& states, std::size_t count) {
+  std::ranges::nth_element(states, states.begin() + static_cast<std::ptrdiff_t>(count),
+                           [](const State& a, const State& b) {
+                             return std::tie(a.bound, a.cost) < std::tie(b.bound, b.cost);
+                           });
   states.resize(count);
   keep_undominated(states);
 }
 
-Choice traced(const std::vector<std::vector<Step>>& steps, std::uint32_t at) {
-  Choice out;
-  for (auto front = steps.rbegin(); front != steps.rend(); ++front) {
-    out.push_back((*front)[at].item);
-    at = (*front)[at].parent;
+Choice traced(const std::vector<std::vector<Step>>& steps, const std::vector<std::size_t>& order,
+              std::size_t at) {
+  Choice out(order.size());
+  for (std::size_t l = order.size(); l-- > 0;) {
+    out[order[l]] = steps[l][at].item;
+    at = steps[l][at].parent;
   }
-  std::ranges::reverse(out);
   return out;
 }
 
 }  // namespace
 
 FrontResult least_value(std::span<const std::vector<Item>> layers, const FrontBounds& bounds) {
-  const std::vector<Rest> rests = rests_of(layers, bounds.price);
+  std::vector<std::vector<Corner>> hulls;
+  hulls.reserve(layers.size());
+  for (const std::vector<Item>& items : layers) hulls.push_back(hull_of(items));
+  const std::vector<std::size_t> order = widest_first(hulls);
+  const std::vector<Relaxation> rests = relaxations(hulls, order);
   const auto max_states = static_cast<std::size_t>(bounds.max_states);
   FrontResult out;
   std::vector<State> front(1);
   std::vector<std::vector<Step>> steps;
   for (std::size_t l = 0; l < layers.size(); ++l) {
-    const Promise promise(bounds, rests[l + 1]);
-    front = expanded(front, layers[l], promise);
+    front = expanded(front, layers[order[l]], bounds, rests[l + 1]);
     keep_undominated(front);
     out.largest_front = std::max(out.largest_front, static_cast<std::int64_t>(front.size()));
     if (front.size() > max_states) {
       out.is_complete = false;
-      keep_promising(front, max_states, promise);
+      keep_promising(front, max_states);
     }
     std::vector<Step>& step = steps.emplace_back();
     step.reserve(front.size());
@@ -132,8 +173,8 @@ FrontResult least_value(std::span<const std::vector<Item>> layers, const FrontBo
   }
   // Ascending in cost is descending in value: the last that fits is the best.
   for (std::size_t i = front.size(); i-- > 0;) {
-    if (front[i].cost > bounds.limit || front[i].value > bounds.upper) continue;
-    out.choice = traced(steps, static_cast<std::uint32_t>(i));
+    if (front[i].cost > bounds.limit) continue;
+    out.choice = traced(steps, order, i);
     break;
   }
   return out;

@@ -33,7 +33,7 @@ void visit_moves(const Problem& problem, const Choice& choice, const Costs& pric
   }
 }
 
-void take_move(const Move& move, Choice& choice) {
+void make(const Move& move, Choice& choice) {
   if (move.layer != kNoLayer) choice[move.layer] = move.option;
 }
 
@@ -57,7 +57,7 @@ bool spend(const Problem& problem, const Costs& prices, Choice& choice) {
   });
   if (best.layer == kNoLayer) return false;
   Choice next = choice;
-  take_move(best, next);
+  make(best, next);
   const Totals after = totals_of(problem, next);
   if (!(after.loss < now.loss) || !fits(problem, after.costs)) return false;  // but for rounding
   choice = std::move(next);
@@ -95,8 +95,8 @@ bool exchange(const Problem& problem, const Costs& prices, Choice& choice) {
       if (moves[a].loss + moves[b].loss >= -gain) continue;
       if (!fits(problem, sum(now.costs, sum(moves[a].costs, moves[b].costs)))) continue;
       Choice next = choice;
-      take_move(moves[a], next);
-      take_move(moves[b], next);
+      make(moves[a], next);
+      make(moves[b], next);
       const Totals after = totals_of(problem, next);
       if (!(after.loss < best_loss) || !fits(problem, after.costs)) continue;
       best_loss = after.loss;
@@ -139,14 +139,18 @@ bool repair(const Problem& problem, Choice& choice) {
       }
     });
     if (best.layer == kNoLayer) return false;
-    take_move(best, choice);
+    make(best, choice);
   }
   return fits(problem, totals_of(problem, choice).costs);
 }
 
-Choice improved(const Problem& problem, const Costs& prices, Choice choice) {
+Choice spent(const Problem& problem, const Costs& prices, Choice choice) {
   while (spend(problem, prices, choice)) {
   }
+  return choice;
+}
+
+Choice exchanged(const Problem& problem, const Costs& prices, Choice choice) {
   while (exchange(problem, prices, choice)) {
   }
   return choice;

@@ -13,9 +13,13 @@ bool repair(const Problem& problem, Choice& choice);
 // Sum over the limits of the overshoot, each as a fraction of its limit. 0 if the choice fits.
 double overshoot(const Problem& problem, const Costs& costs);
 
-// Spends what is left: `choice`, which fits, with options of less loss, least loss + price x cost
-// first; then with pairs of exchanged options (Pisinger 1995 calls what prices leave a core), until
-// no exchange of one or two layers has less loss and fits.
-Choice improved(const Problem& problem, const Costs& prices, Choice choice);
+// Spends what is left: `choice`, which fits, with options of less loss as long as one fits, that of
+// the least loss + price x cost first.
+Choice spent(const Problem& problem, const Costs& prices, Choice choice);
+
+// Exchanges the options of one or two layers of `choice`, which fits, until no such exchange has
+// less loss and fits. Only those that the prices leave open (Pisinger 1995 calls them a core) are
+// looked at: the worse the prices, the slower.
+Choice exchanged(const Problem& problem, const Costs& prices, Choice choice);
 
 }  // namespace coppice::knapsack

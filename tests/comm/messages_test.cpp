@@ -38,12 +38,12 @@ ClientTask sample_task() {
   task.codec_options = {.bits = 3, .fraction = 0.25};
   task.norm_bound = 2.5;
   task.ballot = BallotRequest{.pruner = "magnitude", .keep_counts = {1, 6, 16}, .grid = {1, 0}};
-  task.sense = SenseRequest{
-      .parameters = {"a.weight"},
-      .candidates = {{.density = 0.5, .bits = 3}, {.sparsity = SparsityKind::kBlocks, .bits = 8}},
-      .batches = 4,
-      .half_batch = 9,
-      .grid = {12, 30}};
+  task.sense =
+      SenseRequest{.parameters = {"a.weight"},
+                   .candidates = {{.density = 0.5, .bits = 3}, {.block_density = 0.25, .bits = 8}},
+                   .batches = 4,
+                   .half_batch = 9,
+                   .grid = {12, 30}};
   task.calibration =
       CalibrationRequest{.nodes = {"relu1", "hidden"}, .samples = 64, .grid = {25, 0}};
   task.cohort = {0, 3, 9};

@@ -107,17 +107,24 @@ struct FakePopulation {
     RankReport report;
     NamedSums& sums = report.sums[sum_key(task)];
     sums = empty_sums(task, {});
-    const CandidateErrors errors(state.graph, state.parameters, *task.sense);
     for (const std::int64_t client : clients) {
       ClientRow row;
       row.client = client;
       row.bytes_up = 10;
       row.weight = weights.at(static_cast<std::size_t>(client));
-      const bool is_poisoned = poisoned_tables.contains(client);
-      const std::vector<float> curvature(
-          state.parameters.size(),
-          is_poisoned ? std::numeric_limits<float>::infinity() : static_cast<float>(client + 1));
-      const bool is_added = sums.at(kSensitivitySum).add(errors.table(curvature), row.weight);
+      std::vector<float> table;
+      for (const std::string& name : task.sense->parameters) {
+        const ParameterSpec& spec =
+            *std::ranges::find(state.graph.parameters(), name, &ParameterSpec::name);
+        const std::vector<float> curvature(static_cast<std::size_t>(spec.size()),
+                                           static_cast<float>(client + 1));
+        const auto values = std::span(state.parameters)
+                                .subspan(static_cast<std::size_t>(spec.offset), curvature.size());
+        for (const double loss : sensitivity(spec, values, curvature, task.sense->candidates))
+          table.push_back(static_cast<float>(loss));
+      }
+      if (poisoned_tables.contains(client)) table[0] = std::numeric_limits<float>::infinity();
+      const bool is_added = sums.at(kSensitivitySum).add(table, row.weight);
       row.status = is_added ? ClientStatus::kAccepted : ClientStatus::kRefused;
       row.reason = is_added ? RefusalReason::kNone : RefusalReason::kNotFinite;
       report.rows.push_back(row);
