@@ -148,6 +148,9 @@ ClientTask RoundMachine::make_task() const {
   task.plan.steps = train.local_steps;
   task.plan.batch_size = train.batch_size;
   task.plan.clip_norm = train.clip_norm;
+  task.plan.memory = train.memory;
+  if (plan().track == kControlTrack)  // what the result is measured against is not made cheaper
+    task.plan.memory = {.micro_batch = train.memory.micro_batch};
   strategy_->plan(task.plan);
   task.codec = config_.comm.codec;
   task.codec_options = config_.comm.options;
