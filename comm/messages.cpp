@@ -56,6 +56,7 @@ OptimizerSpec read_optimizer(WireReader& in) {
 void write_memory(WireWriter& out, const MemorySpec& memory) {
   out.i64(memory.micro_batch);
   out.u8(memory.relu_bits ? 1 : 0);
+  out.u8(memory.fused_pools ? 1 : 0);
   out.i64(memory.saved_bits);
   out.i64(memory.freeze_first);
 }
@@ -64,15 +65,17 @@ MemorySpec read_memory(WireReader& in) {
   MemorySpec memory;
   memory.micro_batch = in.i64();
   const std::uint8_t relu_bits = in.u8();
+  const std::uint8_t fused_pools = in.u8();
   memory.saved_bits = in.i64();
   memory.freeze_first = in.i64();
-  if (memory.micro_batch < 0 || relu_bits > 1 || memory.freeze_first < 0 ||
+  if (memory.micro_batch < 0 || relu_bits > 1 || fused_pools > 1 || memory.freeze_first < 0 ||
       (memory.saved_bits != 32 && memory.saved_bits != 8)) {
     throw WireError(text("memory: a micro-batch of ", memory.micro_batch, ", relu_bits ",
-                         int{relu_bits}, ", saved_bits ", memory.saved_bits, ", freeze_first ",
-                         memory.freeze_first));
+                         int{relu_bits}, ", fused_pools ", int{fused_pools}, ", saved_bits ",
+                         memory.saved_bits, ", freeze_first ", memory.freeze_first));
   }
   memory.relu_bits = relu_bits == 1;
+  memory.fused_pools = fused_pools == 1;
   return memory;
 }
 

@@ -71,6 +71,9 @@ struct MemorySpec {
   // What a ReLU, a maximum and a grid need of their values for the backward pass is kept as a few
   // bits an element, where nothing else needs the values. The same bits result.
   bool relu_bits = false;
+  // A convolution and the max pool behind it run a register of samples at a time, so that what is
+  // between them is never there for all samples. Sums round otherwise.
+  bool fused_pools = false;
   // Of an element that the gradient of a convolution's or linear's weights reads: 32, or 8 for
   // codes to the nearest of 256 values between the least and the largest. Nothing else reads them.
   std::int64_t saved_bits = 32;

@@ -53,9 +53,12 @@ std::string refused_memory(std::string_view executor, const Graph& graph, const 
       }
     }
   }
-  if (executor == "resident" || (!memory.relu_bits && memory.saved_bits == 32)) return {};
-  return text("train.memory.", memory.relu_bits ? "relu_bits" : "saved_bits", ": executor ",
-              executor,
+  const char* key = memory.relu_bits          ? "relu_bits"
+                    : memory.fused_pools      ? "fused_pools"
+                    : memory.saved_bits != 32 ? "saved_bits"
+                                              : nullptr;
+  if (executor == "resident" || key == nullptr) return {};
+  return text("train.memory.", key, ": executor ", executor,
               " leaves to its library what is kept for the backward pass; resident can choose");
 }
 

@@ -109,6 +109,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(train.norm_bound_factor, kNotNegative, "", "Refuses updates longer than this multiple of the last round's median; 0: no limit."),
       COPPICE_KEY(train.memory.micro_batch, (Count{0, 65536}), "samples", "Samples of a batch that go through the network at once, their gradients summed; 0: the whole batch."),
       COPPICE_KEY(train.memory.relu_bits, TrueOrFalse{}, "", "Keeps bits for the backward pass of ReLUs and max pools in place of activations that nothing else needs; the result is the same."),
+      COPPICE_KEY(train.memory.fused_pools, TrueOrFalse{}, "", "Runs a convolution and the max pool behind it a register of samples at a time, so that what is between them never stands for a whole block."),
       COPPICE_KEY(train.memory.saved_bits, saved_bits, "bits", "Of an activation that is kept for the gradient of weights; 8: codes, that nothing else sees."),
       COPPICE_KEY(train.memory.freeze_first, (Count{0, 1000}), "layers", "Layers with weights, from the input on, that are not trained: they stay as drawn or as model.init has them."),
 

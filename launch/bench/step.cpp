@@ -54,6 +54,7 @@ class StepTimer {
     plan_.memory = memory_;
     if (executor.name() == "libtorch") {  // without the levers that are not its
       plan_.memory.relu_bits = false;
+      plan_.memory.fused_pools = false;
       plan_.memory.saved_bits = 32;
     }
     return seconds_of(executor, {.plan = &plan_, .source = &source_, .global = weights_.values()});

@@ -1,6 +1,7 @@
 #include "models/resident/layout.h"
 
-#include <algorithm>  // for any_of, clamp, max, min, stable_sort
+#include <algorithm>   // for any_of, clamp, max, max_element, min, rotate, stable_sort
+#include <functional>  // for greater
 
 namespace coppice::resident {
 namespace {
@@ -9,6 +10,7 @@ namespace {
 // out of the last cache.
 constexpr std::int64_t kBlockBytes = std::int64_t{8} << 20U;
 constexpr std::int64_t kMostChunks = 4;
+constexpr int kRearrangements = 50;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -43,6 +45,36 @@ std::int64_t place(const std::vector<Tenant>& placed, const Tenant& tenant) {
   return offset;
 }
 
+// The arena's end if all are placed in this order.
+std::int64_t place_all(const std::vector<Tenant>& tenants) {
+  std::vector<Tenant> placed;
+  std::int64_t end = 0;
+  for (const Tenant& tenant : tenants) {
+    *tenant.offset = place(placed, tenant);
+    end = std::max(end, *tenant.offset + tenant.size);
+    placed.push_back(tenant);
+  }
+  return end;
+}
+
+// Places all, the largest first; then again and again with the one that reaches highest moved to
+// the front, and keeps the best.
+void settle(std::vector<Tenant> tenants) {
+  std::ranges::stable_sort(tenants, std::ranges::greater{}, &Tenant::size);
+  std::vector<Tenant> best = tenants;
+  std::int64_t least = place_all(tenants);
+  for (int i = 0; i < kRearrangements; ++i) {
+    const auto highest = std::ranges::max_element(
+        tenants, {}, [](const Tenant& tenant) { return *tenant.offset + tenant.size; });
+    std::rotate(tenants.begin(), highest, highest + 1);
+    const std::int64_t end = place_all(tenants);
+    if (end >= least) continue;
+    least = end;
+    best = tenants;
+  }
+  place_all(best);
+}
+
 class Surveyor {
  public:
   Surveyor(const Graph& graph, const Draft& draft, std::int64_t lanes, std::int64_t micro_batch)
@@ -64,14 +96,9 @@ class Surveyor {
         .block_chunks = chunks_, .block_samples = samples_, .floats = 0, .slots = {}, .bits = {}};
     out.slots.resize(draft_.slots().size());
     out.bits.assign(draft_.steps().size(), -1);
-    std::vector<Tenant> tenants = tenants_of(lifetimes, out);
-    std::ranges::stable_sort(tenants, std::ranges::greater{}, &Tenant::size);
-    std::vector<Tenant> placed;
-    for (const Tenant& tenant : tenants) {
-      *tenant.offset = place(placed, tenant);
+    settle(tenants_of(lifetimes, out));
+    for (const Tenant& tenant : tenants_of(lifetimes, out))
       out.floats = std::max(out.floats, *tenant.offset + tenant.size);
-      placed.push_back(tenant);
-    }
     return out;
   }
 
@@ -81,7 +108,7 @@ class Surveyor {
     for (std::size_t i = 0; i < out.slots.size(); ++i) {
       const Slot& slot = draft_.slots()[i];
       const SlotLife& life = lifetimes.slots[i];
-      const std::int64_t size = registers_of(slot) * lanes_;
+      const std::int64_t size = (life.is_one_chunk ? slot.elements : registers_of(slot)) * lanes_;
       tenants.push_back({&out.slots[i].values, size, life.values});
       if (life.gradient) tenants.push_back({&out.slots[i].gradient, size, {*life.gradient}});
       if (!life.codes) continue;
@@ -90,7 +117,7 @@ class Surveyor {
     }
     for (std::size_t s = 0; s < out.bits.size(); ++s) {
       const std::optional<Window>& window = lifetimes.steps[s].bits;
-      if (window) tenants.push_back({&out.bits[s], bits_floats(draft_.steps()[s]), {*window}});
+      if (window) tenants.push_back({&out.bits[s], bits_floats(lifetimes, s), {*window}});
     }
     return tenants;
   }
@@ -100,14 +127,18 @@ class Surveyor {
     return ceil_div(samples_ * slot.elements, lanes_);
   }
 
-  std::int64_t bits_floats(const StepDraft& step) const {
+  std::int64_t bits_floats(const Lifetimes& lifetimes, std::size_t s) const {
+    const StepDraft& step = draft_.steps()[s];
     const Slot& output = draft_.slots()[step.output];
     const Node& node = graph_.nodes()[step.node];
-    if (step.grid || node.op != OpKind::max_pool2d)
-      return ceil_div(registers_of(output), 32) * lanes_;
-    const std::int64_t a_word = 32 / winner_bits(node);
-    if (!output.has_channels_innermost) return ceil_div(registers_of(output), a_word) * lanes_;
-    return samples_ * ceil_div(output.elements / lanes_, a_word) * lanes_;
+    const bool keeps_winners = !step.grid && node.op == OpKind::max_pool2d;
+    const std::int64_t a_word = keeps_winners ? 32 / winner_bits(node) : 32;
+    const bool is_by_chunk =
+        lifetimes.steps[s].is_pooled || (s > 0 && lifetimes.steps[s - 1].is_pooled);
+    if (is_by_chunk) return chunks_ * ceil_div(output.elements, a_word) * lanes_;
+    if (keeps_winners && output.has_channels_innermost)
+      return samples_ * ceil_div(output.elements / lanes_, a_word) * lanes_;
+    return ceil_div(registers_of(output), a_word) * lanes_;
   }
 
   const Graph& graph_;

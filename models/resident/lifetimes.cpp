@@ -1,6 +1,6 @@
 #include "models/resident/lifetimes.h"
 
-#include <algorithm>  // for max, min
+#include <algorithm>  // for count, max, min
 #include <bit>        // for bit_width
 
 namespace coppice::resident {
@@ -51,8 +51,12 @@ class Analysis {
       demand.is_coded =
           memory_.saved_bits == 8 && demand.factor.has_value() && !demand.exact.has_value();
     }
+    for (std::size_t s = 0; s + 1 < reads_.size(); ++s) out_.steps[s].is_pooled = can_pool(s);
     for (std::size_t s = 0; s < reads_.size(); ++s) choose_bits(s);
     for (std::size_t i = 0; i < demands_.size(); ++i) live(i);
+    for (std::size_t s = 0; s < reads_.size(); ++s) {
+      if (out_.steps[s].is_pooled) join(s);
+    }
     return std::move(out_);
   }
 
@@ -87,6 +91,36 @@ class Analysis {
       extend(demands_[draft_.steps()[s].output].exact, backward_of(s));
   }
 
+  bool can_pool(std::size_t s) const {
+    const StepDraft& step = draft_.steps()[s];
+    const StepDraft& next = draft_.steps()[s + 1];
+    const Slot& between = draft_.slots()[step.output];
+    const Demand& demand = demands_[step.output];
+    return memory_.fused_pools && !step.grid && !step.image && !next.grid && !next.image &&
+           graph_.nodes()[step.node].op == OpKind::conv2d &&
+           graph_.nodes()[next.node].op == OpKind::max_pool2d && !between.has_channels_innermost &&
+           next.inputs[0] == step.output && readers(step.output) == 1 && !demand.exact &&
+           !demand.factor;
+  }
+  std::int64_t readers(std::size_t slot) const {
+    std::int64_t count = 0;
+    for (const StepDraft& step : draft_.steps()) count += std::ranges::count(step.inputs, slot);
+    return count;
+  }
+
+  // Both steps run at the first one's moments.
+  void join(std::size_t s) {
+    SlotLife& between = out_.slots[draft_.steps()[s].output];
+    SlotLife& output = out_.slots[draft_.steps()[s + 1].output];
+    between.is_one_chunk = true;
+    between.values = {{s, s}};
+    if (between.gradient) between.gradient = Window{backward_of(s), backward_of(s)};
+    output.values[0].first = s;
+    if (output.gradient) output.gradient->last = backward_of(s);
+    std::optional<Window>& winners = out_.steps[s + 1].bits;
+    if (winners) winners = Window{s, backward_of(s)};
+  }
+
   // Bits where they let values go, or have to stand in for values that become codes. A step that
   // keeps none reads values as they were.
   void choose_bits(std::size_t s) {
@@ -95,7 +129,8 @@ class Analysis {
     std::vector<std::size_t> read;
     if (reads_[s].input_or_bits) read.push_back(step.inputs[0]);
     if (reads_[s].output_or_bits) read.push_back(step.output);
-    bool has_bits = false;
+    const bool is_joined = out_.steps[s].is_pooled || (s > 0 && out_.steps[s - 1].is_pooled);
+    bool has_bits = is_joined && !read.empty();
     for (const std::size_t slot : read) {
       has_bits =
           has_bits || demands_[slot].is_coded || (memory_.relu_bits && !demands_[slot].is_kept());
@@ -132,7 +167,8 @@ class Analysis {
 
   // Without a lever that sheds values each has a place of its own.
   bool shares_places() const {
-    return memory_.relu_bits || memory_.saved_bits == 8 || memory_.freeze_first > 0;
+    return memory_.relu_bits || memory_.saved_bits == 8 || memory_.freeze_first > 0 ||
+           memory_.fused_pools;
   }
 
   const Graph& graph_;

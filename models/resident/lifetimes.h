@@ -22,12 +22,15 @@ struct SlotLife {
   std::vector<Window> values;  // one, or two with codes in between
   std::optional<Window> gradient;
   std::optional<Window> codes;  // made at its first moment, read at its last
+  bool is_one_chunk = false;    // of a block: see StepLife::is_pooled
 };
 
 struct StepLife {
   // Of the bits that the step's backward reads in place of values: the signs of its output, if it
   // does a ReLU, else what its kernel keeps.
   std::optional<Window> bits;
+  // A convolution that does the next step, a max pool, as well, chunk by chunk.
+  bool is_pooled = false;
 };
 
 struct Lifetimes {

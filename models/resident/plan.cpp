@@ -44,7 +44,7 @@ Plan::Plan(const Graph& graph, const kernels::LaneKernels& kernels, const PlanOp
   const Lifetimes lives = lifetimes(graph, draft, options);
   layout_ = lay_out(graph, draft, lives, kernels.lanes, options.memory.micro_batch);
   arena_ = AlignedBuffer(static_cast<std::size_t>(layout_.floats));
-  make_steps(draft, make_tensors(draft, lives));
+  make_steps(draft, make_tensors(draft, lives), lives);
 }
 
 std::vector<Tensor> Plan::make_tensors(const Draft& draft, const Lifetimes& lifetimes) {
@@ -70,29 +70,38 @@ std::vector<Tensor> Plan::make_tensors(const Draft& draft, const Lifetimes& life
   return tensors;
 }
 
-void Plan::make_steps(const Draft& draft, const std::vector<Tensor>& tensors) {
+StepInputs Plan::inputs_of(const Draft& draft, const std::vector<Tensor>& tensors,
+                           std::size_t s) const {
+  const StepDraft& step = draft.steps()[s];
+  StepInputs inputs{.graph = graph_,
+                    .node = graph_.nodes()[step.node],
+                    .inputs = {},
+                    .output = tensors[step.output],
+                    .has_relu = step.has_relu,
+                    .has_pool = step.has_pool,
+                    .reads_rows = !step.inputs.empty() &&
+                                  step.inputs[0] == draft.steps().front().output &&
+                                  !tensors[step.inputs[0]].has_channels_innermost,
+                    .bits = step.has_relu ? nullptr : words_at(layout_.bits[s]),
+                    .kernels = &kernels_,
+                    .lanes = kernels_.lanes,
+                    .scratch = scratch_.get()};
+  for (const std::size_t input : step.inputs) inputs.inputs.push_back({tensors[input], false});
+  return inputs;
+}
+
+void Plan::make_steps(const Draft& draft, const std::vector<Tensor>& tensors,
+                      const Lifetimes& lifetimes) {
   const std::vector<std::vector<bool>> accumulates = accumulations(draft);
   std::int64_t dropouts = 0;
   for (const Node& node : graph_.nodes()) dropouts += node.op == OpKind::dropout ? 1 : 0;
   std::int64_t dropout = 0;
   for (std::size_t s = 0; s < draft.steps().size(); ++s) {
     const StepDraft& step = draft.steps()[s];
-    const Node& node = graph_.nodes()[step.node];
-    StepInputs inputs{.graph = graph_,
-                      .node = node,
-                      .inputs = {},
-                      .output = tensors[step.output],
-                      .has_relu = step.has_relu,
-                      .has_pool = step.has_pool,
-                      .reads_rows = !step.inputs.empty() &&
-                                    step.inputs[0] == draft.steps().front().output &&
-                                    !tensors[step.inputs[0]].has_channels_innermost,
-                      .bits = step.has_relu ? nullptr : words_at(layout_.bits[s]),
-                      .kernels = &kernels_,
-                      .lanes = kernels_.lanes,
-                      .scratch = scratch_.get(),
-                      .dropout_ordinal = dropout,
-                      .dropout_count = dropouts};
+    StepInputs inputs = inputs_of(draft, tensors, s);
+    inputs.dropout_ordinal = dropout;
+    inputs.dropout_count = dropouts;
+    const bool is_pooled = lifetimes.steps[s].is_pooled;
     PlanStep made{.step = nullptr,
                   .node = step.node,
                   .suffix = step.image  ? " to lanes"
@@ -100,17 +109,22 @@ void Plan::make_steps(const Draft& draft, const std::vector<Tensor>& tensors) {
                                         : "",
                   .trains = inputs.output.gradient != nullptr,
                   .has_channels_innermost = inputs.output.has_channels_innermost,
-                  .signs = inputs.output.signs != nullptr ? inputs.output : Tensor{}};
-    for (std::size_t i = 0; i < step.inputs.size(); ++i) {
-      inputs.inputs.push_back({tensors[step.inputs[i]], accumulates[s][i]});
-      if (inputs.inputs.back().tensor.gradient != nullptr) made.writes_input_gradient = true;
+                  .signs = inputs.output.signs != nullptr && !is_pooled ? inputs.output : Tensor{}};
+    for (std::size_t i = 0; i < inputs.inputs.size(); ++i) {
+      inputs.inputs[i].accumulates = accumulates[s][i];
+      if (inputs.inputs[i].tensor.gradient != nullptr) made.writes_input_gradient = true;
     }
     if (step.image) {
       made.step = make_to_lanes_step(inputs, *step.image);
     } else if (step.grid) {
       made.step = make_grid_step(inputs, *step.grid);
+    } else if (is_pooled) {
+      made.step = make_pooled_convolution_step(inputs, inputs_of(draft, tensors, s + 1),
+                                               layout_.block_chunks);
+    } else if (s > 0 && lifetimes.steps[s - 1].is_pooled) {
+      made.step = make_done_step();
     } else {
-      if (node.op == OpKind::dropout) ++dropout;
+      if (inputs.node.op == OpKind::dropout) ++dropout;
       made.step = make_step(inputs);
     }
     if (const ParameterRange part = made.step->early_part(); made.trains && part.end > part.begin)
@@ -142,6 +156,12 @@ StepMemory Plan::step_memory(std::int64_t samples) const {
     all.scratch_floats = std::max(all.scratch_floats, one.scratch_floats);
   }
   return all;
+}
+
+std::uint32_t* Plan::words_at(std::int64_t offset) const {
+  // The plan's own memory, which steps write through what they are made of.
+  auto* arena = const_cast<float*>(arena_.data());
+  return offset < 0 ? nullptr : reinterpret_cast<std::uint32_t*>(arena + offset);
 }
 
 template <typename Visit>

@@ -74,10 +74,10 @@ class Plan {
   };
 
   std::vector<Tensor> make_tensors(const Draft& draft, const Lifetimes& lifetimes);  // by slot
-  void make_steps(const Draft& draft, const std::vector<Tensor>& tensors);
-  std::uint32_t* words_at(std::int64_t offset) {
-    return offset < 0 ? nullptr : reinterpret_cast<std::uint32_t*>(arena_.data() + offset);
-  }
+  StepInputs inputs_of(const Draft& draft, const std::vector<Tensor>& tensors, std::size_t s) const;
+  void make_steps(const Draft& draft, const std::vector<Tensor>& tensors,
+                  const Lifetimes& lifetimes);
+  std::uint32_t* words_at(std::int64_t offset) const;
   // Visits every group of a coded tensor: its values, their number of registers, the words, the
   // bounds.
   template <typename Visit>

@@ -161,6 +161,13 @@ std::unique_ptr<Step> make_grid_step(const StepInputs& inputs, const NodeGrid& g
 // From channels innermost to chunks of lanes; a sample's image is `shape`.
 std::unique_ptr<Step> make_to_lanes_step(const StepInputs& inputs, const Shape& shape);
 
+// A convolution and the max pool that alone reads it, in lanes of samples, for blocks of at most
+// `chunks`; the tensor between them has room for one chunk, their bits begin a word a chunk.
+std::unique_ptr<Step> make_pooled_convolution_step(const StepInputs& convolution,
+                                                   const StepInputs& pool, std::int64_t chunks);
+// Of a node that the step before does as well.
+std::unique_ptr<Step> make_done_step();
+
 std::unique_ptr<Step> make_input_step(const StepInputs& inputs);
 std::unique_ptr<Step> make_normalize_step(const StepInputs& inputs);
 std::unique_ptr<Step> make_convolution_step(const StepInputs& inputs);

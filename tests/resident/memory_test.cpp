@@ -140,6 +140,16 @@ TEST_P(MemoryLeversTest, MicroBatchesSumToTheBatch) {
   }
 }
 
+TEST_P(MemoryLeversTest, PoolsAreFusedUpToTheRoundingOfSums) {
+  for (const kernels::LaneKernels* kernels : every_width()) {
+    const std::vector<float> plain = trained(plan_with({}), *kernels);
+    const std::vector<float> fused = trained(plan_with({.fused_pools = true}), *kernels);
+    EXPECT_LT(error(fused, plain), 1e-4) << kernels->isa;
+    EXPECT_EQ(trained(plan_with({.relu_bits = true, .fused_pools = true}), *kernels), fused)
+        << kernels->isa;
+  }
+}
+
 // Only gradients of weights see the codes: after one step biases have the same bits.
 TEST_P(MemoryLeversTest, CodesTouchTheGradientOfWeightsAlone) {
   for (const kernels::LaneKernels* kernels : every_width()) {
@@ -290,7 +300,7 @@ TEST_P(MemoryCountTest, IsWhatIsAllocatedAtThePeakWithinFivePercent) {
 }
 
 constexpr MemorySpec kAllLevers{
-    .micro_batch = 16, .relu_bits = true, .saved_bits = 8, .freeze_first = 1};
+    .micro_batch = 16, .relu_bits = true, .fused_pools = true, .saved_bits = 8, .freeze_first = 1};
 
 INSTANTIATE_TEST_SUITE_P(
     Of, MemoryCountTest,
@@ -299,6 +309,7 @@ INSTANTIATE_TEST_SUITE_P(
                       MemoryCase{"lenet5_micro", "lenet5", {1, 28, 28}, {.micro_batch = 16}},
                       MemoryCase{"lenet5_bits", "lenet5", {1, 28, 28}, {.relu_bits = true}},
                       MemoryCase{"lenet5_codes", "lenet5", {1, 28, 28}, {.saved_bits = 8}},
+                      MemoryCase{"lenet5_fused", "lenet5", {1, 28, 28}, {.fused_pools = true}},
                       MemoryCase{"lenet5_frozen", "lenet5", {1, 28, 28}, {.freeze_first = 2}},
                       MemoryCase{"lenet5_all", "lenet5", {1, 28, 28}, kAllLevers},
                       MemoryCase{"mlp", "mlp", {784}, {}},
@@ -319,6 +330,8 @@ TEST(MemoryCountTest, EveryLeverTakesItsShare) {
   const MemoryUse plain = use({});
   const MemoryUse bits = use({.relu_bits = true});
   const MemoryUse codes = use({.saved_bits = 8});
+  const MemoryUse fused = use({.relu_bits = true, .fused_pools = true});
+  const MemoryUse three = use({.relu_bits = true, .fused_pools = true, .saved_bits = 8});
   const MemoryUse both = use({.relu_bits = true, .saved_bits = 8});
   const std::int64_t lanes = kernels::lane_kernels().lanes;
   const MemoryUse micro = use({.micro_batch = lanes});
@@ -330,9 +343,12 @@ TEST(MemoryCountTest, EveryLeverTakesItsShare) {
   EXPECT_EQ(frozen.gradient, 4 * (44'426 - 2'572));
   EXPECT_EQ(frozen.optimizer, frozen.gradient);
   EXPECT_EQ(frozen.weights, plain.weights);
-  EXPECT_LT(bits.activations, plain.activations * 55 / 100);
+  EXPECT_LT(bits.activations, plain.activations / 2);
   EXPECT_LT(codes.activations, plain.activations);
-  EXPECT_LT(both.activations, bits.activations);
+  EXPECT_LT(both.activations, codes.activations);
+  EXPECT_LT(fused.activations, bits.activations);
+  EXPECT_LT(three.activations, fused.activations);
+  EXPECT_LT(three.activations, plain.activations * 3 / 10);
   EXPECT_EQ(4 * micro.activations, plain.activations);
   EXPECT_LT(frozen.activations, plain.activations / 2);
   EXPECT_EQ(micro.samples - 6000 * 8, lanes * (4 * 784 + 4));

@@ -152,6 +152,7 @@ TEST_P(ResidentNumericsTest, LeversOfMemoryKeepToLibTorchInDouble) {
     EXPECT_LT(relative_error(libtorch->parameters(), expected, global.values()), 1e-4)
         << "libtorch, " << freeze_first << " frozen";
     plan.memory.relu_bits = true;
+    plan.memory.fused_pools = true;
     for (const kernels::LaneKernels* kernels : every_width()) {
       const auto executor = resident::make_resident_executor(graph, *kernels);
       executor->train(request);
@@ -175,6 +176,8 @@ TEST(RefusedMemoryTest, LeversThatAnExecutorCannotPullAreNamed) {
       ": executor libtorch leaves to its library what is kept for the backward pass; "
       "resident can choose";
   EXPECT_EQ(refused("libtorch", {.relu_bits = true}), std::string("train.memory.relu_bits") + why);
+  EXPECT_EQ(refused("libtorch", {.fused_pools = true}),
+            std::string("train.memory.fused_pools") + why);
   EXPECT_EQ(refused("libtorch", {.saved_bits = 8}), std::string("train.memory.saved_bits") + why);
   EXPECT_EQ(refused("libtorch", {.micro_batch = 4, .freeze_first = 1}), "");
   EXPECT_EQ(refused("resident",
