@@ -180,6 +180,18 @@ RankReport LocalClients::run(const ClientTask& task, const ModelView& global,
   return train(task, global, next, bytes_down);
 }
 
+std::optional<MemoryUse> LocalClients::memory(const ClientTask& task, const QuantPlan& quant,
+                                              std::int64_t samples) const {
+  std::optional<MemoryUse> use =
+      executor_->memory({.plan = &task.plan, .quant = &quant, .samples = samples});
+  if (!use || !is_distilled(task.plan)) return use;
+  if (teacher_ == nullptr) throw Error("a task with a distillation term came before its teacher");
+  const std::optional<std::int64_t> teacher = teacher_->memory_bytes(samples);
+  if (!teacher) return std::nullopt;
+  use->teacher = *teacher;
+  return use;
+}
+
 TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& global,
                                     std::int64_t client, const SampleSource& samples) {
   TrainRequest request;

@@ -47,6 +47,12 @@ class LocalClients {
   RankReport run(const ClientTask& task, const ModelView& global, const NextClient& next,
                  std::int64_t bytes_down);
 
+  // What training as `task` says takes a client of `samples` samples, its teacher included;
+  // nothing: the executor does not know. After the task was run, for the graph and the teacher are
+  // its.
+  std::optional<MemoryUse> memory(const ClientTask& task, const QuantPlan& quant,
+                                  std::int64_t samples) const;
+
  private:
   RankReport train(const ClientTask& task, const ModelView& global, const NextClient& next,
                    std::int64_t bytes_down);

@@ -45,6 +45,18 @@ Teacher LocalTeacher::for_client(std::int64_t client, const SampleSource& source
   return teacher;
 }
 
+std::optional<std::int64_t> LocalTeacher::memory_bytes(std::int64_t samples) const {
+  constexpr std::int64_t kFloat = sizeof(float);
+  const std::int64_t block = std::min(kBlock, samples);
+  const std::optional<MemoryUse> use = executor_->memory({.samples = block});
+  if (!use) return std::nullopt;
+  const std::int64_t blocks = (samples + kBlock - 1) / kBlock;
+  const std::int64_t known = std::min(samples * logits_per_sample_, kMaxKnownFloats) * kFloat;
+  // A block that is asked is gathered first, and its logits are there twice.
+  return use->total() + known + blocks * static_cast<std::int64_t>(sizeof(Blocks::value_type)) +
+         block * (sample_size_ + 2 * logits_per_sample_) * kFloat;
+}
+
 std::vector<float> LocalTeacher::gather(const SampleSource& source,
                                         std::span<const std::int64_t> indices) {
   std::vector<float> samples(indices.size() * static_cast<std::size_t>(sample_size_));

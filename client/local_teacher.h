@@ -4,12 +4,13 @@
 // samples, so that they do not depend on which of them were asked for earlier. Owned and called by
 // one thread.
 
-#include <cstdint>  // for int64_t
-#include <map>      // for map
-#include <memory>   // for unique_ptr
-#include <span>     // for span
-#include <string>   // for string
-#include <vector>   // for vector
+#include <cstdint>   // for int64_t
+#include <map>       // for map
+#include <memory>    // for unique_ptr
+#include <optional>  // for optional
+#include <span>      // for span
+#include <string>    // for string
+#include <vector>    // for vector
 
 #include "models/executor.h"
 
@@ -23,6 +24,9 @@ class LocalTeacher {
   // What `client`'s samples, those of `source`, get; `source` must outlive the result. `feature`
   // names the node whose outputs are asked for, or is empty. Throws ConfigError for an unknown one.
   Teacher for_client(std::int64_t client, const SampleSource& source, const std::string& feature);
+
+  // With what it remembers of one client of so many samples; nothing: its executor does not know.
+  std::optional<std::int64_t> memory_bytes(std::int64_t samples) const;
 
  private:
   // Logits of a client's samples, block after block; a block that is not there yet is empty.

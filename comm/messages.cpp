@@ -54,6 +54,32 @@ OptimizerSpec read_optimizer(WireReader& in) {
   return optimizer;
 }
 
+void write_memory(WireWriter& out, const MemorySpec& memory) {
+  out.i64(memory.micro_batch);
+  out.u8(memory.relu_bits ? 1 : 0);
+  out.u8(memory.fused_pools ? 1 : 0);
+  out.i64(memory.saved_bits);
+  out.i64(memory.freeze_first);
+}
+
+MemorySpec read_memory(WireReader& in) {
+  MemorySpec memory;
+  memory.micro_batch = in.i64();
+  const std::uint8_t relu_bits = in.u8();
+  const std::uint8_t fused_pools = in.u8();
+  memory.saved_bits = in.i64();
+  memory.freeze_first = in.i64();
+  if (memory.micro_batch < 0 || relu_bits > 1 || fused_pools > 1 || memory.freeze_first < 0 ||
+      (memory.saved_bits != 32 && memory.saved_bits != 8)) {
+    throw WireError(text("memory: a micro-batch of ", memory.micro_batch, ", relu_bits ",
+                         int{relu_bits}, ", fused_pools ", int{fused_pools}, ", saved_bits ",
+                         memory.saved_bits, ", freeze_first ", memory.freeze_first));
+  }
+  memory.relu_bits = relu_bits == 1;
+  memory.fused_pools = fused_pools == 1;
+  return memory;
+}
+
 void write_plan(WireWriter& out, const LocalPlan& plan) {
   write_optimizer(out, plan.optimizer);
   out.i64(plan.epochs);
@@ -72,6 +98,7 @@ void write_plan(WireWriter& out, const LocalPlan& plan) {
   out.u8(static_cast<std::uint8_t>(plan.mask_rule));
   out.u64(plan.keep_state.size());
   for (const std::string& name : plan.keep_state) out.text(name);
+  write_memory(out, plan.memory);
 }
 
 // A count of items that take at least `least` bytes each.
@@ -101,6 +128,7 @@ LocalPlan read_plan(WireReader& in) {
   plan.mask_rule = read_enum(in, MaskRule::kKeepZero, "mask rule");
   plan.keep_state.resize(read_count(in, 8, "kept state"));
   for (std::string& name : plan.keep_state) name = in.text();
+  plan.memory = read_memory(in);
   return plan;
 }
 

@@ -150,6 +150,9 @@ ClientTask RoundMachine::make_task() const {
   task.plan.steps = train.local_steps;
   task.plan.batch_size = train.batch_size;
   task.plan.clip_norm = train.clip_norm;
+  task.plan.memory = train.memory;
+  if (plan().track == kControlTrack)  // what the result is measured against is not made cheaper
+    task.plan.memory = {.micro_batch = train.memory.micro_batch};
   if (state_.mask.size() > 0) task.plan.mask_rule = MaskRule::kKeepZero;
   strategy_->plan(task.plan);
   if (plan().track == kMainTrack) {  // the control is trained without any compression

@@ -57,6 +57,8 @@ Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds) {
   out.set("seconds", seconds.train);
   out.set("eval_seconds", seconds.evaluate);
   out.set("utilisation", utilisation(seconds));
+  out.set("train_memory_bytes",
+          seconds.train_memory_bytes ? Json(*seconds.train_memory_bytes) : Json());
   out.set("samples", record.samples);
   out.set("bytes_up", record.bytes_up);
   out.set("bytes_down", record.bytes_down);

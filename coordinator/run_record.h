@@ -3,19 +3,22 @@
 // summary.json. Pure conversions; the names of the fields are part of the contract with scripts
 // (docs/run_folder.md).
 
-#include <string>  // for string
-#include <vector>  // for vector
+#include <cstdint>   // for int64_t
+#include <optional>  // for optional
+#include <string>    // for string
+#include <vector>    // for vector
 
 #include "coordinator/round_machine.h"
 #include "core/json.h"
 
 namespace coppice {
 
-// Wall-clock seconds of a round, measured by the driver; they influence nothing.
+// What the driver measured of a round: wall-clock seconds, and memory; they influence nothing.
 struct RoundSeconds {
   double train = 0.0;  // from sending the task to the new global model
   double evaluate = 0.0;
   std::vector<double> busy = {};  // of `train`, a rank each: with clients, not waiting for others
+  std::optional<std::int64_t> train_memory_bytes = {};  // of the largest client's training step
 };
 
 Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds);

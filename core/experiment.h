@@ -67,6 +67,7 @@ struct TrainConfig {
   double max_update_norm = 0.0;  // a client's update above it is refused; 0: off
   // An update above this multiple of the last committed round's median norm is refused; 0: off.
   double norm_bound_factor = 10.0;
+  MemorySpec memory;  // of a client's step; the control has the micro-batch alone
 
   friend bool operator==(const TrainConfig&, const TrainConfig&) = default;
 };

@@ -63,6 +63,27 @@ struct LossTerm {
 
 enum class MaskRule { kNone, kKeepZero };  // kKeepZero: masked weights are zero after every step
 
+// How a client's step is made to fit into less memory (docs/training_memory.md).
+struct MemorySpec {
+  // Samples that go through the network at once; their gradients are summed over the batch, up to
+  // rounding those of the whole. 0: the batch.
+  std::int64_t micro_batch = 0;
+  // What a ReLU, a maximum and a grid need of their values for the backward pass is kept as a few
+  // bits an element, where nothing else needs the values. The same bits result.
+  bool relu_bits = false;
+  // A convolution and the max pool behind it run a register of samples at a time, so that what is
+  // between them is never there for all samples. Sums round otherwise.
+  bool fused_pools = false;
+  // Of an element that the gradient of a convolution's or linear's weights reads: 32, or 8 for
+  // codes to the nearest of 256 values between the least and the largest. Nothing else reads them.
+  std::int64_t saved_bits = 32;
+  // So many layers with weights, counted from the input, and the norms behind them, stay as they
+  // are: no gradient, no momentum, no activations kept for them.
+  std::int64_t freeze_first = 0;
+
+  friend bool operator==(const MemorySpec&, const MemorySpec&) = default;
+};
+
 struct LocalPlan {
   OptimizerSpec optimizer;  // lr already multiplied by the schedule's factor
   std::int64_t epochs = 1;  // passes over the client's data; 0 when `steps` says how long
@@ -76,6 +97,7 @@ struct LocalPlan {
   std::vector<LossTerm> loss_terms = {LossTerm{}};
   MaskRule mask_rule = MaskRule::kNone;
   std::vector<std::string> keep_state;  // names of per-client state that outlives the round
+  MemorySpec memory;
 
   friend bool operator==(const LocalPlan&, const LocalPlan&) = default;
 };

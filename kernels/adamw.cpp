@@ -28,8 +28,8 @@ void step_piece(const AdamWStep& step, const LocalGradient& terms, const Factors
   local_gradient(terms, begin, end, direction);
   const std::int64_t n = end - begin;
   float* weights = step.weights + begin;
-  float* first = step.first_moment + begin;
-  float* second = step.second_moment + begin;
+  float* first = step.first_moment + (begin - step.moments_begin);
+  float* second = step.second_moment + (begin - step.moments_begin);
   for (std::int64_t i = 0; i < n; ++i) {
     const float d = step.clip_scale * direction[i];
     first[i] = f.beta1 * first[i] + f.rest1 * d;

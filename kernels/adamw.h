@@ -20,6 +20,7 @@ struct AdamWStep {
   float* weights = nullptr;        // updated in place
   float* first_moment = nullptr;   // zeros before the first step, updated in place
   float* second_moment = nullptr;  // likewise
+  std::int64_t moments_begin = 0;  // the element that both moments' [0] is of
   std::int64_t t = 1;
   double lr = 0.0;  // factors are doubles, because the bias corrections need them
   double beta1 = 0.9;

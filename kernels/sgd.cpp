@@ -35,7 +35,8 @@ void step_piece(const SgdStep& step, const LocalGradient& terms, std::int64_t be
   const float* gradient = is_plain ? terms.gradient + (begin - terms.gradient_begin) : local;
   const std::int64_t n = end - begin;
   float* weights = step.weights + begin;
-  float* velocity = step.velocity == nullptr ? nullptr : step.velocity + begin;
+  float* velocity =
+      step.velocity == nullptr ? nullptr : step.velocity + (begin - step.velocity_begin);
   if (velocity == nullptr) {
     descend(step, gradient, n, weights);
   } else {

@@ -19,6 +19,7 @@ struct SgdStep {
   float* weights = nullptr;  // updated in place
   float* velocity =
       nullptr;  // zeros before the first step, updated in place; null: momentum must be 0
+  std::int64_t velocity_begin = 0;  // the element that velocity[0] is of
   float lr = 0.0F;
   float momentum = 0.0F;
   float weight_decay = 0.0F;

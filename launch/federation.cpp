@@ -1,7 +1,8 @@
 #include "launch/federation.h"
 
-#include <chrono>  // for steady_clock
-#include <vector>  // for vector
+#include <algorithm>  // for max
+#include <chrono>     // for steady_clock
+#include <vector>     // for vector
 
 #include "comm/codec.h"
 #include "comm/messages.h"
@@ -17,6 +18,7 @@
 #include "launch/summary.h"
 #include "launch/version.h"
 #include "launch/worker.h"
+#include "models/executor.h"
 
 namespace coppice {
 namespace {
@@ -157,12 +159,35 @@ class Leader {
       failpoint("after_broadcast");
       RankReport report = worker_.train(command);
       failpoint("after_reduce");
+      const std::optional<MemoryUse> memory = memory_of(task);
       std::optional<Action> next = machine_.handle(ReportArrived{kRoot, std::move(report)});
       failpoint("after_apply");
       const double seconds = seconds_since(step_began_);
       count_seconds(task, seconds);
+      if (memory) seconds_.train_memory_bytes = memory->total();
       return next;
     });
+  }
+
+  // Of the client that has most samples. Nothing: nobody trains, or the executor does not know.
+  std::optional<MemoryUse> memory_of(const ClientTask& task) const {
+    if (!task.trains()) return std::nullopt;
+    return worker_.clients().memory(task, machine_.state().plan, largest_client());
+  }
+
+  std::int64_t largest_client() const {
+    const std::vector<std::int64_t> samples = world_.client_weights();
+    return samples.empty() ? 0 : std::ranges::max(samples);
+  }
+
+  // The same of the dense model with no lever but the micro-batch, whether or not it is trained.
+  std::optional<MemoryUse> dense_memory() const {
+    LocalPlan plan;
+    plan.optimizer = config_.train.optimizer;
+    plan.batch_size = config_.train.batch_size;
+    plan.memory.micro_batch = config_.train.memory.micro_batch;
+    return make_executor(world_.executor.name, world_.graph)
+        ->memory({.plan = &plan, .samples = largest_client()});
   }
 
   // What follows the training is a part of its round.
@@ -237,6 +262,8 @@ class Leader {
     totals.validation = validation;
     totals.parameters = model.graph.parameter_count();
     totals.dense_parameters = machine_.dense_parameters();
+    if (const std::optional<MemoryUse> memory = dense_memory())
+      totals.dense_train_memory_bytes = memory->total();
     totals.seconds = seconds_since(began_);
     Json summary = make_summary(config_, session_.metrics(), totals);
     session_.write_summary(summary);
@@ -304,6 +331,21 @@ std::string agree(Communicator& communicator, const std::string& problem) {
   return {first.begin(), first.end()};
 }
 
+// A lever that the executor cannot pull is known before the first round.
+void check_memory(const ExperimentConfig& config, const World& world) {
+  LocalPlan plan;
+  plan.batch_size = config.train.batch_size;
+  plan.memory = config.train.memory;
+  if (!config.compress.distill.feature.empty())
+    plan.loss_terms.push_back({.kind = LossKind::kFeatureMatching});
+  const std::string refusal =
+      refused_memory(world.executor.name, world.student ? world.student->graph : world.graph, plan);
+  if (refusal.empty()) return;
+  throw ConfigError(world.executor.reason.empty()
+                        ? refusal
+                        : text(refusal, " (it cannot run ", world.executor.reason, ")"));
+}
+
 }  // namespace
 
 RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& config,
@@ -316,6 +358,7 @@ RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& co
                config.comm.options);  // an unknown name is refused before anything is written
     world.emplace(make_world(config));
     check_constraints(config, world->student ? world->student->graph : world->graph);
+    check_memory(config, *world);
     worker.emplace(communicator, config, *world);
   } catch (const std::exception& error) {
     problem = text(exit_code(error), describe(error));

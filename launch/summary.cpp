@@ -39,6 +39,24 @@ Json best_accuracy(const std::vector<Json>& metrics) {
   return best;
 }
 
+// The largest, or the last, of the rounds that are not the control's.
+struct TrainMemory {
+  Json largest;
+  Json last;
+};
+
+TrainMemory train_memory(const std::vector<Json>& metrics) {
+  TrainMemory memory;
+  for (const Json& line : metrics) {
+    const Json* bytes = line.find("train_memory_bytes");
+    if (line.at("phase").as_text() == "control" || bytes == nullptr || bytes->is_null()) continue;
+    if (memory.largest.is_null() || bytes->as_integer() > memory.largest.as_integer())
+      memory.largest = *bytes;
+    memory.last = *bytes;
+  }
+  return memory;
+}
+
 std::int64_t peak_rss_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -129,6 +147,11 @@ Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metri
   out.set("train_seconds", train_seconds);
   out.set("samples_per_second", train_seconds > 0.0 ? Json(samples / train_seconds) : Json());
   out.set("peak_rss_bytes", peak_rss_bytes());
+  const TrainMemory memory = train_memory(metrics);
+  out.set("train_memory_bytes", memory.largest);
+  out.set("last_train_memory_bytes", memory.last);
+  out.set("dense_train_memory_bytes",
+          totals.dense_train_memory_bytes ? Json(*totals.dense_train_memory_bytes) : Json());
   out.set("clients_refused", static_cast<std::int64_t>(total(metrics, "refused")));
   out.set("constraints", verdicts_json(judge(config.compress.constraints, totals.validation)));
   return out;

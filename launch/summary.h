@@ -1,8 +1,10 @@
 #pragma once
 // summary.json: what a run came to. Field names are a contract with scripts (docs/run_folder.md).
 
-#include <string>  // for string
-#include <vector>  // for vector
+#include <cstdint>   // for int64_t
+#include <optional>  // for optional
+#include <string>    // for string
+#include <vector>    // for vector
 
 #include "coordinator/run_session.h"
 #include "core/experiment.h"
@@ -28,6 +30,8 @@ struct RunTotals {
   Validation validation;
   std::int64_t parameters = 0;
   std::int64_t dense_parameters = 0;
+  // Of a training step of the dense model with no lever but the micro-batch.
+  std::optional<std::int64_t> dense_train_memory_bytes = {};
   double seconds = 0.0;  // of this process, set-up included
 };
 

@@ -25,6 +25,7 @@ class Worker {
   Worker(Communicator& communicator, const ExperimentConfig& config, const World& world);
 
   Executor& executor() { return clients_.executor(); }
+  const LocalClients& clients() const { return clients_; }
 
   // The whole group's report at rank 0; elsewhere empty.
   RankReport train(const StepCommand& command);

@@ -41,8 +41,18 @@ Batch::Batch(const Graph& graph)
 
 void Batch::resize(std::int64_t n) {
   const auto needed = static_cast<std::size_t>(n * sample_size_);
-  if (memory_.size() < needed) memory_ = AlignedBuffer(needed);
+  if (memory_.size() < needed) {
+    memory_ = {};  // before the next one comes
+    memory_ = AlignedBuffer(needed);
+  }
   size_ = n;
+}
+
+void Batch::give_back(std::int64_t n) {
+  if (memory_.size() <= static_cast<std::size_t>(n * sample_size_)) return;
+  memory_ = {};
+  labels_ = {};
+  size_ = 0;
 }
 
 void Batch::read(const SampleSource& source, std::span<const std::int64_t> indices) {

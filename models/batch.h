@@ -42,6 +42,9 @@ class Batch {
   // index outside the source or a label outside [0, classes), naming the sample.
   void read(const SampleSource& source, std::span<const std::int64_t> indices);
 
+  // Frees what more than `n` samples take.
+  void give_back(std::int64_t n);
+
   // Copies samples, whose length is a multiple of sample_size(). There are no labels then.
   void assign(std::span<const float> values);
 

@@ -4,6 +4,8 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "models/frozen.h"
+#include "models/train_steps.h"
 
 namespace coppice {
 
@@ -30,6 +32,34 @@ std::string refused_state(std::string_view executor, const LocalPlan& plan) {
   return text("keep_state: executor ", executor,
               " keeps no state of a client between rounds, asked for ",
               join(std::span<const std::string>(plan.keep_state)));
+}
+
+std::string refused_memory(std::string_view executor, const Graph& graph, const LocalPlan& plan) {
+  const MemorySpec& memory = plan.memory;
+  if (memory.micro_batch < 0)
+    return text("train.memory.micro_batch: expected >= 0, got ", memory.micro_batch);
+  if (memory.saved_bits != 32 && memory.saved_bits != 8)
+    return text("train.memory.saved_bits: expected 32 or 8, got ", memory.saved_bits);
+  const std::int64_t layers = weight_layers(graph);
+  if (memory.freeze_first < 0 || (memory.freeze_first > 0 && memory.freeze_first >= layers)) {
+    return text("train.memory.freeze_first: expected less than the ", layers,
+                " layers with weights, for one has to learn; got ", memory.freeze_first);
+  }
+  if (samples_at_once(plan) < plan.batch_size) {
+    for (const LossTerm& term : plan.loss_terms) {
+      if (term.kind == LossKind::kFeatureMatching) {
+        return "train.memory.micro_batch: loss term feature matching compares all samples of a "
+               "batch with each other";
+      }
+    }
+  }
+  const char* key = memory.relu_bits          ? "relu_bits"
+                    : memory.fused_pools      ? "fused_pools"
+                    : memory.saved_bits != 32 ? "saved_bits"
+                                              : nullptr;
+  if (executor == "resident" || key == nullptr) return {};
+  return text("train.memory.", key, ": executor ", executor,
+              " leaves to its library what is kept for the backward pass; resident can choose");
 }
 
 void check_request(const Executor& executor, const TrainRequest& request) {

@@ -17,6 +17,7 @@
 #include <cstdint>      // for int64_t
 #include <functional>   // for function
 #include <memory>       // for unique_ptr
+#include <optional>     // for optional
 #include <span>         // for span
 #include <string>       // for string
 #include <string_view>  // for string_view
@@ -92,6 +93,32 @@ struct ModelView {
 // is valid during the call.
 using NodeVisitor = std::function<void(std::size_t node, std::span<const float> values)>;
 
+// Bytes that are there at once while a client trains, or answers. Samples of the client that no
+// step is on are not in it: they may be on a disk.
+struct MemoryUse {
+  std::int64_t weights = 0;
+  std::int64_t gradient = 0;
+  std::int64_t optimizer = 0;     // momentum and the like
+  std::int64_t global_model = 0;  // what the client started from, or the model that is asked
+  std::int64_t grids = 0;         // weights on their grids
+  std::int64_t activations = 0;   // values, their gradients, and what is kept in place of values
+  std::int64_t work_space = 0;    // of operations and the loss
+  std::int64_t samples = 0;       // those that are read at once, their labels, and the order of all
+  std::int64_t teacher = 0;       // all of it
+
+  std::int64_t total() const {
+    return weights + gradient + optimizer + global_model + grids + activations + work_space +
+           samples + teacher;
+  }
+  friend bool operator==(const MemoryUse&, const MemoryUse&) = default;
+};
+
+struct MemoryQuestion {
+  const LocalPlan* plan = nullptr;   // null: of an executor that only answers
+  const QuantPlan* quant = nullptr;  // null or empty: fp32
+  std::int64_t samples = 1;          // of the client; without a plan, asked at once
+};
+
 class Executor {
  public:
   virtual ~Executor() = default;
@@ -128,6 +155,10 @@ class Executor {
   // Throws ConfigError for an unknown node.
   virtual void observe(const ModelView& model, std::span<const float> samples,
                        std::span<const std::string> nodes, const NodeVisitor& visit) = 0;
+
+  // What an executor that does nothing else takes; without the teacher. Nothing: its library
+  // allocates as it likes, and it is not known.
+  virtual std::optional<MemoryUse> memory(const MemoryQuestion& question) const = 0;
 };
 
 // Which executor a run takes; settled once, before its first round, and the same on every rank.
@@ -141,6 +172,10 @@ struct ExecutorChoice {
 // "resident" where it cannot, naming the layer or the term.
 ExecutorChoice choose_executor(std::string_view asked, std::span<const Graph* const> graphs,
                                std::span<const LossKind> terms = {});
+
+// Empty if `executor` (resident or libtorch) can save on memory as `plan` says when it trains
+// `graph`, else the lever that it cannot pull, by the name of its key, and why.
+std::string refused_memory(std::string_view executor, const Graph& graph, const LocalPlan& plan);
 
 // The executor `name` for `graph`, "auto" by the graph alone. Throws ConfigError for an unknown
 // name, KernelError for an op that the executor lacks, naming the node.

@@ -115,10 +115,12 @@ void FakeQuant::quantize_weights(const float* weights, float* quantized) const {
   }
 }
 
-void FakeQuant::stop_saturated(const float* weights, float* gradient) const {
+void FakeQuant::stop_saturated(const float* weights, float* gradient,
+                               std::int64_t gradient_begin) const {
   for (const Weight& weight : weights_) {
+    if (weight.offset < gradient_begin) continue;
     const float* in = weights + weight.offset;
-    float* out = gradient + weight.offset;
+    float* out = gradient + (weight.offset - gradient_begin);
     const float end = weight.limit + 0.5F;  // rounds to the even code limit + 1
     for (const float scale : weight.scales) {
       for (std::int64_t i = 0; i < weight.channel_size; ++i) {

@@ -42,8 +42,9 @@ class FakeQuant {
   void quantize_weights(const float* weights, float* quantized) const;
 
   // Zeroes the gradient of the plan's parameters where the code of the weight saturates, that is
-  // |weight / scale| >= limit + 1/2. Arenas of parameter_count floats.
-  void stop_saturated(const float* weights, float* gradient) const;
+  // |weight / scale| >= limit + 1/2. Arenas of parameter_count floats, the gradient's less the
+  // first `gradient_begin`, of parameters that have none.
+  void stop_saturated(const float* weights, float* gradient, std::int64_t gradient_begin = 0) const;
 
   // The grid of nodes[node]'s output: of the codes 0 to 255 less the zero point; none: fp32.
   std::optional<NodeGrid> grid(std::size_t node) const;

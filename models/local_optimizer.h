@@ -20,9 +20,16 @@ struct ParameterRange {
   std::int64_t end = 0;
 };
 
+// Of the elements from `begin` to the arena's end.
+struct ArenaGradient {
+  const float* values = nullptr;  // values[0] is of element `begin`
+  std::int64_t begin = 0;
+};
+
 class LocalOptimizer {
  public:
-  explicit LocalOptimizer(const Graph& graph);
+  // `graph` must outlive it.
+  explicit LocalOptimizer(const Graph& graph) : graph_(graph) {}
 
   // Fresh state for one client. `request` and what it points to must live until the last step().
   void begin(const TrainRequest& request);
@@ -32,19 +39,24 @@ class LocalOptimizer {
   // A part of the step that the next step() ends; gradient[0] is of element part.begin.
   void step_part(float* weights, const float* gradient, const ParameterRange& part);
 
-  // One step on `weights` from the data terms' `gradient`, both parameter_count floats, but for
-  // the parts that went before, in ascending order. Elements of parameters that are not trainable
-  // stay as they are.
-  void step(float* weights, const float* gradient, std::span<const ParameterRange> parts = {});
+  // One step on `weights`, parameter_count floats, from the data terms' gradient, but for the parts
+  // that went before, in ascending order. Elements of parameters that are not trainable, or that
+  // the plan freezes, stay as they are.
+  void step(float* weights, const ArenaGradient& gradient,
+            std::span<const ParameterRange> parts = {});
+
+  // Of the state that a plan needs.
+  static std::int64_t state_bytes(const Graph& graph, const LocalPlan& plan);
 
  private:
   void step_range(float* weights, const kernels::LocalGradient& terms, float scale,
                   const ParameterRange& range);
-  float clip_scale(const float* weights, const float* gradient) const;
+  float clip_scale(const kernels::LocalGradient& terms) const;
 
+  const Graph& graph_;
   std::vector<ParameterRange> trainable_;  // of the arena, ascending, merged
-  std::int64_t size_;
-  AlignedBuffer first_moment_;  // sgd's velocity
+  std::int64_t frozen_ = 0;                // elements at its beginning that have no state
+  AlignedBuffer first_moment_;             // sgd's velocity
   AlignedBuffer second_moment_;
   const TrainRequest* request_ = nullptr;
   std::int64_t steps_done_ = 0;

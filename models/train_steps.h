@@ -3,6 +3,7 @@
 
 #include <cstdint>     // for int64_t
 #include <functional>  // for function
+#include <iterator>    // for ssize
 #include <span>        // for span
 
 #include "models/batch.h"
@@ -17,11 +18,24 @@ struct Scores {
   std::int64_t correct = 0;
 };
 
-// Trains on the batch that was read, whose samples are those of `indices` in the request's source.
-using TrainStep =
-    std::function<Scores(std::span<const std::int64_t> indices, const DropoutKey& dropout)>;
+// The samples that were read: a batch, or a part of it that goes through the network at once.
+struct MicroBatch {
+  std::span<const std::int64_t> indices;  // of the request's source
+  std::int64_t first = 0;                 // place of the first sample in the batch
+  std::int64_t batch_size = 0;            // samples of the whole batch
+  DropoutKey dropout;
 
-// Reads one batch after the other into `batch` and calls `step`.
+  bool begins_batch() const { return first == 0; }
+  bool ends_batch() const { return first + std::ssize(indices) == batch_size; }
+};
+
+// Begins or adds to the gradient of the batch, and steps at its end.
+using TrainStep = std::function<Scores(const MicroBatch&)>;
+
+// Samples that are read at once: of the plan's micro-batches, or batches.
+std::int64_t samples_at_once(const LocalPlan& plan);
+
+// Reads one micro-batch after the other into `batch` and calls `step`.
 TrainResult train_steps(const TrainRequest& request, Batch& batch, const TrainStep& step);
 
 }  // namespace coppice

@@ -55,6 +55,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
                                         {"exponential", ScheduleKind::kExponential}}};
   const Word executors{{{"auto", "auto"}, {"resident", "resident"}, {"libtorch", "libtorch"}}};
   const Choice<std::int64_t> bits{{{"32", 32}, {"8", 8}, {"6", 6}, {"4", 4}, {"3", 3}, {"2", 2}}};
+  const Choice<std::int64_t> saved_bits{{{"32", 32}, {"8", 8}}};
   const Word text_splits{{{"none", "none"}, {"speaker", "speaker"}, {"book", "book"}}};
   const WholeNumber<std::uint64_t> seeds;
   // clang-format off
@@ -106,6 +107,11 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(train.clip_norm, kNotNegative, "", "Largest L2 norm of a step's gradient; 0: no limit."),
       COPPICE_KEY(train.max_update_norm, kNotNegative, "", "A client whose update is longer is refused; 0: no limit."),
       COPPICE_KEY(train.norm_bound_factor, kNotNegative, "", "Refuses updates longer than this multiple of the last round's median; 0: no limit."),
+      COPPICE_KEY(train.memory.micro_batch, (Count{0, 65536}), "samples", "Samples of a batch that go through the network at once, their gradients summed; 0: the whole batch."),
+      COPPICE_KEY(train.memory.relu_bits, TrueOrFalse{}, "", "Keeps bits for the backward pass of ReLUs and max pools in place of activations that nothing else needs; the result is the same."),
+      COPPICE_KEY(train.memory.fused_pools, TrueOrFalse{}, "", "Runs a convolution and the max pool behind it a register of samples at a time, so that what is between them never stands for a whole block."),
+      COPPICE_KEY(train.memory.saved_bits, saved_bits, "bits", "Of an activation that is kept for the gradient of weights; 8: codes, that nothing else sees."),
+      COPPICE_KEY(train.memory.freeze_first, (Count{0, 1000}), "layers", "Layers with weights, from the input on, that are not trained: they stay as drawn or as model.init has them."),
 
       COPPICE_KEY(strategy.name, Text{100}, "", "A strategy of `coppice list strategies`."),
       COPPICE_KEY(strategy.mu, kNotNegative, "", "fedprox: weight of the pull towards the global model."),

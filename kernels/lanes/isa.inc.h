@@ -8,6 +8,7 @@
 #include "kernels/lanes/pool.inc.h"
 #include "kernels/lanes/product.inc.h"
 #include "kernels/lanes/registers.inc.h"
+#include "kernels/lanes/saved.inc.h"
 #include "kernels/lanes/weight_gradient.inc.h"
 
 // NOLINTBEGIN(misc-definitions-in-headers): included once by each instruction set's file.
@@ -37,6 +38,12 @@ const LaneKernels COPPICE_LANE_TABLE = {.isa = COPPICE_LANE_ISA,
                                         .max_pool_gradient = max_pool_gradient,
                                         .average_pool = average_pool,
                                         .average_pool_gradient = average_pool_gradient,
+                                        .pack_between = pack_between,
+                                        .pass_between = pass_between,
+                                        .to_codes = to_codes,
+                                        .from_codes = from_codes,
+                                        .max_pool_winners = max_pool_winners,
+                                        .max_pool_gradient_to = max_pool_gradient_to,
                                         .group_norm = group_norm,
                                         .group_norm_gradient = group_norm_gradient,
                                         .channels = {.pack_tiles = pack_tiles,

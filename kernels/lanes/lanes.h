@@ -160,6 +160,27 @@ struct LaneKernels {
   void (*average_pool_gradient)(const LanePool&, const float* out_gradient, bool accumulates,
                                 float* in_gradient);
 
+  // What stands in for values until the backward pass: fields of `bits` bits, 32 / bits of them in
+  // a word, a word a lane; words hold registers, rounded up. `words` is aligned to a register.
+  //
+  // A field of one bit: whether a value lies above `low` and below `high`, as NaN does.
+  void (*pack_between)(const float* in, std::int64_t n, float low, float high,
+                       std::uint32_t* words);
+  // The gradient where the bit is set, `slope` times it elsewhere.
+  void (*pass_between)(const std::uint32_t* words, const float* out_gradient, std::int64_t n,
+                       float slope, bool accumulates, float* in_gradient);
+  // Fields of eight: lowest + code * step is a value's nearest, with the lowest of each lane and
+  // 1/255 of its range in `bounds`, two registers. A lane that has a value that is not finite gives
+  // back NaN.
+  void (*to_codes)(const float* in, std::int64_t n, float* bounds, std::uint32_t* words);
+  void (*from_codes)(const std::uint32_t* words, const float* bounds, std::int64_t n, float* out);
+  // Which position of its window, from 0 and row by row of what lies in the image, each maximum is
+  // the first of: `bits` can count them. Output registers are contiguous from `out`.
+  void (*max_pool_winners)(const LanePool&, const float* in, const float* out, std::int64_t bits,
+                           std::uint32_t* words);
+  void (*max_pool_gradient_to)(const LanePool&, const std::uint32_t* words, std::int64_t bits,
+                               const float* out_gradient, bool accumulates, float* in_gradient);
+
   // `statistics`: mean and 1 / deviation of each group, 2 * groups registers.
   void (*group_norm)(const LaneGroupNorm&, const float* in, const float* weight, const float* bias,
                      bool has_relu, float* statistics, float* out);

@@ -22,7 +22,7 @@ double seconds_of(Executor& executor, const TrainRequest& request) {
 class StepTimer {
  public:
   StepTimer(const Graph& graph, const TrainConfig& config)
-      : weights_(initial_parameters(graph, 1)) {
+      : weights_(initial_parameters(graph, 1)), memory_(config.memory) {
     plan_.optimizer = config.optimizer;
     plan_.batch_size = config.batch_size;
     plan_.epochs = 0;
@@ -51,6 +51,12 @@ class StepTimer {
   }
   double seconds(Executor& executor, std::int64_t steps) {
     plan_.steps = steps;
+    plan_.memory = memory_;
+    if (executor.name() == "libtorch") {  // without the levers that are not its
+      plan_.memory.relu_bits = false;
+      plan_.memory.fused_pools = false;
+      plan_.memory.saved_bits = 32;
+    }
     return seconds_of(executor, {.plan = &plan_, .source = &source_, .global = weights_.values()});
   }
 
@@ -66,10 +72,32 @@ class StepTimer {
 
   LocalPlan plan_;
   ParameterArena weights_;
+  MemorySpec memory_;
   std::vector<float> samples_;
   std::vector<std::int32_t> labels_;
   SampleSource source_;
 };
+
+// Of a client of a batch's samples.
+Json memory_json(const Executor& executor, const TrainConfig& config) {
+  LocalPlan plan;
+  plan.optimizer = config.optimizer;
+  plan.batch_size = config.batch_size;
+  plan.memory = config.memory;
+  const std::optional<MemoryUse> use =
+      executor.memory({.plan = &plan, .samples = config.batch_size});
+  if (!use) return {};
+  Json out;
+  out.set("weights", use->weights);
+  out.set("gradient", use->gradient);
+  out.set("optimizer", use->optimizer);
+  out.set("global_model", use->global_model);
+  out.set("activations", use->activations);
+  out.set("work_space", use->work_space);
+  out.set("samples", use->samples);
+  out.set("total", use->total());
+  return out;
+}
 
 }  // namespace
 
@@ -102,6 +130,7 @@ BenchReport bench_step(const Graph& graph, const TrainConfig& config) {
   report.facts.set("parameters", graph.parameter_count());
   report.facts.set("macs_a_sample", graph.total_cost().macs);
   report.facts.set("batch_size", config.batch_size);
+  report.facts.set("train_memory_bytes", memory_json(*resident, config));
   report.figures = {{"libtorch", "ms", spread_of(libtorch_ms)},
                     {"resident", "ms", spread_of(resident_ms)},
                     {"libtorch_over_resident", "", spread_of(ratios)},

@@ -16,6 +16,7 @@
 #include "models/batch.h"
 #include "models/checks.h"
 #include "models/fake_quant.h"
+#include "models/frozen.h"
 #include "models/libtorch/arena_tensors.h"
 #include "models/libtorch/cross_entropy.h"
 #include "models/libtorch/forward.h"
@@ -70,13 +71,13 @@ class LibtorchExecutor final : public Executor {
   std::vector<float> infer(const ModelView& model, std::span<const float> samples) override;
   void observe(const ModelView& model, std::span<const float> samples,
                std::span<const std::string> nodes, const NodeVisitor& visit) override;
+  std::optional<MemoryUse> memory(const MemoryQuestion&) const override { return std::nullopt; }
 
  private:
   TrainResult run_steps(const TrainRequest& request);
-  Scores step(const Operands& operands, LocalLoss& loss, const DropoutKey& dropout,
-              std::span<const std::int64_t> indices);
+  Scores step(const Operands& operands, LocalLoss& loss, const MicroBatch& micro);
   at::Tensor logits(const Operands& operands, ForwardOptions options);
-  Operands training_operands(const QuantPlan* plan);
+  Operands training_operands(const TrainRequest& request);
   Operands evaluation_operands(const ModelView& model);
 
   Graph graph_;
@@ -92,6 +93,7 @@ class LibtorchExecutor final : public Executor {
 
 std::string LibtorchExecutor::refusal(const LocalPlan& plan) const {
   if (std::string reason = refused_term(graph_, plan); !reason.empty()) return reason;
+  if (std::string reason = refused_memory(name(), graph_, plan); !reason.empty()) return reason;
   return refused_state(name(), plan);
 }
 
@@ -116,10 +118,25 @@ TrainResult LibtorchExecutor::train(const TrainRequest& request) {
 }
 
 // What a plan quantizes is read from quantized_, which every step fills anew, and leaves its
-// gradient where that of the weights themselves belongs: straight through.
-Operands LibtorchExecutor::training_operands(const QuantPlan* plan) {
+// gradient where that of the weights themselves belongs: straight through. What is frozen asks for
+// no gradient, and autograd saves nothing for it.
+Operands LibtorchExecutor::training_operands(const TrainRequest& request) {
   Operands operands{.parameters = leaves_, .quant = {}};
-  if (plan == nullptr || plan->is_empty()) return operands;
+  const FrozenPart frozen = frozen_part(graph_, request.plan->memory.freeze_first);
+  const auto freeze = [&](const float* values) {
+    const std::vector<at::Tensor> views = parameter_views(graph_, values);
+    for (std::size_t i = 0; i < views.size(); ++i) {
+      const bool is_quantized = operands.quant && operands.quant->has_weight(i);
+      const bool is_read_here = is_quantized == (values == quantized_.data());
+      if (graph_.parameters()[i].offset < frozen.parameters && is_read_here)
+        operands.parameters[i] = views[i];
+    }
+  };
+  const QuantPlan* plan = request.quant;
+  if (plan == nullptr || plan->is_empty()) {
+    freeze(weights_.data());
+    return operands;
+  }
   operands.quant.emplace(graph_, *plan);
   if (quantized_.size() == 0) quantized_ = AlignedBuffer(weights_.size());
   const std::vector<at::Tensor> quantized =
@@ -127,6 +144,8 @@ Operands LibtorchExecutor::training_operands(const QuantPlan* plan) {
   for (std::size_t i = 0; i < quantized.size(); ++i) {
     if (operands.quant->has_weight(i)) operands.parameters[i] = quantized[i];
   }
+  freeze(weights_.data());
+  freeze(quantized_.data());
   return operands;
 }
 
@@ -134,32 +153,36 @@ TrainResult LibtorchExecutor::run_steps(const TrainRequest& request) {
   std::ranges::copy(request.global, weights_.data());
   if (request.plan->mask_rule == MaskRule::kKeepZero) request.mask->apply(weights_.span());
   optimizer_.begin(request);
-  const Operands operands = training_operands(request.quant);
+  const Operands operands = training_operands(request);
   LocalLoss loss(graph_, request);
   return train_steps(request, batch_,
-                     [&](std::span<const std::int64_t> indices, const DropoutKey& dropout) {
-                       return step(operands, loss, dropout, indices);
-                     });
+                     [&](const MicroBatch& micro) { return step(operands, loss, micro); });
 }
 
-// Forward, backward and one optimizer step on the batch that was read; the scores are those before
-// the step.
-Scores LibtorchExecutor::step(const Operands& operands, LocalLoss& loss, const DropoutKey& dropout,
-                              std::span<const std::int64_t> indices) {
-  if (operands.quant) operands.quant->quantize_weights(weights_.data(), quantized_.data());
+// Forward and backward of the samples that were read, and one optimizer step at the batch's end;
+// the scores are those before the step.
+Scores LibtorchExecutor::step(const Operands& operands, LocalLoss& loss, const MicroBatch& micro) {
+  if (operands.quant && micro.begins_batch())
+    operands.quant->quantize_weights(weights_.data(), quantized_.data());
   at::Tensor features;
-  ForwardOptions options{.dropout = &dropout};
+  ForwardOptions options{.dropout = &micro.dropout, .first_sample = micro.first};
   if (loss.feature_node() >= 0) {
     options.visit = [&](std::size_t node, const at::Tensor& output) {
       if (static_cast<int>(node) == loss.feature_node()) features = output;
     };
   }
   const at::Tensor output = logits(operands, std::move(options));
-  std::ranges::fill(gradient_.span(), 0.0F);
-  const CrossEntropy scored = loss.backward(
-      {.logits = output, .features = features, .labels = batch_.labels(), .indices = indices});
-  if (operands.quant) operands.quant->stop_saturated(weights_.data(), gradient_.data());
-  optimizer_.step(weights_.data(), gradient_.data());
+  if (micro.begins_batch()) std::ranges::fill(gradient_.span(), 0.0F);
+  const CrossEntropy scored =
+      loss.backward({.logits = output,
+                     .features = features,
+                     .labels = batch_.labels(),
+                     .indices = micro.indices,
+                     .batch_labels = micro.batch_size * graph_.input().labels_per_sample});
+  if (micro.ends_batch()) {
+    if (operands.quant) operands.quant->stop_saturated(weights_.data(), gradient_.data());
+    optimizer_.step(weights_.data(), {.values = gradient_.data()});
+  }
   return {scored.loss_sum, scored.correct};
 }
 

@@ -54,7 +54,8 @@ at::Tensor Forward::run(std::span<const at::Tensor> parameters, const at::Tensor
                                 .parameters = node_parameters,
                                 .dropout = options.dropout,
                                 .dropout_ordinal = steps_[i].dropout_ordinal,
-                                .dropout_count = dropout_count_});
+                                .dropout_count = dropout_count_,
+                                .first_sample = options.first_sample});
     if (options.quant != nullptr) {
       if (const auto grid = options.quant->grid(i)) outputs[i] = on_grid(*grid, outputs[i]);
     }

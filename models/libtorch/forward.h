@@ -19,6 +19,7 @@ namespace coppice::libtorch {
 
 struct ForwardOptions {
   const DropoutKey* dropout = nullptr;  // null: dropout nodes pass their input on
+  std::int64_t first_sample = 0;        // place of the samples in their batch, for dropout
   const FakeQuant* quant = nullptr;     // the grids of node outputs; null: fp32
   // Sees the output of every node (an index of the graph's nodes) as the next nodes read it.
   std::function<void(std::size_t node, const at::Tensor& output)> visit = {};

@@ -64,7 +64,7 @@ LocalLoss::LocalLoss(const Graph& graph, const TrainRequest& request) : teacher_
 
 CrossEntropy LocalLoss::backward(const ScoredBatch& batch) {
   CrossEntropy scored = cross_entropy(batch.logits, batch.labels);
-  const double scale = cross_entropy_weight_ / static_cast<double>(batch.labels.size());
+  const double scale = cross_entropy_weight_ / static_cast<double>(batch.batch_labels);
   at::Tensor gradient = cross_entropy_gradient(scored, batch.labels, scale);
   if (!distillation_.empty()) add_distillation(batch, gradient);
   if (feature_node_ < 0) {
@@ -81,8 +81,11 @@ void LocalLoss::add_distillation(const ScoredBatch& batch, at::Tensor& gradient)
   teacher_values_.resize(static_cast<std::size_t>(gradient.numel()));
   teacher_->logits(batch.indices, teacher_values_);
   const at::Tensor teacher = at::from_blob(teacher_values_.data(), gradient.sizes(), at::kFloat);
+  const double share =
+      static_cast<double>(batch.labels.size()) / static_cast<double>(batch.batch_labels);
   for (const LossTerm& term : distillation_) {
-    gradient.add_(distillation(batch.logits, teacher, term.temperature).gradient, term.weight);
+    gradient.add_(distillation(batch.logits, teacher, term.temperature).gradient,
+                  share * term.weight);
   }
 }
 

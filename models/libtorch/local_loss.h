@@ -25,6 +25,7 @@ struct ScoredBatch {
   at::Tensor features;  // output of LocalLoss::feature_node(); undefined if there is none
   std::span<const std::int32_t> labels;
   std::span<const std::int64_t> indices;  // of the samples in the request's source
+  std::int64_t batch_labels = 0;          // of the batch that these samples are a part of
 };
 
 class LocalLoss {

@@ -21,6 +21,7 @@ struct OpCall {
   const DropoutKey* dropout = nullptr;     // null: evaluation
   std::int64_t dropout_ordinal = 0;        // among the graph's dropout nodes
   std::int64_t dropout_count = 0;          // of them
+  std::int64_t first_sample = 0;           // of the batch: dropout
 };
 
 #define COPPICE_OP(name, coupling, onnx, runtime) at::Tensor run_##name(const OpCall& call);

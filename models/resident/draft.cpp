@@ -2,6 +2,7 @@
 
 #include <utility>  // for move
 
+#include "models/frozen.h"
 #include "models/resident/step.h"
 
 namespace coppice::resident {
@@ -36,7 +37,11 @@ bool has_channels_innermost(const Graph& graph, std::int64_t lanes) {
 }  // namespace
 
 Draft::Draft(const Graph& graph, std::int64_t lanes, const PlanOptions& options)
-    : graph_(graph), lanes_(lanes), options_(options), readers_(reader_counts(graph)) {
+    : graph_(graph),
+      lanes_(lanes),
+      options_(options),
+      frozen_nodes_(frozen_part(graph, options.memory.freeze_first).nodes),
+      readers_(reader_counts(graph)) {
   const std::vector<Node>& nodes = graph_.nodes();
   const bool turns_images = !options.keeps_every_node && has_channels_innermost(graph_, lanes);
   slot_of_node_.resize(nodes.size());
@@ -123,7 +128,7 @@ void Draft::add_node(std::size_t i, bool is_turned) {
     slot = add_slot(element_count(node.shape), is_turned);
     step_of_node_[i] = steps_.size();
     add_step({.node = i, .inputs = std::move(inputs), .output = slot, .grid = {}, .image = {}},
-             !node.parameters.empty());
+             !node.parameters.empty() && i >= frozen_nodes_);
   }
 }
 

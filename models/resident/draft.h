@@ -9,6 +9,7 @@
 #include <vector>    // for vector
 
 #include "core/graph.h"
+#include "core/local_plan.h"
 #include "models/fake_quant.h"
 
 namespace coppice::resident {
@@ -17,6 +18,8 @@ struct PlanOptions {
   const FakeQuant* quant = nullptr;  // the grids of node outputs; read while the plan is made
   // No step does the ReLU behind it and all lie in chunks of lanes: every node can be read.
   bool keeps_every_node = false;
+  MemorySpec memory = {};  // of a training step
+  bool trains = true;      // false: forward alone
 };
 
 // A tensor.
@@ -61,6 +64,7 @@ class Draft {
   const Graph& graph_;
   std::int64_t lanes_;
   const PlanOptions& options_;
+  std::size_t frozen_nodes_;
   std::vector<int> readers_;  // by node
   std::vector<Slot> slots_;
   std::vector<StepDraft> steps_;

@@ -11,6 +11,7 @@
 #include "models/batch.h"
 #include "models/checks.h"
 #include "models/fake_quant.h"
+#include "models/frozen.h"
 #include "models/local_optimizer.h"
 #include "models/resident/loss.h"
 #include "models/resident/plan.h"
@@ -21,16 +22,16 @@ namespace {
 
 bool is_fp32(const QuantPlan* plan) { return plan == nullptr || plan->is_empty(); }
 
+std::optional<FakeQuant> grids_of(const Graph& graph, const QuantPlan& plan) {
+  std::optional<FakeQuant> grids;
+  if (!plan.is_empty()) grids.emplace(graph, plan);
+  return grids;
+}
+
 class ResidentExecutor final : public Executor {
  public:
   ResidentExecutor(Graph graph, const kernels::LaneKernels& kernels)
-      : graph_(std::move(graph)),
-        kernels_(kernels),
-        plan_(graph_, kernels_, {}),
-        batch_(graph_),
-        optimizer_(graph_),
-        weights_(static_cast<std::size_t>(graph_.parameter_count())),
-        gradient_(weights_.size()) {}
+      : graph_(std::move(graph)), kernels_(kernels), batch_(graph_), optimizer_(graph_) {}
 
   std::string_view name() const override { return "resident"; }
   const Graph& graph() const override { return graph_; }
@@ -44,22 +45,37 @@ class ResidentExecutor final : public Executor {
   std::vector<float> infer(const ModelView& model, std::span<const float> samples) override;
   void observe(const ModelView& model, std::span<const float> samples,
                std::span<const std::string> nodes, const NodeVisitor& visit) override;
+  std::optional<MemoryUse> memory(const MemoryQuestion& question) const override;
 
  private:
-  // A plan with the grids of a quantization plan in it.
-  struct Quantized {
-    QuantPlan quant;
-    FakeQuant grids;  // of `quant`
+  // A plan and what it was made for.
+  struct Prepared {
+    QuantPlan quant;                     // empty: fp32
+    std::optional<FakeQuant> grids;      // of `quant`
+    std::optional<MemorySpec> training;  // none: it has no backward pass
     Plan plan;
 
-    Quantized(const Graph& graph, const kernels::LaneKernels& kernels, const QuantPlan& of)
-        : quant(of), grids(graph, quant), plan(graph, kernels, {.quant = &grids}) {}
+    Prepared(const Graph& graph, const kernels::LaneKernels& kernels, const QuantPlan* of,
+             const std::optional<MemorySpec>& memory)
+        : quant(is_fp32(of) ? QuantPlan() : *of),
+          grids(grids_of(graph, quant)),
+          training(memory),
+          plan(graph, kernels,
+               {.quant = grids ? &*grids : nullptr,
+                .memory = memory.value_or(MemorySpec()),
+                .trains = memory.has_value()}) {}
+    bool suits(const QuantPlan* asked, const std::optional<MemorySpec>& memory) const {
+      const bool is_same = is_fp32(asked) ? quant.is_empty() : quant == *asked;
+      return is_same && (!memory || training == memory);
+    }
   };
 
-  // Of `quant`, made anew only if the last one was of another; null: fp32.
-  Quantized* quantized_for(const QuantPlan* quant);
+  // The plan, made anew only if the last one does not suit; no memory: for a forward pass, which
+  // every plan has.
+  Prepared& prepared_for(const QuantPlan* quant, const std::optional<MemorySpec>& memory);
+  void prepare_arenas(const MemorySpec& memory);
 
-  TrainResult train_on_grids(const TrainRequest& request, Quantized& quantized, LocalLoss& loss);
+  TrainResult train_on_grids(const TrainRequest& request, Prepared& prepared, LocalLoss& loss);
   const float* on_grids(const FakeQuant& grids, std::span<const float> weights);
   struct StepTask {
     Plan& plan;
@@ -67,39 +83,52 @@ class ResidentExecutor final : public Executor {
     LocalLoss& loss;
     const EarlyUpdate* update;  // for batches of one block; may be null
   };
-  Scores step(const StepTask& task, const DropoutKey& dropout,
-              std::span<const std::int64_t> indices);
+  Scores step(const StepTask& task, const MicroBatch& micro);
   // Runs all samples of batch_ through a plan with the model's grids; `done` sees block by block.
   template <typename Done>
   void run_blocks(const ModelView& model, const Done& done);
 
   Graph graph_;
   const kernels::LaneKernels& kernels_;
-  Plan plan_;
-  std::unique_ptr<Quantized> quantized_plan_;
+  std::unique_ptr<Prepared> prepared_;
   Batch batch_;
   LocalOptimizer optimizer_;
-  AlignedBuffer weights_;
-  AlignedBuffer gradient_;
+  AlignedBuffer weights_;   // empty before the first training
+  AlignedBuffer gradient_;  // less the first frozen_ parameters
+  std::int64_t frozen_ = 0;
   AlignedBuffer quantized_;  // weights on their grids; empty until a plan asks for some
   std::vector<float> logits_;
 };
 
 std::string ResidentExecutor::refusal(const LocalPlan& plan) const {
   if (std::string reason = refused_term(plan); !reason.empty()) return reason;
+  if (std::string reason = refused_memory(name(), graph_, plan); !reason.empty()) return reason;
   return refused_state(name(), plan);
 }
 
 void ResidentExecutor::take_parameters(AlignedBuffer& buffer) {
   check_size("parameters", buffer.size(), graph_.parameter_count());
+  if (weights_.size() == 0) weights_ = AlignedBuffer(buffer.size());
   std::swap(weights_, buffer);
 }
 
-ResidentExecutor::Quantized* ResidentExecutor::quantized_for(const QuantPlan* quant) {
-  if (is_fp32(quant)) return nullptr;
-  if (quantized_plan_ == nullptr || quantized_plan_->quant != *quant)
-    quantized_plan_ = std::make_unique<Quantized>(graph_, kernels_, *quant);
-  return quantized_plan_.get();
+ResidentExecutor::Prepared& ResidentExecutor::prepared_for(
+    const QuantPlan* quant, const std::optional<MemorySpec>& memory) {
+  if (prepared_ == nullptr || !prepared_->suits(quant, memory)) {
+    prepared_.reset();  // its arena goes before the next one's comes
+    prepared_ = std::make_unique<Prepared>(graph_, kernels_, quant, memory);
+  }
+  return *prepared_;
+}
+
+void ResidentExecutor::prepare_arenas(const MemorySpec& memory) {
+  const auto size = static_cast<std::size_t>(graph_.parameter_count());
+  if (weights_.size() != size) weights_ = AlignedBuffer(size);
+  frozen_ = frozen_part(graph_, memory.freeze_first).parameters;
+  const std::size_t trained = size - static_cast<std::size_t>(frozen_);
+  if (gradient_.size() == trained) return;
+  gradient_ = {};
+  gradient_ = AlignedBuffer(trained);
 }
 
 const float* ResidentExecutor::on_grids(const FakeQuant& grids, std::span<const float> weights) {
@@ -111,59 +140,65 @@ const float* ResidentExecutor::on_grids(const FakeQuant& grids, std::span<const 
 
 TrainResult ResidentExecutor::train(const TrainRequest& request) {
   check_request(*this, request);
+  Prepared& prepared = prepared_for(request.quant, request.plan->memory);
+  prepare_arenas(request.plan->memory);
   std::ranges::copy(request.global, weights_.data());
   if (request.plan->mask_rule == MaskRule::kKeepZero) request.mask->apply(weights_.span());
   optimizer_.begin(request);
-  Quantized* quantized = quantized_for(request.quant);
   LocalLoss loss(request);
-  if (quantized != nullptr) return train_on_grids(request, *quantized, loss);
+  if (prepared.grids) return train_on_grids(request, prepared, loss);
   const EarlyUpdate update = [&](std::int64_t first, std::span<const float> gradient) {
     const auto size = static_cast<std::int64_t>(gradient.size());
     optimizer_.step_part(weights_.data(), gradient.data(), {first, first + size});
   };
-  StepTask task{.plan = plan_, .weights = weights_.data(), .loss = loss, .update = nullptr};
-  const auto one_step = [&](std::span<const std::int64_t> indices, const DropoutKey& dropout) {
-    const bool is_one_block = batch_.size() <= plan_.block_samples();
+  Plan& plan = prepared.plan;
+  StepTask task{.plan = plan, .weights = weights_.data(), .loss = loss, .update = nullptr};
+  const auto one_step = [&](const MicroBatch& micro) {
+    const bool is_one_block =
+        micro.batch_size == batch_.size() && batch_.size() <= plan.block_samples();
     task.update = is_one_block && optimizer_.can_step_parts() ? &update : nullptr;
-    const Scores scores = step(task, dropout, indices);
-    optimizer_.step(
-        weights_.data(), gradient_.data(),
-        task.update == nullptr ? std::span<const ParameterRange>() : plan_.early_parts());
+    const Scores scores = step(task, micro);
+    if (micro.ends_batch()) {
+      optimizer_.step(
+          weights_.data(), {.values = gradient_.data(), .begin = frozen_},
+          task.update == nullptr ? std::span<const ParameterRange>() : plan.early_parts());
+    }
     return scores;
   };
   return train_steps(request, batch_, std::ref(one_step));  // a reference needs no memory
 }
 
-TrainResult ResidentExecutor::train_on_grids(const TrainRequest& request, Quantized& quantized,
+TrainResult ResidentExecutor::train_on_grids(const TrainRequest& request, Prepared& prepared,
                                              LocalLoss& loss) {
-  return train_steps(
-      request, batch_, [&](std::span<const std::int64_t> indices, const DropoutKey& dropout) {
-        const Scores scores = step({.plan = quantized.plan,
-                                    .weights = on_grids(quantized.grids, weights_.span()),
-                                    .loss = loss,
-                                    .update = nullptr},
-                                   dropout, indices);
-        quantized.grids.stop_saturated(weights_.data(), gradient_.data());
-        optimizer_.step(weights_.data(), gradient_.data());
-        return scores;
-      });
+  return train_steps(request, batch_, [&](const MicroBatch& micro) {
+    const float* weights =
+        micro.begins_batch() ? on_grids(*prepared.grids, weights_.span()) : quantized_.data();
+    const Scores scores =
+        step({.plan = prepared.plan, .weights = weights, .loss = loss, .update = nullptr}, micro);
+    if (micro.ends_batch()) {
+      prepared.grids->stop_saturated(weights_.data(), gradient_.data(), frozen_);
+      optimizer_.step(weights_.data(), {.values = gradient_.data(), .begin = frozen_});
+    }
+    return scores;
+  });
 }
 
-// Forward and backward of the batch that was read, block by block; the gradient of what was not
+// Forward and backward of the samples that were read, block by block; the gradient of what was not
 // updated early stands in gradient_.
-Scores ResidentExecutor::step(const StepTask& task, const DropoutKey& dropout,
-                              std::span<const std::int64_t> indices) {
+Scores ResidentExecutor::step(const StepTask& task, const MicroBatch& micro) {
   Plan& plan = task.plan;
   const std::int64_t classes = batch_.classes();
-  task.loss.begin_batch(indices, classes);
+  task.loss.begin_batch(micro, classes);
   Scores total;
   for (std::int64_t first = 0; first < batch_.size(); first += plan.block_samples()) {
     Block block = plan.block(batch_.samples(), first, batch_.size());
     block.weights = task.weights;
     block.update = task.update;
     block.gradient = gradient_.data();
-    block.begins_gradient = first == 0;
-    block.dropout = &dropout;
+    block.gradient_begin = frozen_;
+    block.begins_gradient = micro.begins_batch() && first == 0;
+    block.first_sample = micro.first + first;
+    block.dropout = &micro.dropout;
     plan.forward(block);
     logits_.resize(static_cast<std::size_t>(block.samples * classes));
     plan.read(graph_.nodes().size() - 1, block, logits_.data());
@@ -183,10 +218,10 @@ Scores ResidentExecutor::step(const StepTask& task, const DropoutKey& dropout,
 template <typename Done>
 void ResidentExecutor::run_blocks(const ModelView& model, const Done& done) {
   check_size("parameters", model.parameters.size(), graph_.parameter_count());
-  Quantized* quantized = quantized_for(model.quant);
-  Plan& plan = quantized == nullptr ? plan_ : quantized->plan;
+  Prepared& prepared = prepared_for(model.quant, std::nullopt);
+  Plan& plan = prepared.plan;
   const float* weights =
-      quantized == nullptr ? model.parameters.data() : on_grids(quantized->grids, model.parameters);
+      prepared.grids ? on_grids(*prepared.grids, model.parameters) : model.parameters.data();
   for (std::int64_t first = 0; first < batch_.size(); first += plan.block_samples()) {
     Block block = plan.block(batch_.samples(), first, batch_.size());
     block.weights = weights;
@@ -253,6 +288,39 @@ void ResidentExecutor::observe(const ModelView& model, std::span<const float> sa
       if (watched[i] == node) visit(i, outputs[i]);
     }
   }
+}
+
+// Every term is what is allocated, and the sum what is there at the end of a step.
+std::optional<MemoryUse> ResidentExecutor::memory(const MemoryQuestion& question) const {
+  constexpr std::int64_t kFloat = sizeof(float);
+  const LocalPlan* plan = question.plan;
+  const std::optional<MemorySpec> training =
+      plan == nullptr ? std::nullopt : std::optional(plan->memory);
+  std::unique_ptr<Prepared> fresh;
+  if (prepared_ == nullptr || !prepared_->suits(question.quant, training) ||
+      (plan == nullptr && prepared_->training))
+    fresh = std::make_unique<Prepared>(graph_, kernels_, question.quant, training);
+  const Prepared& prepared = fresh ? *fresh : *prepared_;
+  const std::int64_t at_once =
+      plan == nullptr ? question.samples : std::min(samples_at_once(*plan), question.samples);
+  const StepMemory steps = prepared.plan.step_memory(at_once);
+  const std::int64_t parameters = graph_.parameter_count() * kFloat;
+  MemoryUse use;
+  use.global_model = parameters;
+  use.grids = prepared.grids ? parameters : 0;
+  use.activations = prepared.plan.arena_bytes();
+  const std::int64_t logits =
+      std::min(at_once, prepared.plan.block_samples()) * batch_.classes() * kFloat;
+  use.work_space = steps.held_bytes + steps.scratch_floats * kFloat + logits;
+  use.samples =
+      at_once * (batch_.sample_size() * kFloat + static_cast<std::int64_t>(sizeof(std::int32_t)));
+  if (plan == nullptr) return use;
+  use.weights = parameters;
+  use.gradient = parameters - frozen_part(graph_, plan->memory.freeze_first).parameters * kFloat;
+  use.optimizer = LocalOptimizer::state_bytes(graph_, *plan);
+  use.samples += question.samples * static_cast<std::int64_t>(sizeof(std::int64_t));
+  if (is_distilled(*plan)) use.work_space += at_once * batch_.classes() * kFloat;
+  return use;
 }
 
 }  // namespace

@@ -71,16 +71,16 @@ LocalLoss::LocalLoss(const TrainRequest& request) : teacher_(request.teacher) {
   }
 }
 
-void LocalLoss::begin_batch(std::span<const std::int64_t> indices, std::int64_t classes) {
-  batch_size_ = static_cast<double>(indices.size());
+void LocalLoss::begin_batch(const MicroBatch& batch, std::int64_t classes) {
+  batch_size_ = static_cast<double>(batch.batch_size);
   classes_ = classes;
   const auto width = static_cast<std::size_t>(classes);
   gradient_.resize(width);
   if (distillation_.empty()) return;
   student_.resize(width);
   target_.resize(width);
-  teacher_logits_.resize(indices.size() * width);
-  teacher_->logits(indices, teacher_logits_);
+  teacher_logits_.resize(batch.indices.size() * width);
+  teacher_->logits(batch.indices, teacher_logits_);
 }
 
 // d CE = (p - 1 at the label) / n; d T^2 KL = T (softmax(z / T) - softmax(teacher / T)) / n.

@@ -21,11 +21,11 @@ class LocalLoss {
   // is missing.
   explicit LocalLoss(const TrainRequest& request);
 
-  // The teacher is asked once a batch, by the source's indices.
-  void begin_batch(std::span<const std::int64_t> indices, std::int64_t classes);
+  // The teacher is asked once a micro-batch, by the source's indices.
+  void begin_batch(const MicroBatch& batch, std::int64_t classes);
 
-  // Scores samples [first, first + labels) of the batch, and overwrites their logits with the
-  // gradient of the batch's loss.
+  // Scores samples [first, first + labels) of the micro-batch, and overwrites their logits with the
+  // gradient of the whole batch's loss.
   Scores to_gradient(std::span<float> logits, std::span<const std::int32_t> labels,
                      std::int64_t first);
 

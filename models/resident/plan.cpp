@@ -1,41 +1,13 @@
 #include "models/resident/plan.h"
 
-#include <algorithm>  // for clamp, max, min, sort
+#include <algorithm>  // for max, min, sort
+#include <limits>     // for numeric_limits
 
 #include "core/error.h"
 #include "core/text.h"
 
 namespace coppice::resident {
 namespace {
-
-// Several chunks share each weight that is loaded; beyond this a block's values crowd each other
-// out of the last cache.
-constexpr std::int64_t kBlockBytes = std::int64_t{8} << 20U;
-constexpr std::int64_t kMostChunks = 4;
-
-struct Interval {
-  std::int64_t offset;
-  std::int64_t size;
-  std::size_t first;
-  std::size_t last;
-};
-
-// The lowest offset at which `size` floats are free from `first` to `last`.
-std::int64_t place(const std::vector<Interval>& placed, std::int64_t size, std::size_t first,
-                   std::size_t last) {
-  std::int64_t offset = 0;
-  for (bool moved = true; moved;) {
-    moved = false;
-    for (const Interval& other : placed) {
-      const bool same_time = other.first <= last && first <= other.last;
-      if (!same_time || other.offset + other.size <= offset || offset + size <= other.offset)
-        continue;
-      offset = other.offset + other.size;
-      moved = true;
-    }
-  }
-  return offset;
-}
 
 // Who adds to a gradient that an earlier writer, the step of a later reader, has begun.
 std::vector<std::vector<bool>> accumulations(const Draft& draft) {
@@ -69,88 +41,93 @@ Plan::Plan(const Graph& graph, const kernels::LaneKernels& kernels, const PlanOp
   if (const std::string reason = unsupported(graph); !reason.empty())
     throw KernelError(text("executor resident cannot run: ", reason));
   const Draft draft(graph, kernels.lanes, options);
-  make_steps(draft, lay_out(draft));
+  const Lifetimes lives = lifetimes(graph, draft, options);
+  layout_ = lay_out(graph, draft, lives, kernels.lanes, options.memory.micro_batch);
+  arena_ = AlignedBuffer(static_cast<std::size_t>(layout_.floats));
+  make_steps(draft, make_tensors(draft, lives), lives);
 }
 
-// Values live from the forward to the backward pass and have places of their own; a gradient lives
-// from its first writer, the last of the readers, to the step that wrote the values.
-std::vector<Tensor> Plan::lay_out(const Draft& draft) {
-  const std::span<const Slot> slots = draft.slots();
-  std::int64_t floats = 0;
-  for (const Slot& slot : slots) floats += slot.elements * kernels_.lanes;
-  const auto chunk_bytes =
-      std::max<std::int64_t>(floats * static_cast<std::int64_t>(sizeof(float)), 1);
-  block_chunks_ = std::clamp<std::int64_t>(kBlockBytes / chunk_bytes, 1, kMostChunks);
-  const auto size_of = [&](const Slot& slot) {
-    return slot.elements * kernels_.lanes * block_chunks_;
-  };
-  const std::int64_t values = floats * block_chunks_;
-  std::int64_t end = values;
-  std::vector<std::int64_t> gradients(slots.size());
-  std::vector<Interval> placed;
-  for (std::size_t i = slots.size(); i-- > 0;) {
-    const Slot& slot = slots[i];
-    if (!slot.has_gradient) continue;
-    const std::int64_t at = place(placed, size_of(slot), slot.first_step, slot.last_step);
-    placed.push_back({at, size_of(slot), slot.first_step, slot.last_step});
-    gradients[i] = values + at;
-    end = std::max(end, gradients[i] + size_of(slot));
-  }
-  arena_ = AlignedBuffer(static_cast<std::size_t>(end));
+std::vector<Tensor> Plan::make_tensors(const Draft& draft, const Lifetimes& lifetimes) {
   std::vector<Tensor> tensors;
-  float* next = arena_.data();
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    tensors.push_back({.values = next,
-                       .gradient = slots[i].has_gradient ? arena_.data() + gradients[i] : nullptr,
-                       .elements = slots[i].elements,
-                       .has_channels_innermost = slots[i].has_channels_innermost});
-    next += size_of(slots[i]);
+  for (std::size_t i = 0; i < draft.slots().size(); ++i) {
+    const Slot& slot = draft.slots()[i];
+    const SlotPlaces& places = layout_.slots[i];
+    tensors.push_back({.values = arena_.data() + places.values,
+                       .gradient = places.gradient < 0 ? nullptr : arena_.data() + places.gradient,
+                       .elements = slot.elements,
+                       .has_channels_innermost = slot.has_channels_innermost});
+    const StepDraft& writer = draft.steps()[slot.first_step];
+    if (writer.has_relu) tensors.back().signs = words_at(layout_.bits[slot.first_step]);
+    if (places.codes < 0) continue;
+    const Window& codes = *lifetimes.slots[i].codes;
+    coded_.push_back({.tensor = tensors.back(),
+                      .slot = slot,
+                      .codes = arena_.data() + places.codes,
+                      .made_after = codes.first,
+                      .read_before = 2 * draft.steps().size() - codes.last});
   }
   for (const std::size_t slot : draft.slot_of_node()) tensor_of_node_.push_back(tensors[slot]);
   return tensors;
 }
 
-void Plan::make_steps(const Draft& draft, const std::vector<Tensor>& tensors) {
+StepInputs Plan::inputs_of(const Draft& draft, const std::vector<Tensor>& tensors,
+                           std::size_t s) const {
+  const StepDraft& step = draft.steps()[s];
+  StepInputs inputs{.graph = graph_,
+                    .node = graph_.nodes()[step.node],
+                    .inputs = {},
+                    .output = tensors[step.output],
+                    .has_relu = step.has_relu,
+                    .has_pool = step.has_pool,
+                    .reads_rows = !step.inputs.empty() &&
+                                  step.inputs[0] == draft.steps().front().output &&
+                                  !tensors[step.inputs[0]].has_channels_innermost,
+                    .bits = step.has_relu ? nullptr : words_at(layout_.bits[s]),
+                    .kernels = &kernels_,
+                    .lanes = kernels_.lanes,
+                    .scratch = scratch_.get()};
+  for (const std::size_t input : step.inputs) inputs.inputs.push_back({tensors[input], false});
+  return inputs;
+}
+
+void Plan::make_steps(const Draft& draft, const std::vector<Tensor>& tensors,
+                      const Lifetimes& lifetimes) {
   const std::vector<std::vector<bool>> accumulates = accumulations(draft);
   std::int64_t dropouts = 0;
   for (const Node& node : graph_.nodes()) dropouts += node.op == OpKind::dropout ? 1 : 0;
   std::int64_t dropout = 0;
   for (std::size_t s = 0; s < draft.steps().size(); ++s) {
     const StepDraft& step = draft.steps()[s];
-    const Node& node = graph_.nodes()[step.node];
-    StepInputs inputs{.graph = graph_,
-                      .node = node,
-                      .inputs = {},
-                      .output = tensors[step.output],
-                      .has_relu = step.has_relu,
-                      .has_pool = step.has_pool,
-                      .reads_rows = !step.inputs.empty() &&
-                                    step.inputs[0] == draft.steps().front().output &&
-                                    !tensors[step.inputs[0]].has_channels_innermost,
-                      .lanes = kernels_.lanes,
-                      .scratch = scratch_.get(),
-                      .dropout_ordinal = dropout,
-                      .dropout_count = dropouts};
+    StepInputs inputs = inputs_of(draft, tensors, s);
+    inputs.dropout_ordinal = dropout;
+    inputs.dropout_count = dropouts;
+    const bool is_pooled = lifetimes.steps[s].is_pooled;
     PlanStep made{.step = nullptr,
                   .node = step.node,
                   .suffix = step.image  ? " to lanes"
                             : step.grid ? " grid"
                                         : "",
                   .trains = inputs.output.gradient != nullptr,
-                  .has_channels_innermost = inputs.output.has_channels_innermost};
-    for (std::size_t i = 0; i < step.inputs.size(); ++i) {
-      inputs.inputs.push_back({tensors[step.inputs[i]], accumulates[s][i]});
-      if (inputs.inputs.back().tensor.gradient != nullptr) made.writes_input_gradient = true;
+                  .has_channels_innermost = inputs.output.has_channels_innermost,
+                  .signs = inputs.output.signs != nullptr && !is_pooled ? inputs.output : Tensor{}};
+    for (std::size_t i = 0; i < inputs.inputs.size(); ++i) {
+      inputs.inputs[i].accumulates = accumulates[s][i];
+      if (inputs.inputs[i].tensor.gradient != nullptr) made.writes_input_gradient = true;
     }
     if (step.image) {
       made.step = make_to_lanes_step(inputs, *step.image);
     } else if (step.grid) {
       made.step = make_grid_step(inputs, *step.grid);
+    } else if (is_pooled) {
+      made.step = make_pooled_convolution_step(inputs, inputs_of(draft, tensors, s + 1),
+                                               layout_.block_chunks);
+    } else if (s > 0 && lifetimes.steps[s - 1].is_pooled) {
+      made.step = make_done_step();
     } else {
-      if (node.op == OpKind::dropout) ++dropout;
+      if (inputs.node.op == OpKind::dropout) ++dropout;
       made.step = make_step(inputs);
     }
-    if (const ParameterRange part = made.step->early_part(); part.end > part.begin)
+    if (const ParameterRange part = made.step->early_part(); made.trains && part.end > part.begin)
       early_parts_.push_back(part);
     steps_.push_back(std::move(made));
   }
@@ -167,12 +144,72 @@ Block Plan::block(std::span<const float> rows, std::int64_t first, std::int64_t 
           .first_sample = first};
 }
 
+std::int64_t Plan::arena_bytes() const {
+  return static_cast<std::int64_t>(arena_.size() * sizeof(float));
+}
+
+StepMemory Plan::step_memory(std::int64_t samples) const {
+  StepMemory all;
+  for (const PlanStep& step : steps_) {
+    const StepMemory one = step.step->memory(std::min(samples, block_samples()));
+    all.held_bytes += one.held_bytes;
+    all.scratch_floats = std::max(all.scratch_floats, one.scratch_floats);
+  }
+  return all;
+}
+
+std::uint32_t* Plan::words_at(std::int64_t offset) const {
+  // The plan's own memory, which steps write through what they are made of.
+  auto* arena = const_cast<float*>(arena_.data());
+  return offset < 0 ? nullptr : reinterpret_cast<std::uint32_t*>(arena + offset);
+}
+
+template <typename Visit>
+void Plan::each_group(const Coded& coded, const Block& block, const Visit& visit) const {
+  const CodeGroups groups = code_groups(coded.slot, kernels_.lanes, block.chunks, block.samples);
+  for (std::int64_t group = 0; group < groups.count; ++group) {
+    float* at = coded.codes + group * groups.floats(kernels_.lanes);
+    visit(coded.tensor.values + group * groups.registers * kernels_.lanes, groups.registers,
+          reinterpret_cast<std::uint32_t*>(at), at + groups.word_registers() * kernels_.lanes);
+  }
+}
+
+// What the backward pass will read of values that are gone by then.
+void Plan::keep(std::size_t step, const Block& block) const {
+  const Tensor& output = steps_[step].signs;
+  if (output.signs != nullptr) {
+    kernels_.pack_between(output.values, block.registers(output), 0.0F,
+                          std::numeric_limits<float>::infinity(), output.signs);
+  }
+  for (const Coded& coded : coded_) {
+    if (coded.made_after != step) continue;
+    each_group(coded, block,
+               [&](float* values, std::int64_t n, std::uint32_t* words, float* bounds) {
+                 kernels_.to_codes(values, n, bounds, words);
+               });
+  }
+}
+
+void Plan::restore(std::size_t step, const Block& block) const {
+  for (const Coded& coded : coded_) {
+    if (coded.read_before != step) continue;
+    each_group(coded, block,
+               [&](float* values, std::int64_t n, std::uint32_t* words, float* bounds) {
+                 kernels_.from_codes(words, bounds, n, values);
+               });
+  }
+}
+
 void Plan::forward(const Block& block) {
-  for (const PlanStep& step : steps_) step.step->forward(block);
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    steps_[i].step->forward(block);
+    if (block.gradient != nullptr) keep(i, block);
+  }
 }
 
 void Plan::backward(const Block& block) {
   for (std::size_t i = steps_.size(); i-- > 0;) {
+    restore(i, block);
     if (steps_[i].trains) steps_[i].step->backward(block);
   }
 }

@@ -40,6 +40,11 @@ const Maker* maker_of(OpKind op) {
 }  // namespace
 
 void rectify_own_gradient(const Block& block, const Tensor& output) {
+  if (output.signs != nullptr) {
+    block.kernels.pass_between(output.signs, output.gradient, block.registers(output), 0.0F, false,
+                               output.gradient);
+    return;
+  }
   block.kernels.rectify_gradient(output.values, output.gradient, block.registers(output), 0.0F,
                                  std::numeric_limits<float>::infinity(), false, output.gradient);
 }

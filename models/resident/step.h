@@ -25,6 +25,9 @@ namespace coppice::resident {
 struct Tensor {
   float* values = nullptr;
   float* gradient = nullptr;  // null: nothing above it is trained
+  // Not null: a bit an element says where the ReLU that its step did as well lets the gradient
+  // pass, and the values may be gone by then.
+  std::uint32_t* signs = nullptr;
   std::int64_t elements = 0;  // of one sample
   bool has_channels_innermost = false;
 };
@@ -40,10 +43,11 @@ using EarlyUpdate = std::function<void(std::int64_t first, std::span<const float
 // One block on its way through the plan.
 struct Block {
   const kernels::LaneKernels& kernels;
-  const float* rows = nullptr;     // [samples][elements of the input]
-  const float* weights = nullptr;  // parameter_count floats, on their grids if they have some
-  float* gradient = nullptr;       // parameter_count floats; null: no backward
-  bool begins_gradient = true;     // the batch's first block: what stands in `gradient` is old
+  const float* rows = nullptr;      // [samples][elements of the input]
+  const float* weights = nullptr;   // parameter_count floats, on their grids if they have some
+  float* gradient = nullptr;        // from gradient_begin to the arena's end; null: no backward
+  std::int64_t gradient_begin = 0;  // the element that gradient[0] is of
+  bool begins_gradient = true;      // the batch's first block: what stands in `gradient` is old
   // Not null if this block is all of its batch and nothing but its gradient decides how a weight
   // moves. A step with an early_part() then calls this for all of it instead of writing to
   // `gradient`, after its last use of those weights.
@@ -61,7 +65,7 @@ struct Block {
 
   // Where to add the gradient of `count` parameters: zeros if this block begins it.
   float* gradient_at(std::int64_t offset, std::int64_t count) const {
-    float* at = gradient + offset;
+    float* at = gradient + (offset - gradient_begin);
     if (begins_gradient) std::fill_n(at, count, 0.0F);
     return at;
   }
@@ -72,13 +76,21 @@ class Scratch {
  public:
   // At least `floats`, with whatever the last user left, all finite if that was.
   float* get(std::int64_t floats) {
-    if (buffer_.size() < static_cast<std::size_t>(floats))
+    if (buffer_.size() < static_cast<std::size_t>(floats)) {
+      buffer_ = {};  // before the next one comes
       buffer_ = AlignedBuffer(static_cast<std::size_t>(floats));
+    }
     return buffer_.data();
   }
 
  private:
   AlignedBuffer buffer_;
+};
+
+// Of a block, beside the plan's arena.
+struct StepMemory {
+  std::int64_t held_bytes = 0;      // from the forward to the backward pass
+  std::int64_t scratch_floats = 0;  // of the memory that all steps share
 };
 
 class Step {
@@ -91,6 +103,11 @@ class Step {
   // The parameters that it can update early: a matrix so large that its gradient had better not go
   // through memory.
   virtual ParameterRange early_part() const { return {}; }
+  // What a training step on blocks of at most `samples` takes.
+  virtual StepMemory memory(std::int64_t samples) const {
+    static_cast<void>(samples);
+    return {};
+  }
 };
 
 // What a step is made of. Tensors stay where they are for the plan's life.
@@ -99,9 +116,11 @@ struct StepInputs {
   const Node& node;
   std::vector<Input> inputs;
   Tensor output;
-  bool has_relu = false;    // the node's only reader is a ReLU that this step does as well
-  bool has_pool = false;    // and a max_pool2d over 2 x 2 behind that
-  bool reads_rows = false;  // its input's values are Block::rows too, as they came
+  bool has_relu = false;          // the node's only reader is a ReLU that this step does as well
+  bool has_pool = false;          // and a max_pool2d over 2 x 2 behind that
+  bool reads_rows = false;        // its input's values are Block::rows too, as they came
+  std::uint32_t* bits = nullptr;  // where the step keeps what its backward reads in place of values
+  const kernels::LaneKernels* kernels = nullptr;
   std::int64_t lanes = 0;
   Scratch* scratch = nullptr;
   std::int64_t dropout_ordinal = 0;
@@ -141,6 +160,13 @@ std::unique_ptr<Step> make_grid_step(const StepInputs& inputs, const NodeGrid& g
 
 // From channels innermost to chunks of lanes; a sample's image is `shape`.
 std::unique_ptr<Step> make_to_lanes_step(const StepInputs& inputs, const Shape& shape);
+
+// A convolution and the max pool that alone reads it, in lanes of samples, for blocks of at most
+// `chunks`; the tensor between them has room for one chunk, their bits begin a word a chunk.
+std::unique_ptr<Step> make_pooled_convolution_step(const StepInputs& convolution,
+                                                   const StepInputs& pool, std::int64_t chunks);
+// Of a node that the step before does as well.
+std::unique_ptr<Step> make_done_step();
 
 std::unique_ptr<Step> make_input_step(const StepInputs& inputs);
 std::unique_ptr<Step> make_normalize_step(const StepInputs& inputs);

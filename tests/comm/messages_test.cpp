@@ -32,6 +32,11 @@ ClientTask sample_task() {
       {.kind = LossKind::kFeatureMatching, .weight = 3.0, .buffer = "relu2"}};
   task.plan.mask_rule = MaskRule::kKeepZero;
   task.plan.keep_state = {"moon", ""};
+  task.plan.memory = {.micro_batch = 16,
+                      .relu_bits = true,
+                      .fused_pools = true,
+                      .saved_bits = 8,
+                      .freeze_first = 2};
   task.update_grid = {6, 30};
   task.max_weight = 60'000;
   task.codec = "int8";

@@ -54,6 +54,7 @@ train:
   clip_norm: 1.5
   max_update_norm: 3
   norm_bound_factor: 0
+  memory: {micro_batch: 8, relu_bits: true, fused_pools: true, saved_bits: 8, freeze_first: 1}
 strategy: {name: fedprox, mu: 0.1, server_lr: 0.5, server_momentum: 0.9}
 compress:
   control: true
@@ -95,6 +96,11 @@ TEST(ConfigTest, KeysReachTheirFields) {
   EXPECT_EQ(config.train.optimizer.kind, OptimizerKind::kAdamW);
   EXPECT_EQ(config.train.optimizer.lr, 1e-3);
   EXPECT_EQ(config.train.schedule.kind, ScheduleKind::kStep);
+  EXPECT_EQ(config.train.memory, (MemorySpec{.micro_batch = 8,
+                                             .relu_bits = true,
+                                             .fused_pools = true,
+                                             .saved_bits = 8,
+                                             .freeze_first = 1}));
   EXPECT_EQ(config.compress.constraints.max_bytes, 22 * 1024);
   EXPECT_EQ(config.compress.constraints.max_latency_us, 1500.0);
   EXPECT_EQ(config.compress.constraints.max_latency_p99_us, 0.1);

@@ -109,6 +109,7 @@ TEST_F(RunSessionTest, MetricsAreALineARoundAndFollowTheJournalOnResume) {
   EXPECT_EQ(first.at("validation_accuracy").as_number(), 0.25);
   EXPECT_EQ(first.at("seconds").as_number(), 1.0);
   EXPECT_EQ(first.at("utilisation").dump(), "[0.75,0.5]");
+  EXPECT_TRUE(first.at("train_memory_bytes").is_null());
   EXPECT_EQ(first.at("samples").as_integer(), 95);
   EXPECT_EQ(first.at("bytes_up").as_integer(), 600);
   EXPECT_EQ(first.at("refused").as_integer(), 0);

@@ -72,6 +72,14 @@ TEST_F(BadInputTest, NamesThatNobodyKnowsAreAnsweredWithTheNearest) {
   expect_refused({.more = {"train.executor=torch"}}, "libtorch");
 }
 
+TEST_F(BadInputTest, LeversOfMemoryThatCannotBePulledAreNamed) {
+  expect_refused({.more = {"train.memory.saved_bits=4"}}, "one of 32, 8");
+  expect_refused({.more = {"train.memory.micro_batch=-1"}}, "train.memory.micro_batch");
+  expect_refused({.more = {"train.memory.freeze_first=9"}}, "train.memory.freeze_first");
+  expect_refused({.more = {"train.executor=libtorch", "train.memory.relu_bits=true"}},
+                 "train.memory.relu_bits: executor libtorch");
+}
+
 TEST_F(BadInputTest, CohortThatIsLargerThanThePopulationIsRefused) {
   expect_refused({.more = {"train.clients_per_round=6"}}, "train.clients_per_round");
   expect_refused({.more = {"data.partition.clients=100000"}}, "clients");

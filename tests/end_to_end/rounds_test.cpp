@@ -66,6 +66,22 @@ TEST_F(ExperimentTest, SaysHowBusyEachRankWas) {
   }
 }
 
+// The control trains as the dense model is counted; the run's own rounds take less with levers, and
+// less again as the network shrinks.
+TEST_F(ExperimentTest, CountsWhatAClientsStepTakes) {
+  const Json summary =
+      summary_of({.more = {"train.executor=resident", "train.memory.relu_bits=true",
+                           "train.memory.saved_bits=8"}});
+  const std::vector<Json> metrics = metrics_of(path("run"));
+  const std::int64_t dense = summary.at("dense_train_memory_bytes").as_integer();
+  EXPECT_EQ(metrics.front().at("phase").as_text(), "control");
+  EXPECT_EQ(metrics.front().at("train_memory_bytes").as_integer(), dense);
+  EXPECT_LT(summary.at("train_memory_bytes").as_integer(), dense);
+  EXPECT_EQ(summary.at("last_train_memory_bytes"), metrics.back().at("train_memory_bytes"));
+  EXPECT_LT(summary.at("last_train_memory_bytes").as_integer(),
+            summary.at("train_memory_bytes").as_integer());
+}
+
 TEST_F(ExperimentTest, LearnsWhatTheDataTeach) {
   const Json summary = summary_of({.more = {"train.rounds=8", "train.local_epochs=3"}});
   EXPECT_GE(summary.at("dense_accuracy").as_number(), 0.9);

@@ -35,7 +35,8 @@ at::Tensor run_dropout(const OpCall& call) {
                           .ordinal = call.dropout_ordinal,
                           .count = call.dropout_count,
                           .rate = rate};
-  draw_dropout_mask(which, 0, mask.numel(), mask.mutable_data_ptr<float>());
+  const std::int64_t n = mask.numel();
+  draw_dropout_mask(which, call.first_sample * (n / x.size(0)), n, mask.mutable_data_ptr<float>());
   return x.mul(mask.to(x.scalar_type()).mul_(which.kept()));
 }
 

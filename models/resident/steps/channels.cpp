@@ -25,14 +25,23 @@ class ChannelConvolution final : public Step {
 
   void forward(const Block& block) override;
   void backward(const Block& block) override;
+  StepMemory memory(std::int64_t samples) const override;
 
  private:
   // Floats of an image's row, without padding.
   std::int64_t image_row() const { return sizes_.in_row() - 2 * padding_[1] * sizes_.in_channels; }
   bool is_padded() const { return padding_[0] != 0 || padding_[1] != 0; }
   std::int64_t weight_count() const { return sizes_.out_channels * sizes_.window(); }
-  std::int64_t padded_floats(const Block& block) const {
-    return is_padded() ? whole_lines(block.samples * sizes_.in_floats()) : 0;
+  std::int64_t padded_floats(std::int64_t samples) const {
+    return is_padded() ? whole_lines(samples * sizes_.in_floats()) : 0;
+  }
+  std::int64_t in_gradient_floats(std::int64_t samples) const {
+    const bool is_direct = !is_padded() && !input_.accumulates;
+    const bool is_wanted = input_.tensor.gradient != nullptr;
+    return is_wanted && !is_direct ? whole_lines(samples * sizes_.in_floats()) : 0;
+  }
+  std::size_t winner_lines(std::int64_t samples) const {
+    return static_cast<std::size_t>(whole_lines(samples * output_.elements) / kCacheLine);
   }
 
   const float* padded_input(const Block& block, float* to) const;
@@ -52,6 +61,7 @@ class ChannelConvolution final : public Step {
   std::int64_t weight_;
   std::int64_t bias_ = -1;
   Scratch* scratch_;
+  const kernels::LaneKernels& kernels_;
   std::vector<std::int32_t> channels_;  // of the non-zeros' lists
   std::vector<std::int32_t> positions_;
   std::vector<Winners> winners_;  // of the last forward: which of each 2 x 2 outputs was largest
@@ -64,7 +74,8 @@ ChannelConvolution::ChannelConvolution(const StepInputs& in)
       has_pool_(in.has_pool),
       padding_(in.node.attributes.padding),
       weight_(in.parameter_offset(0)),
-      scratch_(in.scratch) {
+      scratch_(in.scratch),
+      kernels_(*in.kernels) {
   const Attributes& a = in.node.attributes;
   const Shape& shape = in.input_shape();
   sizes_ = {.in_channels = shape[0],
@@ -105,7 +116,7 @@ void ChannelConvolution::forward(const Block& block) {
   const kernels::ChannelKernels& kernels = block.kernels.channels;
   const std::int64_t weights = whole_lines(weight_count());
   const std::int64_t rows = has_pool_ ? whole_lines(2 * sizes_.out_row()) : 0;
-  float* tiles = scratch_->get(weights + rows + padded_floats(block));
+  float* tiles = scratch_->get(weights + rows + padded_floats(block.samples));
   const float* in = padded_input(block, tiles + weights + rows);
   const float* bias = bias_ < 0 ? nullptr : block.weights + bias_;
   kernels.pack_tiles(sizes_, block.weights + weight_, tiles);
@@ -113,10 +124,25 @@ void ChannelConvolution::forward(const Block& block) {
     kernels.convolve(sizes_, in, tiles, bias, has_relu_, block.samples, output_.values);
     return;
   }
-  winners_.resize(
-      static_cast<std::size_t>((block.samples * output_.elements + kCacheLine - 1) / kCacheLine));
+  winners_.resize(winner_lines(block.samples));
   kernels.convolve_and_pool(sizes_, in, tiles, bias, has_relu_, block.samples, tiles + weights,
                             output_.values, winners_.data()->of);
+}
+
+StepMemory ChannelConvolution::memory(std::int64_t samples) const {
+  const kernels::ChannelKernels& kernels = kernels_.channels;
+  const std::int64_t weights = whole_lines(weight_count());
+  const std::int64_t rows = has_pool_ ? whole_lines(2 * sizes_.out_row()) : 0;
+  StepMemory memory{.scratch_floats = weights + rows + padded_floats(samples)};
+  if (has_pool_)
+    memory.held_bytes = static_cast<std::int64_t>(winner_lines(samples) * sizeof(Winners));
+  if (output_.gradient == nullptr || sizes_.in_channels % kernels_.lanes != 0) return memory;
+  const std::int64_t list = kernels.list_size(sizes_);
+  memory.scratch_floats =
+      std::max(memory.scratch_floats, 2 * weights + 2 * whole_lines(list) + padded_floats(samples) +
+                                          in_gradient_floats(samples));
+  memory.held_bytes += 2 * list * static_cast<std::int64_t>(sizeof(std::int32_t));
+  return memory;
 }
 
 void ChannelConvolution::backward(const Block& block) {
@@ -137,7 +163,7 @@ void ChannelConvolution::backward(const Block& block) {
 void ChannelConvolution::add_line_gradient(const Block& block) {
   const kernels::ChannelKernels& kernels = block.kernels.channels;
   const std::int64_t weights = whole_lines(weight_count());
-  float* lines = scratch_->get(weights + padded_floats(block));
+  float* lines = scratch_->get(weights + padded_floats(block.samples));
   kernels.line_gradient(sizes_, padded_input(block, lines + weights), output_.gradient,
                         block.samples, lines);
   kernels.add_lines(sizes_, lines, block.gradient_at(weight_, weight_count()));
@@ -150,10 +176,8 @@ void ChannelConvolution::add_gradients(const Block& block) {
   const std::int64_t list = kernels.list_size(sizes_);
   const bool is_direct = !is_padded() && !input_.accumulates;
   const std::int64_t in_floats = block.samples * sizes_.in_floats();
-  const std::int64_t in_gradient =
-      input.gradient == nullptr || is_direct ? 0 : whole_lines(in_floats);
-  float* windows =
-      scratch_->get(2 * weights + 2 * whole_lines(list) + padded_floats(block) + in_gradient);
+  float* windows = scratch_->get(2 * weights + 2 * whole_lines(list) +
+                                 padded_floats(block.samples) + in_gradient_floats(block.samples));
   float* windows_gradient = windows + weights;
   float* by_position = windows_gradient + weights;
   float* by_channel = by_position + whole_lines(list);
@@ -174,7 +198,7 @@ void ChannelConvolution::add_gradients(const Block& block) {
   std::fill_n(windows_gradient, weight_count(), 0.0F);
   if (input.gradient != nullptr) {
     kernels.pack_windows(sizes_, block.weights + weight_, windows);
-    gradient.in_gradient = is_direct ? input.gradient : padded + padded_floats(block);
+    gradient.in_gradient = is_direct ? input.gradient : padded + padded_floats(block.samples);
     std::fill_n(gradient.in_gradient, in_floats, 0.0F);
   }
   kernels.gradient(sizes_, gradient);
@@ -208,6 +232,10 @@ class ToLanes final : public Step {
                               std::min(lanes_, block.samples - first), size, pixels);
       block.kernels.transpose(pixels, area_, channels_, output_.values + first * size);
     }
+  }
+  StepMemory memory(std::int64_t) const override {
+    const bool trains = input_.tensor.gradient != nullptr;
+    return {.scratch_floats = (trains ? 2 : 1) * output_.elements * lanes_};
   }
   void backward(const Block& block) override {
     if (input_.tensor.gradient == nullptr) return;

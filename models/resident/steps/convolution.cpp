@@ -87,6 +87,7 @@ class Convolution final : public Step {
 
   void forward(const Block& block) override;
   void backward(const Block& block) override;
+  StepMemory memory(std::int64_t samples) const override;
 
  private:
   void add_weight_gradient(const Block& block);
@@ -140,7 +141,7 @@ Convolution::Convolution(const StepInputs& in)
 
 void Convolution::forward(const Block& block) {
   const Images padded = in_.with(forward_halo_);
-  float* scratch = scratch_->get(padded.floats());
+  float* scratch = forward_halo_.is_empty() ? nullptr : scratch_->get(padded.floats());
   const std::int64_t in_channels = in_.channels / groups_;
   const std::int64_t out_channels = out_.channels / groups_;
   const std::int64_t taps = y_.taps * x_.taps;
@@ -167,6 +168,16 @@ void Convolution::forward(const Block& block) {
       block.kernels.product(product);
     }
   }
+}
+
+StepMemory Convolution::memory(std::int64_t samples) const {
+  const std::int64_t chunks = (samples + in_.lanes - 1) / in_.lanes;
+  std::int64_t floats = 0;
+  if (!forward_halo_.is_empty())
+    floats = (output_.gradient == nullptr ? 1 : chunks) * in_.with(forward_halo_).floats();
+  if (!backward_halo_.is_empty() && input_.tensor.gradient != nullptr)
+    floats = std::max(floats, out_.with(backward_halo_).floats());
+  return {.scratch_floats = floats};
 }
 
 void Convolution::backward(const Block& block) {
@@ -215,7 +226,8 @@ void Convolution::add_weight_gradient(const Block& block) {
 }
 
 void Convolution::write_input_gradient(const Block& block) {
-  float* scratch = scratch_->get(out_.with(backward_halo_).floats());
+  float* scratch =
+      backward_halo_.is_empty() ? nullptr : scratch_->get(out_.with(backward_halo_).floats());
   for (std::int64_t chunk = 0; chunk < block.chunks; ++chunk) {
     const float* out_gradient =
         out_.pad(block.kernels, output_.gradient + chunk * out_.floats(), backward_halo_, scratch);

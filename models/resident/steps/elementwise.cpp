@@ -77,14 +77,22 @@ class Rectifier final : public Step {
         output_(in.output),
         slope_(in.node.op == OpKind::leaky_relu ? static_cast<float>(in.node.attributes.slope)
                                                 : 0.0F),
-        highest_(in.node.op == OpKind::relu6 ? 6.0F : kNoLimit) {}
+        highest_(in.node.op == OpKind::relu6 ? 6.0F : kNoLimit),
+        bits_(in.bits) {}
 
   void forward(const Block& block) override {
-    block.kernels.rectify(input_.tensor.values, block.registers(output_), slope_, highest_,
-                          output_.values);
+    const std::int64_t n = block.registers(output_);
+    block.kernels.rectify(input_.tensor.values, n, slope_, highest_, output_.values);
+    if (bits_ != nullptr && block.gradient != nullptr)
+      block.kernels.pack_between(output_.values, n, 0.0F, highest_, bits_);
   }
   void backward(const Block& block) override {
     if (input_.tensor.gradient == nullptr) return;
+    if (bits_ != nullptr) {
+      block.kernels.pass_between(bits_, output_.gradient, block.registers(output_), slope_,
+                                 input_.accumulates, input_.tensor.gradient);
+      return;
+    }
     block.kernels.rectify_gradient(output_.values, output_.gradient, block.registers(output_),
                                    slope_, highest_, input_.accumulates, input_.tensor.gradient);
   }
@@ -94,6 +102,7 @@ class Rectifier final : public Step {
   Tensor output_;
   float slope_;
   float highest_;
+  std::uint32_t* bits_;  // null: the values are there
 };
 
 class Add final : public Step {
@@ -146,6 +155,13 @@ class Dropout final : public Step {
     draw(block);
     block.kernels.multiply(input_.tensor.values, kept_.data(), n, false, output_.values);
   }
+  StepMemory memory(std::int64_t samples) const override {
+    if (mask_.rate == 0.0) return {};
+    const std::int64_t size = output_.elements;
+    const std::int64_t chunks = (samples + lanes_ - 1) / lanes_;
+    return {.held_bytes = chunks * lanes_ * size * static_cast<std::int64_t>(sizeof(float)),
+            .scratch_floats = samples * size};
+  }
   void backward(const Block& block) override {
     if (input_.tensor.gradient == nullptr) return;
     const std::int64_t n = block.registers(output_);
@@ -186,13 +202,24 @@ class Grid final : public Step {
   Grid(const StepInputs& in, const NodeGrid& grid)
       : input_(in.inputs[0]),
         output_(in.output),
-        grid_({.scale = grid.scale, .lowest = grid.lowest, .highest = grid.highest}) {}
+        grid_({.scale = grid.scale, .lowest = grid.lowest, .highest = grid.highest}),
+        bits_(in.bits) {}
 
   void forward(const Block& block) override {
-    block.kernels.to_grid(input_.tensor.values, block.registers(output_), grid_, output_.values);
+    const std::int64_t n = block.registers(output_);
+    block.kernels.to_grid(input_.tensor.values, n, grid_, output_.values);
+    if (bits_ == nullptr || block.gradient == nullptr) return;
+    // Where to_grid_gradient() lets the gradient pass.
+    block.kernels.pack_between(input_.tensor.values, n, grid_.scale * (grid_.lowest - 0.5F),
+                               grid_.scale * (grid_.highest + 0.5F), bits_);
   }
   void backward(const Block& block) override {
     if (input_.tensor.gradient == nullptr) return;
+    if (bits_ != nullptr) {
+      block.kernels.pass_between(bits_, output_.gradient, block.registers(output_), 0.0F,
+                                 input_.accumulates, input_.tensor.gradient);
+      return;
+    }
     block.kernels.to_grid_gradient(input_.tensor.values, output_.gradient, block.registers(output_),
                                    grid_, input_.accumulates, input_.tensor.gradient);
   }
@@ -201,6 +228,7 @@ class Grid final : public Step {
   Input input_;
   Tensor output_;
   kernels::LaneGrid grid_;
+  std::uint32_t* bits_;  // null: the values are there
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Pools, group_norm and concat.
 
+#include "models/resident/lifetimes.h"
 #include "models/resident/step.h"
 
 namespace coppice::resident {
@@ -32,22 +33,32 @@ class Pool final : public Step {
       : input_(in.inputs[0]),
         output_(in.output),
         pool_(pool_of(in)),
-        is_maximum_(in.node.op == OpKind::max_pool2d) {
+        is_maximum_(in.node.op == OpKind::max_pool2d),
+        bits_(in.bits),
+        winner_bits_(is_maximum_ ? winner_bits(in.node) : 1) {
     pool_.in_strides = strides_of(input_.tensor, pool_.y.inputs, pool_.x.inputs, in.lanes);
     pool_.out_strides = strides_of(output_, pool_.y.outputs, pool_.x.outputs, in.lanes);
   }
 
   void forward(const Block& block) override {
     const auto run = is_maximum_ ? block.kernels.max_pool : block.kernels.average_pool;
+    const bool keeps_winners = bits_ != nullptr && block.gradient != nullptr;
     each_part(block, [&](const kernels::LanePool& pool, std::int64_t in, std::int64_t out) {
       run(pool, input_.tensor.values + in, output_.values + out);
+      if (!keeps_winners) return;
+      block.kernels.max_pool_winners(pool, input_.tensor.values + in, output_.values + out,
+                                     winner_bits_, winners_at(block, out));
     });
   }
   void backward(const Block& block) override {
     const Tensor& from = input_.tensor;
     if (from.gradient == nullptr) return;
     each_part(block, [&](const kernels::LanePool& pool, std::int64_t in, std::int64_t out) {
-      if (is_maximum_) {
+      if (bits_ != nullptr) {
+        block.kernels.max_pool_gradient_to(pool, winners_at(block, out), winner_bits_,
+                                           output_.gradient + out, input_.accumulates,
+                                           from.gradient + in);
+      } else if (is_maximum_) {
         block.kernels.max_pool_gradient(pool, from.values + in, output_.values + out,
                                         output_.gradient + out, input_.accumulates,
                                         from.gradient + in);
@@ -84,10 +95,21 @@ class Pool final : public Step {
       visit(pool, sample * input_.tensor.elements, sample * output_.elements);
   }
 
+  // Of the part whose outputs begin at `out`: with channels innermost a sample's, in whole words.
+  std::uint32_t* winners_at(const Block& block, std::int64_t out) const {
+    if (out == 0) return bits_;
+    const std::int64_t lanes = block.kernels.lanes;
+    const std::int64_t a_word = 32 / winner_bits_;
+    const std::int64_t words = (output_.elements / lanes + a_word - 1) / a_word * lanes;
+    return bits_ + out / output_.elements * words;
+  }
+
   Input input_;
   Tensor output_;
   kernels::LanePool pool_;
   bool is_maximum_;
+  std::uint32_t* bits_;  // winners; null: the values are there
+  std::int64_t winner_bits_;
 };
 
 class GroupNorm final : public Step {
@@ -115,6 +137,10 @@ class GroupNorm final : public Step {
                                block.weights + bias_, has_relu_,
                                statistics_.data() + chunk * statistics_size(), output_.values + at);
     }
+  }
+  StepMemory memory(std::int64_t samples) const override {
+    const std::int64_t chunks = (samples + lanes_ - 1) / lanes_;
+    return {.held_bytes = chunks * statistics_size() * static_cast<std::int64_t>(sizeof(float))};
   }
   void backward(const Block& block) override {
     if (has_relu_) rectify_own_gradient(block, output_);

@@ -53,12 +53,12 @@ class Linear final : public Step {
     }
     const std::int64_t features = input_.tensor.elements;
     const std::int64_t outputs = output_.elements;
-    const std::int64_t pitch = (features + 2 * lanes_ - 1) / (2 * lanes_) * (2 * lanes_);
+    const std::int64_t pitch = row_pitch();
     const bool has_rows = reads_rows_ && pitch == features;
     const std::int64_t piece = is_large() ? kColumns : features;
     const std::int64_t lanes = block.chunks * lanes_;
-    float* rows = scratch_->get(lanes * (pitch + outputs) + outputs * (kPackedColumns + kColumns));
-    float* out_rows = rows + lanes * pitch;
+    float* rows = scratch_->get(scratch_floats(block.chunks));
+    float* out_rows = rows + (has_rows ? 0 : lanes * pitch);
     float* packed = out_rows + lanes * outputs;
     float* gradient = packed + outputs * kPackedColumns;
     for (std::int64_t first = 0; first < block.samples; first += lanes_) {
@@ -83,6 +83,10 @@ class Linear final : public Step {
     }
   }
 
+  StepMemory memory(std::int64_t samples) const override {
+    if (output_.gradient == nullptr) return {};
+    return {.scratch_floats = scratch_floats((samples + lanes_ - 1) / lanes_)};
+  }
   ParameterRange early_part() const override {
     if (!is_large()) return {};
     return {weight_, weight_ + input_.tensor.elements * output_.elements};
@@ -94,6 +98,15 @@ class Linear final : public Step {
     std::int64_t count;
   };
 
+  std::int64_t row_pitch() const {
+    return (input_.tensor.elements + 2 * lanes_ - 1) / (2 * lanes_) * (2 * lanes_);
+  }
+  std::int64_t scratch_floats(std::int64_t chunks) const {
+    const std::int64_t outputs = output_.elements;
+    const bool has_rows = reads_rows_ && row_pitch() == input_.tensor.elements;
+    return chunks * lanes_ * ((has_rows ? 0 : row_pitch()) + outputs) +
+           (is_large() ? outputs * (kPackedColumns + kColumns) : 0);
+  }
   bool is_large() const { return input_.tensor.elements * output_.elements > kSmallMatrix; }
 
   kernels::ImageStrides strides(const Tensor& tensor) const {
@@ -106,7 +119,7 @@ class Linear final : public Step {
     const std::int64_t features = input_.tensor.elements;
     const std::int64_t first = weight_ + columns.first;
     if (block.update == nullptr || !is_large()) {
-      task.gradient = block.gradient + first;
+      task.gradient = block.gradient + (first - block.gradient_begin);
       task.gradient_pitch = features;
       task.accumulates = !block.begins_gradient;
       block.kernels.rows_weight_gradient(task);
