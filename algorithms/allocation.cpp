@@ -1,6 +1,6 @@
 #include "algorithms/allocation.h"
 
-#include <algorithm>    // for sort, any_of, max, max_element, min
+#include <algorithm>    // for sort, any_of, clamp, max, min, unique
 #include <array>        // for array
 #include <cmath>        // for isfinite
 #include <limits>       // for numeric_limits
@@ -141,10 +141,10 @@ std::vector<Choice> fitting(const Problem& problem, const std::vector<Choice>& s
     found.emplace_back(loss, std::move(choice));
   }
   std::ranges::sort(found);
-  const auto repeated = std::ranges::unique(found);
-  found.erase(repeated.begin(), repeated.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   found.resize(std::min(found.size(), kStarts));
   std::vector<Choice> out;
+  out.reserve(found.size());
   for (auto& [loss, choice] : found) out.push_back(std::move(choice));
   return out;
 }

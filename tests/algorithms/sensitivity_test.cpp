@@ -260,6 +260,7 @@ Logistic logistic_data(const std::vector<float>& weights, std::size_t count) {
 
 std::vector<double> ranks(const std::vector<double>& values) {
   std::vector<double> out;
+  out.reserve(values.size());
   for (const double value : values) {
     out.push_back(static_cast<double>(
         std::ranges::count_if(values, [&](double other) { return other < value; })));
@@ -287,7 +288,8 @@ TEST(SensitivityTest, PredictionsRankCandidatesAsTheLossDoes) {
     accumulate_curvature(data.gradient(weights, i, kHalf), data.gradient(weights, i + kHalf, kHalf),
                          kHalf, curvature);
   }
-  for (float& value : curvature) value /= static_cast<float>(data.samples.size() / (2 * kHalf));
+  const std::size_t batches = data.samples.size() / (2 * kHalf);
+  for (float& value : curvature) value /= static_cast<float>(batches);
   std::vector<WeightCandidate> candidates;
   for (const double density : {0.8, 0.6, 0.4, 0.3, 0.2, 0.1})
     candidates.push_back({.density = density});
