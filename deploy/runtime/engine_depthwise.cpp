@@ -89,8 +89,9 @@ void run_with_pointwise(const EngineStep& step, std::int64_t begin, std::int64_t
   kernels::DepthwiseProduct task = task_of(depthwise);
   const std::int64_t input_step =
       depthwise.step.node->stride[0] * padded_row(*depthwise.step.node, image);
-  Tensor row = depthwise.step.output;
-  row.size = row.shape[2] * task.channels;
+  Tensor row;  // its shape is not needed, and would be allocated
+  row.grid = depthwise.step.output.grid;
+  row.size = task.pixels * task.channels;
   std::byte* behind = strip + aligned(depthwise.step.scratch_bytes);
   row.codes = reinterpret_cast<std::uint8_t*>(behind);
   auto* operand = reinterpret_cast<std::int16_t*>(behind + aligned(row.size));
