@@ -44,6 +44,8 @@ target_compile_options(coppice_warnings INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast>
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${COPPICE_WERROR}>>:-Werror>)
 
+set(COPPICE_INSTALLED_HEADERS include/coppice)
+
 # coppice_library(name DIR dir [LINK targets...] [PRIVATE_LINK targets...] [EXCLUDE regex]): a static library of every
 # .cpp below `dir` (relative to the project) but those that match EXCLUDE.
 function(coppice_library name)
@@ -57,6 +59,7 @@ function(coppice_library name)
     file(CONFIGURE OUTPUT ${sources} CONTENT "")
   endif()
   add_library(${name} STATIC ${sources})
-  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
-  target_link_libraries(${name} PUBLIC ${arg_LINK} PRIVATE coppice_warnings ${arg_PRIVATE_LINK})
+  target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                            $<INSTALL_INTERFACE:${COPPICE_INSTALLED_HEADERS}>)
+  target_link_libraries(${name} PUBLIC ${arg_LINK} PRIVATE $<BUILD_INTERFACE:coppice_warnings> ${arg_PRIVATE_LINK})
 endfunction()

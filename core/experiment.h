@@ -98,7 +98,8 @@ struct PruneConfig {
 // compress.constraints.max_bytes.
 struct AllocateConfig {
   std::string allocator = "none";  // none | an allocator of `coppice list allocators`
-  std::vector<double> densities = {1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06};
+  std::vector<double> densities = {1.0, 0.8,  0.65, 0.5, 0.4,  0.32, 0.25,
+                                   0.2, 0.16, 0.13, 0.1, 0.08, 0.06};
   std::vector<std::int64_t> bits = {2, 3, 4, 6, 8};
   double start = 0.2;         // fraction of the rounds after which the first choice is made
   double end = 0.6;           // fraction of the rounds after which the last one is

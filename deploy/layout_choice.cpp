@@ -120,6 +120,11 @@ runtime::Program with_layouts(runtime::Program program, const std::vector<Layout
                            });
 }
 
+runtime::Program with_chosen_layouts(runtime::Program program, const LatencyTable* table) {
+  const std::vector<LayoutChoice> choices = choose_layouts(program, table);
+  return with_layouts(std::move(program), choices);
+}
+
 Json layouts_json(const std::vector<LayoutChoice>& choices) {
   const auto number = [](const std::optional<double>& value) {
     return value ? Json(*value) : Json();

@@ -42,6 +42,8 @@ std::vector<LayoutChoice> explain_layouts(const runtime::Program& program,
 
 // `program` with its weights in these orders.
 runtime::Program with_layouts(runtime::Program program, const std::vector<LayoutChoice>& choices);
+// In those that choose_layouts() gives.
+runtime::Program with_chosen_layouts(runtime::Program program, const LatencyTable* table);
 
 // [{layer, layout, block_density, dense_us, blocks_us, reason}]; times that are not known are null.
 Json layouts_json(const std::vector<LayoutChoice>& choices);

@@ -2,7 +2,6 @@
 
 #include <algorithm>  // for copy
 #include <charconv>   // for from_chars
-#include <utility>    // for move
 
 #include "algorithms/quantize.h"
 #include "core/error.h"
@@ -158,14 +157,17 @@ std::array<std::uint8_t, 32> digest_of(const std::string& hex) {
 
 }  // namespace
 
-runtime::Program lower(const Checkpoint& checkpoint) {
+runtime::Program lower_in_rows(const Checkpoint& checkpoint) {
   const Lowering lowering(checkpoint);
   runtime::Program program;
   program.model_sha256 = digest_of(model_sha256(checkpoint));
   program.input = lower_input(checkpoint.graph.input());
   for (const Node& node : checkpoint.graph.nodes()) program.nodes.push_back(lowering.lower(node));
-  const std::vector<LayoutChoice> choices = choose_layouts(program, nullptr);
-  return with_layouts(std::move(program), choices);
+  return program;
+}
+
+runtime::Program lower(const Checkpoint& checkpoint) {
+  return with_chosen_layouts(lower_in_rows(checkpoint), nullptr);
 }
 
 }  // namespace coppice

@@ -15,4 +15,7 @@ namespace coppice {
 // bias beyond 31 bits; runtime::ModelError for sizes beyond the runtime's limits.
 runtime::Program lower(const Checkpoint& checkpoint);
 
+// The same with weights in rows, for who chooses by a table (with_chosen_layouts()).
+runtime::Program lower_in_rows(const Checkpoint& checkpoint);
+
 }  // namespace coppice

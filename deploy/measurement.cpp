@@ -20,6 +20,7 @@ Percentiles percentiles_of(const Json& json, const std::string& name) {
 Measurement measurement_from(std::string_view line, std::string_view where) {
   const Json json = Json::parse(line, where);
   return {.runs = json.at("runs").as_integer(),
+          .threads = json.at("threads").as_integer(),
           .core = json.at("core").as_integer(),
           .latency = percentiles_of(json, ""),
           .spin = percentiles_of(json, "spin_"),
@@ -28,9 +29,11 @@ Measurement measurement_from(std::string_view line, std::string_view where) {
 }
 
 Measurement measure(const std::filesystem::path& program, const std::filesystem::path& cpk,
-                    std::int64_t runs) {
-  return measurement_from(
-      child_output({program.string(), cpk.string(), std::to_string(runs)}, 4096), program.string());
+                    std::int64_t runs, std::int64_t threads) {
+  return measurement_from(child_output({program.string(), cpk.string(), std::to_string(runs),
+                                        "--threads", std::to_string(threads)},
+                                       4096),
+                          program.string());
 }
 
 }  // namespace coppice

@@ -16,8 +16,9 @@ struct Percentiles {
 };
 
 struct Measurement {
-  std::int64_t runs = 0;  // single samples, warm, one thread pinned to `core`
-  std::int64_t core = -1;
+  std::int64_t runs = 0;     // single samples, warm
+  std::int64_t threads = 1;  // on a sample, pinned to as many cores
+  std::int64_t core = -1;    // the last of them; -1: the system refused to pin
   Percentiles latency;
   // Of a loop in registers, after every run, that was set to take as long as the median run: what
   // its tail has, the machine gives every program.
@@ -30,8 +31,9 @@ struct Measurement {
 Measurement measurement_from(std::string_view line, std::string_view where);
 
 // `program`: the path of coppice-measure. Throws DataError if it cannot be run or fails; its reason
-// is not known here, so that a file should have been read once before.
+// is not known here, so that a file should have been read once before. `threads`: from 1 to
+// runtime::kMaxThreads.
 Measurement measure(const std::filesystem::path& program, const std::filesystem::path& cpk,
-                    std::int64_t runs);
+                    std::int64_t runs, std::int64_t threads = 1);
 
 }  // namespace coppice

@@ -12,10 +12,6 @@ namespace {
 
 constexpr std::int64_t kBatch = 256;
 
-std::int64_t top_class(std::span<const float> logits) {
-  return std::max_element(logits.begin(), logits.end()) - logits.begin();
-}
-
 void check_fits(const runtime::Engine& model, const Dataset& dataset) {
   if (model.sample_size() == dataset.sample_size() &&
       model.logit_count() == dataset.labels_per_sample * dataset.classes) {
@@ -38,6 +34,10 @@ Json percentiles_json(const Percentiles& times) {
 Json optional_number(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
 
 }  // namespace
+
+std::int64_t top_class(std::span<const float> logits) {
+  return std::max_element(logits.begin(), logits.end()) - logits.begin();
+}
 
 double PairedCounts::accuracy() const {
   return labels == 0 ? 0.0 : static_cast<double>(correct) / static_cast<double>(labels);
@@ -137,6 +137,7 @@ Json report_json(const Validation& validation) {
   out.set("latency_us", percentiles_json(measured.latency));
   out.set("spin_us", percentiles_json(measured.spin));
   out.set("runs", measured.runs);
+  out.set("threads", measured.threads);
   out.set("core", measured.core);
   out.set("peak_memory_bytes", measured.process_bytes);
   out.set("activation_bytes", measured.activation_bytes);

@@ -18,6 +18,9 @@
 
 namespace coppice {
 
+// Top-1: the class of the largest logit, the first of equal ones. `logits` are not empty.
+std::int64_t top_class(std::span<const float> logits);
+
 // Top-1 of two models on the same labels.
 struct PairedCounts {
   std::int64_t labels = 0;
@@ -69,7 +72,7 @@ std::vector<Verdict> judge(const Constraints& limits, const Validation& validati
 Json verdicts_json(std::span<const Verdict> verdicts);
 
 // The fields that are the model's: file_bytes, latency_us, spin_us, peak_memory_bytes, memory,
-// accuracy, agreement, runs, hashes. The caller adds machine and versions.
+// accuracy, agreement, runs, threads, hashes. The caller adds machine and versions.
 Json report_json(const Validation& validation);
 
 }  // namespace coppice

@@ -2,9 +2,10 @@
 
 #include <fmt/core.h>
 
-#include <map>       // for map
-#include <optional>  // for optional
-#include <vector>    // for vector
+#include <map>          // for map
+#include <optional>     // for optional
+#include <string_view>  // for string_view
+#include <vector>       // for vector
 
 #include "core/text.h"
 #include "deploy/latency_table.h"
@@ -62,46 +63,54 @@ Json nodes_json(const std::vector<OnnxNode>& nodes) {
   return out;
 }
 
-// How a conv2d's or linear's weights lie; empty for others.
-std::string layout_text(const runtime::Inference& inference, const runtime::Node& node) {
-  if (inference.counts(node).row == 0) return {};
-  return std::string(layout_name(node.weights.layout));
+// What is said of a node, to people and scripts.
+struct ProgramLayer {
+  std::string name;
+  std::string_view op;
+  runtime::Shape output;
+  std::optional<runtime::Grid> grid;
+  std::string layout;  // of a conv2d's or linear's weights
+  LayerUse use;
+};
+
+std::vector<ProgramLayer> layers_of(const runtime::Program& program, const LayerUses& uses) {
+  const runtime::Inference inference = runtime::infer(program);
+  std::vector<ProgramLayer> layers;
+  for (std::size_t i = 0; i < program.nodes.size(); ++i) {
+    const runtime::Node& node = program.nodes[i];
+    const bool has_layout = inference.counts(node).row != 0;
+    layers.push_back({node.name, runtime::op_name(node.op), inference.shapes()[i],
+                      inference.grids()[i],
+                      has_layout ? std::string(layout_name(node.weights.layout)) : std::string(),
+                      uses.at(node.name)});
+  }
+  return layers;
 }
 
 }  // namespace
 
 std::string program_table(const runtime::Program& program, const LayerUses& uses) {
-  const runtime::Inference inference = runtime::infer(program);
   Table table({"layer", "op", "output", "scale", "zero point", "layout", "bits", "bytes", "time"},
               "lllrrlrrr");
-  for (std::size_t i = 0; i < program.nodes.size(); ++i) {
-    const runtime::Node& node = program.nodes[i];
-    const LayerUse& use = uses.at(node.name);
-    const std::optional<runtime::Grid>& grid = inference.grids()[i];
-    table.add({node.name, std::string(runtime::op_name(node.op)),
-               runtime::shape_text(inference.shapes()[i]),
+  for (const auto& [name, op, output, grid, layout, use] : layers_of(program, uses)) {
+    table.add({name, std::string(op), runtime::shape_text(output),
                grid ? fmt::format("{:.4g}", grid->scale) : "",
-               grid ? std::to_string(grid->zero_point) : "", layout_text(inference, node),
-               bits_text(use), with_commas(use.bytes), time_text(use)});
+               grid ? std::to_string(grid->zero_point) : "", layout, bits_text(use),
+               with_commas(use.bytes), time_text(use)});
   }
   table.add({"total", "", "", "", "", "", "", with_commas(total_bytes(uses)), ""});
   return table.text();
 }
 
 Json program_json(const runtime::Program& program, const LayerUses& uses) {
-  const runtime::Inference inference = runtime::infer(program);
   Json::Array layers;
-  for (std::size_t i = 0; i < program.nodes.size(); ++i) {
-    const runtime::Node& node = program.nodes[i];
-    const LayerUse& use = uses.at(node.name);
+  for (const auto& [name, op, output, grid, layout, use] : layers_of(program, uses)) {
     Json layer;
-    layer.set("name", node.name);
-    layer.set("op", runtime::op_name(node.op));
-    layer.set("output", Json::array(inference.shapes()[i]));
-    const std::optional<runtime::Grid>& grid = inference.grids()[i];
+    layer.set("name", name);
+    layer.set("op", op);
+    layer.set("output", Json::array(output));
     layer.set("scale", grid ? Json(double{grid->scale}) : Json());
     layer.set("zero_point", grid ? Json(int{grid->zero_point}) : Json());
-    const std::string layout = layout_text(inference, node);
     layer.set("layout", layout.empty() ? Json() : Json(layout));
     layer.set("bits", use.bits == 0 ? Json() : Json(use.bits));
     layer.set("stored_bytes", use.bytes);

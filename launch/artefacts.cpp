@@ -9,8 +9,8 @@
 #include "deploy/lower.h"
 #include "deploy/onnx/export.h"
 #include "deploy/runtime/cpk.h"
-#include "deploy/runtime/engine.h"
 #include "deploy/runtime/error.h"
+#include "deploy/runtime/inference.h"
 #include "launch/machine.h"
 #include "launch/version.h"
 #include "models/executor.h"
@@ -59,8 +59,8 @@ std::optional<LatencyTable> load_latency_table(const std::filesystem::path& path
 Deployable deployable(const Checkpoint& checkpoint, const LatencyTable* table) {
   Deployable out;
   try {
-    runtime::Program program = lower(checkpoint);
-    runtime::Engine engine(program);  // names the node that it does not run
+    runtime::Program program = lower_in_rows(checkpoint);
+    runtime::infer(program);  // names the node that the runtime does not run
     out.program = std::move(program);
   } catch (const ConfigError& error) {
     out.refusal = error.what();
@@ -68,10 +68,7 @@ Deployable deployable(const Checkpoint& checkpoint, const LatencyTable* table) {
     out.refusal = error.what();
   }
   if (!out.program) return out;
-  if (table != nullptr) {
-    const std::vector<LayoutChoice> choices = choose_layouts(*out.program, table);
-    out.program = with_layouts(std::move(*out.program), choices);
-  }
+  out.program = with_chosen_layouts(std::move(*out.program), table);
   out.cpk = runtime::write_cpk(*out.program);
   return out;
 }
@@ -98,8 +95,9 @@ std::vector<std::string> write_artefacts(const std::filesystem::path& folder,
   return refusals;
 }
 
-Measurement measure_here(const std::filesystem::path& cpk, std::int64_t runs) {
-  return measure(std::filesystem::path(program_folder()) / "coppice-measure", cpk, runs);
+Measurement measure_here(const std::filesystem::path& cpk, std::int64_t runs,
+                         std::int64_t threads) {
+  return measure(std::filesystem::path(program_folder()) / "coppice-measure", cpk, runs, threads);
 }
 
 Json full_report(const Validation& validation, const runtime::Program& program,

@@ -22,7 +22,8 @@ struct Deployable {
   std::vector<std::uint8_t> cpk;
   std::string refusal;  // empty if there is a program
 };
-// `table` as lower() takes it; one of another network is an error, not a refusal.
+// `table` decides how weights lie (layout_choice.h); one of another network is an error, not a
+// refusal.
 Deployable deployable(const Checkpoint& checkpoint, const LatencyTable* table = nullptr);
 
 // The table in a file; nothing for an empty path. Throws DataError for a file that is none.
@@ -37,9 +38,10 @@ std::vector<std::string> write_artefacts(const std::filesystem::path& folder,
                                          const Checkpoint& checkpoint,
                                          const Deployable& deployable);
 
-// Runs `coppice-measure` from beside this program on `cpk`.
+// Runs `coppice-measure` from beside this program on `cpk`; as measure().
 constexpr std::int64_t kMeasuredRuns = 1000;
-Measurement measure_here(const std::filesystem::path& cpk, std::int64_t runs = kMeasuredRuns);
+Measurement measure_here(const std::filesystem::path& cpk, std::int64_t runs = kMeasuredRuns,
+                         std::int64_t threads = 1);
 
 // report.json: the validation, how the weights of `program` lie and why, and the machine,
 // instruction set and versions that it holds for.

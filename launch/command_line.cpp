@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "deploy/runtime/engine.h"  // for kMaxThreads
 #include "launch/version.h"
 #include "models/executor.h"
 
@@ -25,6 +26,8 @@ constexpr const char* kConstraintsText =
 constexpr const char* kTableText =
     "Latency table of the device (coppice bench lut): decides how weights are stored";
 constexpr const char* kRanksText = "Threads as ranks, without MPI";
+
+CLI::Range threads_range() { return {std::int64_t{1}, runtime::kMaxThreads}; }
 
 // A sub-command as CLI11 sees it, and what it fills.
 struct Entry {
@@ -141,6 +144,9 @@ class Parser {
         ->excludes(data);
     app->add_option("--out", infer_.out,
                     "Write the fp32 logits here, an NPY file with a row a sample");
+    app->add_option("--threads", infer_.threads,
+                    "Threads that share the work on a sample of a .cpk; the logits are the same")
+        ->check(threads_range());
     app->callback([this] {
       if (infer_.data.empty() == infer_.input.empty())
         throw CLI::RequiredError("one of --data and --input");
@@ -176,6 +182,9 @@ class Parser {
                     "Checkpoint that min_retention compares with (default: dense.safetensors "
                     "beside ARTEFACT)");
     app->add_option("--runs", validate_.runs, "Timed runs")->check(CLI::Range(1, 10'000'000));
+    app->add_option("--threads", validate_.threads,
+                    "Threads that share the work on a sample that is timed")
+        ->check(threads_range());
     app->add_option("--table", validate_.table, kTableText);
     app->add_option("OVERRIDES", validate_.overrides, "Other keys of the data section");
     app->add_flag("--json", validate_.is_json, "Print the report as the last line");

@@ -3,6 +3,7 @@
 // process's exit code; failures are thrown and become one paragraph on stderr in main. One file
 // each in commands/; parsed by launch/command_line.h.
 
+#include <cstdint>      // for int64_t
 #include <string>       // for string
 #include <string_view>  // for string_view
 #include <vector>       // for vector
@@ -67,6 +68,7 @@ struct InferArguments {
   std::vector<std::string> overrides;  // other keys of the data section, "data.text_split=book"
   std::string input;                   // a NPY file instead
   std::string out;                     // NPY file for the logits; empty: none
+  std::int64_t threads = 1;            // on a sample, of a .cpk; the logits are the same
 };
 int infer_command(const InferArguments& arguments);
 
@@ -83,6 +85,7 @@ struct ValidateArguments {
   std::string constraints;  // "max_bytes=22KiB,max_latency=1ms"
   std::string dense;        // checkpoint of the dense model; empty: dense.safetensors beside
   std::int64_t runs = 1000;
+  std::int64_t threads = 1;            // on a sample that is timed
   std::string table;                   // latency table; empty: none
   std::vector<std::string> overrides;  // as in InferArguments
   bool is_json = false;

@@ -1,6 +1,6 @@
 #include "launch/loaded_model.h"
 
-#include <algorithm>  // for max_element, min
+#include <algorithm>  // for min
 #include <numeric>    // for iota
 
 #include "core/config/config.h"
@@ -10,6 +10,7 @@
 #include "deploy/onnx/import.h"
 #include "deploy/runtime/cpk.h"
 #include "deploy/runtime/error.h"
+#include "deploy/validation.h"
 #include "launch/world.h"
 
 namespace coppice {
@@ -23,10 +24,15 @@ Checkpoint read_network(const std::string& path) {
   return path.ends_with(".onnx") ? from_onnx(bytes, path) : checkpoint_from_bytes(bytes, path);
 }
 
-LoadedModel::LoadedModel(const std::string& path) : path_(path) {
+LoadedModel::LoadedModel(const std::string& path, std::int64_t threads) : path_(path) {
   if (path.ends_with(".cpk")) {
-    load_cpk();
+    load_cpk(threads);
   } else if (is_network_file(path)) {
+    if (threads != 1) {
+      throw ConfigError(text(path, ": expected one thread, got ", threads,
+                             ": only a .cpk is run by several; this file is run by the training "
+                             "executor"));
+    }
     load_network();
   } else {
     throw ConfigError(text(path,
@@ -35,10 +41,11 @@ LoadedModel::LoadedModel(const std::string& path) : path_(path) {
   }
 }
 
-void LoadedModel::load_cpk() {
+void LoadedModel::load_cpk(std::int64_t threads) {
   try {
     program_ = runtime::read_cpk(read_file(path_), path_);
     engine_.emplace(*program_);
+    engine_->set_threads(threads);
   } catch (const runtime::ModelError& error) {
     throw DataError(error.what());
   }
@@ -114,10 +121,8 @@ double accuracy_of(LoadedModel& model, const Dataset& dataset, const Split& spli
     gather_samples(dataset, split, indices, samples);
     const std::vector<float> logits = model.logits(samples);
     for (std::size_t row = 0; row * classes < logits.size(); ++row, ++label) {
-      const auto begin_of_row = logits.begin() + static_cast<std::ptrdiff_t>(row * classes);
-      const auto best =
-          std::max_element(begin_of_row, begin_of_row + static_cast<std::ptrdiff_t>(classes));
-      correct += best - begin_of_row == split.labels[label] ? 1 : 0;
+      const auto of_row = std::span(logits).subspan(row * classes, classes);
+      correct += top_class(of_row) == split.labels[label] ? 1 : 0;
     }
   }
   return static_cast<double>(correct) / static_cast<double>(split.labels.size());

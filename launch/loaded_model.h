@@ -2,6 +2,7 @@
 // A finished model from its file, whatever the form: a .cpk, run by the runtime's engine, or a
 // checkpoint (.safetensors) or an .onnx file, run by an executor. Owned and called by one thread.
 
+#include <cstdint>      // for int64_t
 #include <memory>       // for unique_ptr
 #include <optional>     // for optional
 #include <span>         // for span
@@ -26,8 +27,9 @@ Checkpoint read_network(const std::string& path);
 class LoadedModel {
  public:
   // Throws ConfigError for a file of another kind, DataError for a missing or damaged one, or for a
-  // .cpk that the runtime does not run.
-  explicit LoadedModel(const std::string& path);
+  // .cpk that the runtime does not run. `threads` share the work on a sample of a .cpk, from 1 to
+  // runtime::kMaxThreads; for other files, which an executor runs, more than one is a ConfigError.
+  explicit LoadedModel(const std::string& path, std::int64_t threads = 1);
 
   const std::string& path() const { return path_; }
   const InputSpec& input() const { return input_; }
@@ -44,7 +46,7 @@ class LoadedModel {
   const Checkpoint* checkpoint() const { return checkpoint_ ? &*checkpoint_ : nullptr; }
 
  private:
-  void load_cpk();
+  void load_cpk(std::int64_t threads);
   void load_network();
 
   std::string path_;

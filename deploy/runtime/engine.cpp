@@ -1,8 +1,9 @@
 #include "deploy/runtime/engine.h"
 
-#include <algorithm>    // for all_of, min
+#include <algorithm>    // for all_of, max, min
 #include <cstdlib>      // for getenv
 #include <cstring>      // for memcpy
+#include <map>          // for map
 #include <string>       // for string
 #include <type_traits>  // for remove_reference_t
 #include <utility>      // for move
@@ -10,6 +11,7 @@
 #include "deploy/runtime/assembly.h"
 #include "deploy/runtime/error.h"
 #include "deploy/runtime/layout.h"
+#include "deploy/runtime/operand.h"
 #include "deploy/runtime/planner.h"
 #include "deploy/runtime/profile.h"
 #include "deploy/runtime/schedule.h"
@@ -72,15 +74,28 @@ std::shared_ptr<const WeightStore> taken_weights(Program& program, const Inferen
 
 void run_reference(const EngineStep& step) { step.step.run(step.step); }
 
+// Of the strips of one thread, all steps'.
+std::int64_t largest_strip(const std::vector<EngineStep>& steps) {
+  std::int64_t bytes = 0;
+  for (const EngineStep& step : steps) {
+    if (step.strip_rows > 0 || !step.before.empty())
+      bytes = std::max(bytes, aligned(step.step.scratch_bytes));
+  }
+  return bytes;
+}
+
 // A step among threads.
 struct Division {
   const EngineStep& step;
   std::int64_t shares;
+  std::byte* strips;  // of all threads but the first
+  std::int64_t strip_bytes;
 };
 
-void run_share(const void* work, std::int64_t share) {
-  const auto& [step, shares] = *static_cast<const Division*>(work);
-  step.run_part(step, step.units * share / shares, step.units * (share + 1) / shares);
+void run_share(const void* work, std::int64_t share, std::int64_t thread) {
+  const auto& [step, shares, strips, strip_bytes] = *static_cast<const Division*>(work);
+  std::byte* strip = thread == 0 ? step.step.scratch : strips + (thread - 1) * strip_bytes;
+  step.run_part(step, step.units * share / shares, step.units * (share + 1) / shares, strip);
 }
 
 // More than there are threads, for one may be late, but none too small.
@@ -133,10 +148,14 @@ Engine::Engine(const Engine& other)
     move(tensor.values);
   };
   for (Tensor& tensor : tensors_) move_tensor(tensor);
-  for (EngineStep& step : steps_) {
+  const auto move_step = [&](EngineStep& step) {
     for (Tensor& input : step.step.inputs) move_tensor(input);
     move_tensor(step.step.output);
     move(step.step.scratch);
+  };
+  for (EngineStep& step : steps_) {
+    move_step(step);
+    for (EngineStep& first : step.before) move_step(first);
   }
   set_threads(other.threads(), other.least_work_);
 }
@@ -155,43 +174,68 @@ void Engine::build(Program program, const Inference& inference) {
   arena_.resize(static_cast<std::size_t>(plan.bytes));
   tensors_ = placed_tensors(inference, schedule, plan, arena_);
   for (std::size_t s = 0; s < steps_.size(); ++s) {
-    Step& step = steps_[s].step;
-    const auto index = static_cast<std::size_t>(step.node - program_->nodes.data());
-    step.scratch = arena_.data() + plan.offsets[schedule.storages.size() + s];
-    for (const std::int32_t input : step.node->inputs)
-      step.inputs.push_back(tensors_[static_cast<std::size_t>(input)]);
-    step.output = tensors_[static_cast<std::size_t>(schedule.produces[index])];
-    if (steps_[s].run_part != nullptr) plan_division(steps_[s]);
+    EngineStep& step = steps_[s];
+    step.step.scratch = arena_.data() + plan.offsets[schedule.storages.size() + s];
+    place(step, schedule);
+    for (EngineStep& first : step.before) place(first, schedule);
+    if (step.run_part != nullptr) plan_division(step);
   }
+}
+
+// Gives it its tensors.
+void Engine::place(EngineStep& step, const Schedule& schedule) {
+  const Node* node = step.step.node;
+  const auto index = static_cast<std::size_t>(node - program_->nodes.data());
+  for (const std::int32_t input : node->inputs)
+    step.step.inputs.push_back(tensors_[static_cast<std::size_t>(input)]);
+  step.step.output = tensors_[static_cast<std::size_t>(schedule.produces[index])];
+}
+
+EngineStep Engine::planned_step(const Inference& inference, std::size_t index,
+                                std::size_t output) const {
+  const Node& node = program_->nodes[index];
+  EngineStep step;
+  step.step = prepared_step(*program_, inference, index, output);
+  step.kernels = kernels_;
+  const std::size_t input = static_cast<std::size_t>(node.inputs[0]);
+  const Shape& shape = inference.shapes()[input];
+  step.run = is_image(shape) ? image_loop(node.op) : nullptr;
+  if (is_elementwise(node.op)) step.run = run_elementwise;
+  if (step.run == nullptr) {
+    step.run = run_reference;
+  } else {
+    step.step.scratch_bytes =
+        image_scratch_bytes(node, shape, inference.grids()[input].has_value());
+  }
+  if (node.op == Op::conv2d || node.op == Op::linear) {
+    step.shape = product_shape(node, inference);
+    const std::byte* at = weights_->lines[weights_->first_line[index]].bytes;
+    step.codes = reinterpret_cast<const std::int8_t*>(at);
+    step.values = reinterpret_cast<const float*>(at);
+    plan_product(step, inference);
+  }
+  return step;
 }
 
 void Engine::add_steps(const Inference& inference, const Schedule& schedule,
                        std::vector<LiveTensor>& memory) {
+  std::map<int, EngineStep> waiting;  // those that are computed with a later node, by that
   for (std::size_t i = 0; i < program_->nodes.size(); ++i) {
     const Node& node = program_->nodes[i];
     if (schedule.produces[i] < 0 || run_of(node.op) == nullptr) continue;
-    const auto output = static_cast<std::size_t>(schedule.produces[i]);
-    EngineStep& step = steps_.emplace_back();
-    step.step = prepared_step(*program_, inference, i, output);
-    step.kernels = kernels_;
-    const std::size_t input = static_cast<std::size_t>(node.inputs[0]);
-    const Shape& shape = inference.shapes()[input];
-    step.run = is_image(shape) ? image_loop(node.op) : nullptr;
-    if (is_elementwise(node.op)) step.run = run_elementwise;
-    if (step.run == nullptr) {
-      step.run = run_reference;
-    } else {
-      step.step.scratch_bytes =
-          image_scratch_bytes(node, shape, inference.grids()[input].has_value());
+    EngineStep step = planned_step(inference, i, static_cast<std::size_t>(schedule.produces[i]));
+    if (schedule.fused_into[i] >= 0) {
+      waiting.emplace(schedule.fused_into[i], std::move(step));
+      continue;
     }
-    if (node.op == Op::conv2d || node.op == Op::linear) {
-      step.shape = product_shape(node, inference);
-      const std::byte* at = weights_->lines[weights_->first_line[i]].bytes;
-      step.codes = reinterpret_cast<const std::int8_t*>(at);
-      step.values = reinterpret_cast<const float*>(at);
-      plan_product(step, inference);
+    const int index = static_cast<int>(i);
+    if (auto first = waiting.extract(index)) {
+      const std::int32_t image = first.mapped().step.node->inputs[0];
+      join_pointwise(step, std::move(first.mapped()),
+                     inference.shapes()[static_cast<std::size_t>(image)]);
     }
-    memory.push_back({step.step.scratch_bytes, static_cast<int>(i), static_cast<int>(i)});
+    memory.push_back({step.step.scratch_bytes, index, index});
+    steps_.push_back(std::move(step));
   }
 }
 
@@ -205,7 +249,7 @@ std::int64_t Engine::logit_count() const {
 
 std::int64_t Engine::peak_activation_bytes() const {
   return reference_ ? reference_->peak_activation_bytes()
-                    : static_cast<std::int64_t>(arena_.size());
+                    : static_cast<std::int64_t>(arena_.size() + strips_.size());
 }
 
 void Engine::read_sample(const float* sample) {
@@ -225,15 +269,19 @@ void Engine::set_threads(std::int64_t threads, std::int64_t least_work) {
     fail("expected from 1 to ", kMaxThreads, " threads, got ", threads);
   least_work_ = least_work;
   if (reference_ || threads == this->threads()) return;
-  workers_ = threads == 1 ? nullptr : std::make_unique<Workers>(threads);
+  auto workers = threads == 1 ? nullptr : std::make_unique<Workers>(threads);
+  strips_.resize(static_cast<std::size_t>((threads - 1) * largest_strip(steps_)));
+  workers_ = std::move(workers);
 }
 
 void Engine::run_step(const EngineStep& step) {
   if (step.run_part == nullptr) return step.run(step);
-  step.bring(step);
+  if (step.bring != nullptr) step.bring(step);
   if (!workers_ || step.units < 2 || step.work < least_work_)
-    return step.run_part(step, 0, step.units);
-  const Division division{step, share_count(step, workers_->threads(), least_work_)};
+    return step.run_part(step, 0, step.units, step.step.scratch);
+  const std::int64_t threads = workers_->threads();
+  const Division division{step, share_count(step, threads, least_work_), strips_.data(),
+                          static_cast<std::int64_t>(strips_.size()) / (threads - 1)};
   workers_->run(run_share, &division, division.shares);
 }
 

@@ -63,7 +63,8 @@ class Engine {
   std::string_view isa() const { return reference_ ? "reference" : kernels_->isa; }
   std::int64_t sample_size() const;
   std::int64_t logit_count() const;
-  // Of the one arena: activations and the scratch of the largest step. Weights are not in it.
+  // Of the one arena, activations and the scratch of the largest step, and of the strips that more
+  // threads than one have of their own. Weights are not in it.
   std::int64_t peak_activation_bytes() const;
   // The arena itself, for who looks which of its bytes a run writes (arena_use.h).
   std::span<std::byte> arena() { return reference_ ? reference_->arena() : std::span(arena_); }
@@ -86,6 +87,8 @@ class Engine {
   void add_steps(const Inference& inference, const Schedule& schedule,
                  std::vector<LiveTensor>& memory);
   void read_sample(const float* sample);
+  EngineStep planned_step(const Inference& inference, std::size_t index, std::size_t output) const;
+  void place(EngineStep& step, const Schedule& schedule);
   void run_step(const EngineStep& step);
 
   std::shared_ptr<const Program> program_;  // without the weights of its products
@@ -96,6 +99,7 @@ class Engine {
   std::vector<Tensor> tensors_;  // one a node; images with channels innermost
   std::vector<EngineStep> steps_;
   std::unique_ptr<Workers> workers_;  // null: one thread
+  std::vector<std::byte> strips_;     // of all threads but the first
   std::int64_t least_work_ = kLeastDividedWork;
 };
 

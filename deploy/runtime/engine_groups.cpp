@@ -1,4 +1,4 @@
-// Convolutions with groups.
+// Convolutions with groups, but depthwise ones of integers.
 
 #include <algorithm>  // for fill_n, min
 
@@ -9,10 +9,6 @@
 
 namespace coppice::runtime {
 namespace {
-
-constexpr std::int64_t kAlign = 64;
-
-std::int64_t aligned(std::int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
 // sums += x * weights
 COPPICE_CLONES
@@ -96,31 +92,6 @@ void for_windows(const EngineStep& step, Item* operand, const Window& window) {
   }
 }
 
-void bring_depthwise(const EngineStep& step) {
-  auto* operand = reinterpret_cast<std::int16_t*>(step.step.scratch);
-  bring_padded(*step.step.node, step.step.inputs[0], operand);
-}
-
-// Rows [begin, end) of the output.
-void run_depthwise(const EngineStep& step, std::int64_t begin, std::int64_t end) {
-  const Node& node = *step.step.node;
-  const Tensor& in = step.step.inputs[0];
-  const Tensor& out = step.step.output;
-  const auto* operand = reinterpret_cast<const std::int16_t*>(step.step.scratch);
-  kernels::DepthwiseProduct task;
-  task.pixel_step = node.stride[1] * node.out;
-  task.pixels = out.shape[2];
-  task.taps = step.shape.taps;
-  task.offsets = step.offsets.data();
-  describe(task, step);
-  const std::int64_t row = padded(node, in.shape).width * node.out;
-  for (std::int64_t y = begin; y < end; ++y) {
-    task.input = operand + y * node.stride[0] * row;
-    write_to(task, out, y * out.shape[2] * node.out);
-    step.kernels->depthwise_product(task);
-  }
-}
-
 void run_float_depthwise(const EngineStep& step) {
   const Node& node = *step.step.node;
   auto* operand = reinterpret_cast<float*>(step.step.scratch);
@@ -165,16 +136,6 @@ void run_integer_groups(const EngineStep& step) {
 
 void run_float_groups(const EngineStep& step) { run_taps<float, float>(step, step.taps.data()); }
 
-// Of every tap, and of one more behind an odd number.
-std::vector<std::int32_t> tap_offsets(const EngineStep& step, std::int64_t row) {
-  std::vector<std::int32_t> offsets;
-  const std::int64_t width = step.step.node->kernel[1];
-  for (std::int64_t tap = 0; tap < step.shape.taps; ++tap)
-    offsets.push_back(static_cast<std::int32_t>(tap / width * row + tap % width * step.shape.out));
-  if (offsets.size() % 2 != 0) offsets.push_back(0);
-  return offsets;
-}
-
 // Weights in rows, [channel][input channel][tap], as [tap][input channel][channel].
 template <typename From, typename To>
 void transpose(const ProductShape& shape, const From* rows, std::vector<To>& taps) {
@@ -188,18 +149,11 @@ void transpose(const ProductShape& shape, const From* rows, std::vector<To>& tap
 
 }  // namespace
 
-void plan_groups(EngineStep& step, std::int64_t width) {
-  const bool is_integer = step.shape.is_integer();
+void plan_groups(EngineStep& step) {
   step.step.scratch_bytes = aligned(step.step.scratch_bytes) + 4 * step.shape.out;
   if (step.shape.is_depthwise()) {
-    step.offsets = tap_offsets(step, width * step.shape.out);
-    if (is_integer) {
-      step.bring = bring_depthwise;
-      step.run_part = run_depthwise;
-    } else {
-      step.run = run_float_depthwise;
-    }
-  } else if (is_integer) {
+    step.run = run_float_depthwise;
+  } else if (step.shape.is_integer()) {
     transpose(step.shape, step.codes, step.integer_taps);
     step.run = run_integer_groups;
   } else {

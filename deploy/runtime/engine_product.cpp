@@ -1,7 +1,9 @@
 // conv2d and linear of the engine, without groups.
 
-#include <algorithm>  // for fill_n, min
-#include <numeric>    // for accumulate
+#include <algorithm>    // for fill_n, min
+#include <cstddef>      // for byte
+#include <numeric>      // for accumulate
+#include <type_traits>  // for is_same_v
 
 #include "deploy/runtime/engine_step.h"
 #include "deploy/runtime/engine_task.h"
@@ -84,30 +86,42 @@ void bring_image(const EngineStep& step) {
   bring_padded(*step.step.node, step.step.inputs[0], operand_of<Kind>(step));
 }
 
-// Rows [begin, end) of the output.
+// Windows of one pixel lie one behind the other over the rows' ends as well.
+bool is_one_row(const Node& node) {
+  return node.kernel == Pair{1, 1} && node.stride == Pair{1, 1} && node.padding == Pair{0, 0};
+}
+
+std::int64_t operand_row(const EngineStep& step) {
+  const Shape& in = step.step.inputs[0].shape;
+  return padded(*step.step.node, in).width * in[0];
+}
+
+// Rows [begin, end) of the output; `operand` is the first that they read.
 template <typename Kind>
-void convolve(const EngineStep& step, std::int64_t begin, std::int64_t end) {
+void convolve_rows(const EngineStep& step, const typename Kind::Item* operand, std::int64_t begin,
+                   std::int64_t end) {
   const Node& node = *step.step.node;
-  const Tensor& in = step.step.inputs[0];
   const Shape& out = step.step.output.shape;
-  const auto* operand = operand_of<Kind>(step);
-  const std::int64_t channels = in.shape[0];
-  const std::int64_t row = padded(node, in.shape).width * channels;
+  const std::int64_t channels = step.step.inputs[0].shape[0];
+  const std::int64_t row = operand_row(step);
   auto task = Kind::task(step);
   task.pixel_step = node.stride[1] * channels;
   task.runs = node.kernel[0];
   task.run_step = row;
   task.steps = (step.shape.run_length() + step.shape.together - 1) / step.shape.together;
-  // Windows of one pixel lie one behind the other over the rows' ends as well.
-  const bool is_one_row =
-      node.kernel == Pair{1, 1} && node.stride == Pair{1, 1} && node.padding == Pair{0, 0};
-  const std::int64_t rows = is_one_row ? end - begin : 1;
+  const std::int64_t rows = is_one_row(node) ? end - begin : 1;
   task.pixels = rows * out[2];
   for (std::int64_t y = begin; y < end; y += rows) {
-    task.input = operand + y * node.stride[0] * row;
+    task.input = operand + (y - begin) * node.stride[0] * row;
     write_to(task, step.step.output, y * out[2] * node.out);
     Kind::run(step, task);
   }
+}
+
+template <typename Kind>
+void convolve(const EngineStep& step, std::int64_t begin, std::int64_t end, std::byte*) {
+  const std::int64_t first = begin * step.step.node->stride[0] * operand_row(step);
+  convolve_rows<Kind>(step, operand_of<Kind>(step) + first, begin, end);
 }
 
 template <typename Kind>
@@ -125,7 +139,7 @@ std::int64_t vector_count(const EngineStep& step) {
 
 // Vectors [begin, end), or of a single one panels of channels.
 template <typename Kind>
-void multiply(const EngineStep& step, std::int64_t begin, std::int64_t end) {
+void multiply(const EngineStep& step, std::int64_t begin, std::int64_t end, std::byte*) {
   auto task = Kind::task(step);
   task.input = operand_of<Kind>(step);
   task.pixel_step = step.step.row;
@@ -149,6 +163,8 @@ void plan_loops(EngineStep& step) {
   const bool is_convolution = step.step.node->op == Op::conv2d;
   step.bring = is_convolution ? bring_image<Kind> : bring_vectors<Kind>;
   step.run_part = is_convolution ? convolve<Kind> : multiply<Kind>;
+  if constexpr (std::is_same_v<typename Kind::Item, std::int16_t>)
+    step.multiply_rows = convolve_rows<Kind>;
 }
 
 // Of every block in its order; `run_step` is the operand's.
@@ -190,7 +206,8 @@ void plan_product(EngineStep& step, const Inference& inference) {
   const std::int64_t elements =
       is_convolution ? padded(node, input).elements : element_count(input);
   step.step.scratch_bytes = (elements + kSpare) * item;
-  if (step.shape.groups > 1) return plan_groups(step, padded(node, input).width);
+  if (step.shape.is_depthwise() && is_integer) return plan_depthwise(step, input);
+  if (step.shape.groups > 1) return plan_groups(step);
   if (is_sparse) {
     const std::int64_t run_step =
         is_convolution ? padded(node, input).width * input[0] : std::int64_t{0};
@@ -214,6 +231,10 @@ void plan_division(EngineStep& step) {
   const auto blocks = static_cast<std::int64_t>(node.weights.blocks.size());
   const std::int64_t weights = is_sparse ? blocks * kBlockSide * kBlockSide : dense;
   step.work = out.size / node.out * weights;
+  for (EngineStep& first : step.before) {
+    plan_division(first);
+    step.work += first.work;
+  }
 }
 
 }  // namespace coppice::runtime

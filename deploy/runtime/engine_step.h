@@ -1,6 +1,7 @@
 #pragma once
 // One operation of the engine. Made once; run for every sample without allocating. Internal.
 
+#include <cstddef>  // for byte
 #include <cstdint>  // for int64_t
 #include <vector>   // for vector
 
@@ -15,10 +16,12 @@ struct EngineStep {
   Step step;  // node, tensors, scratch
   void (*run)(const EngineStep&) = nullptr;
 
-  // Instead of run(), of a step that threads can divide: bring(), then run_part() of all `units`,
-  // rows or panels of the output; parts may run at the same time.
+  // Instead of run(), of a step that threads can divide: bring(), if there is one, then run_part()
+  // of all `units`, rows or panels of the output; parts may run at the same time. A step with
+  // strip_rows uses `strip`, scratch_bytes of which every thread has its own.
   void (*bring)(const EngineStep&) = nullptr;
-  void (*run_part)(const EngineStep&, std::int64_t begin, std::int64_t end) = nullptr;
+  void (*run_part)(const EngineStep&, std::int64_t begin, std::int64_t end,
+                   std::byte* strip) = nullptr;
   std::int64_t units = 0;
   std::int64_t work = 0;  // multiply-adds
 
@@ -31,6 +34,16 @@ struct EngineStep {
   std::vector<std::int32_t> bias;     // integer; by channel, with what the kernels read behind
   std::vector<float> multipliers;     // likewise; of fp32: the bias
   std::vector<std::int32_t> offsets;  // of blocks or depthwise taps: from a window's first element
+  // Depthwise, of integers: rows of the output that are computed at a time, from a strip of the
+  // input.
+  std::int64_t strip_rows = 0;
+  // A pointwise convolution of integers: rows [begin, end) of the output from their operand. It may
+  // be computed together with the depthwise convolution before it, of which then no output is
+  // stored.
+  void (*multiply_rows)(const EngineStep&, const std::int16_t* operand, std::int64_t begin,
+                        std::int64_t end) = nullptr;
+  std::vector<EngineStep> before;  // that one, or none
+  std::int64_t product_rows = 0;   // then: rows of the output that are multiplied at once
   // Weights of a convolution with groups that is not depthwise: [tap][input channel of the
   // group][channel].
   std::vector<std::int16_t> integer_taps;
@@ -45,8 +58,13 @@ void plan_product(EngineStep& step, const Inference& inference);
 // Fills in `units` and `work` of a conv2d or linear that can be divided; its tensors are there.
 void plan_division(EngineStep& step);
 
-// Of convolutions with groups; called by plan_product(). The padded image is `width` pixels wide.
-void plan_groups(EngineStep& step, std::int64_t width);
+// Of convolutions with groups; called by plan_product(). `image` is the input.
+void plan_groups(EngineStep& step);
+void plan_depthwise(EngineStep& step, const Shape& image);
+
+// Makes `step`, a pointwise convolution, compute `depthwise` too, which reads `image` and of which
+// it is the only reader (Schedule::fused_into).
+void join_pointwise(EngineStep& step, EngineStep depthwise, const Shape& image);
 
 // The loops for images, null for an op that has none of its own: the interpreter's serve.
 void (*image_loop(Op op))(const EngineStep&);

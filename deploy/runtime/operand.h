@@ -13,6 +13,12 @@ namespace coppice::runtime {
 // Elements behind the last one that the kernels' registers may read.
 constexpr std::int64_t kSpare = 32;
 
+// Parts of a scratch begin at such a place.
+inline std::int64_t aligned(std::int64_t bytes) {
+  constexpr std::int64_t kAlign = 64;
+  return (bytes + kAlign - 1) / kAlign * kAlign;
+}
+
 // An image with its border.
 struct Padded {
   std::int64_t width = 0;
@@ -28,20 +34,29 @@ inline Padded padded(const Node& node, const Shape& image) {
 void bring(const Tensor& in, std::int64_t at, std::int64_t count, std::int16_t* out);
 void bring(const Tensor& in, std::int64_t at, std::int64_t count, float* out);
 
+// Rows [first, first + count) of the image with its border.
 template <typename Item>
-void bring_padded(const Node& node, const Tensor& in, Item* out) {
+void bring_rows(const Node& node, const Tensor& in, std::int64_t first, std::int64_t count,
+                Item* out) {
   const std::int64_t row = in.shape[2] * in.shape[0];
   const std::int64_t side = node.padding[1] * in.shape[0];
-  const std::int64_t edge = node.padding[0] * (row + 2 * side);
-  std::fill_n(out, edge, Item{});
-  out += edge;
-  for (std::int64_t y = 0; y < in.shape[1]; ++y) {
+  const std::int64_t end = first + count - node.padding[0];
+  for (std::int64_t y = first - node.padding[0]; y < end; ++y, out += row + 2 * side) {
+    if (y < 0 || y >= in.shape[1]) {
+      std::fill_n(out, row + 2 * side, Item{});
+      continue;
+    }
     std::fill_n(out, side, Item{});
     bring(in, y * row, row, out + side);
     std::fill_n(out + side + row, side, Item{});
-    out += row + 2 * side;
   }
-  std::fill_n(out, edge + kSpare, Item{});
+}
+
+// All of them, and zeros behind.
+template <typename Item>
+void bring_padded(const Node& node, const Tensor& in, Item* out) {
+  bring_rows(node, in, 0, in.shape[1] + 2 * node.padding[0], out);
+  std::fill_n(out + padded(node, in.shape).elements, kSpare, Item{});
 }
 
 }  // namespace coppice::runtime

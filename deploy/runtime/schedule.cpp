@@ -2,6 +2,8 @@
 
 #include <algorithm>  // for max
 
+#include "deploy/runtime/strip.h"
+
 namespace coppice::runtime {
 namespace {
 
@@ -32,6 +34,17 @@ int folded_relu(const Program& program, const Consumers& consumers, std::size_t 
   return is_relu && relu.grid ? reader : -1;
 }
 
+bool is_depthwise(const Node& node, const Inference& inference) {
+  return node.op == Op::conv2d && node.groups > 1 && node.groups == node.out &&
+         inference.is_integer(node) &&
+         inference.shapes()[static_cast<std::size_t>(node.inputs[0])][0] == node.groups;
+}
+
+bool is_pointwise(const Node& node, const Inference& inference) {
+  return node.op == Op::conv2d && node.groups == 1 && inference.is_integer(node) &&
+         node.kernel == Pair{1, 1} && node.stride == Pair{1, 1} && node.padding == Pair{0, 0};
+}
+
 // Never reads an element of its first input after it has written that of the output.
 bool may_overwrite(Op op) {
   return is_elementwise(op) || op == Op::group_norm || op == Op::batch_norm ||
@@ -58,21 +71,53 @@ class Scheduler {
         out_.produces[static_cast<std::size_t>(relu)] = -1;
       }
     }
+    for (std::size_t i = 0; i < count; ++i) out_.fused_into.push_back(pointwise_behind(i));
     for (std::size_t i = 0; i < count; ++i) {
-      if (out_.produces[i] >= 0) place(static_cast<int>(i), out_.produces[i]);
+      if (out_.produces[i] >= 0 && out_.fused_into[i] < 0)
+        place(static_cast<int>(i), out_.produces[i]);
     }
     return std::move(out_);
   }
 
  private:
+  // Schedule::fused_into of node `index`.
+  int pointwise_behind(std::size_t index) const {
+    if (folding_ != Folding::kAll || out_.produces[index] < 0 ||
+        !is_depthwise(program_.nodes[index], inference_)) {
+      return -1;
+    }
+    const auto result = static_cast<std::size_t>(out_.produces[index]);
+    if (!inference_.grids()[result] || consumers_[result].size() != 1) return -1;
+    const int reader = consumers_[result].front();
+    const auto pointwise = static_cast<std::size_t>(reader);
+    if (!is_pointwise(program_.nodes[pointwise], inference_)) return -1;
+    return takes_less_together(index, result, pointwise) ? reader : -1;
+  }
+
+  std::int64_t bytes_of(std::size_t node) const {
+    return (inference_.grids()[node] ? 1 : 4) * element_count(inference_.shapes()[node]);
+  }
+
+  // Time is the same: memory decides. Apart, the first has its input, a strip and its output, the
+  // second its input, that as 16-bit operand, and its output; together, input and output live at
+  // once.
+  bool takes_less_together(std::size_t index, std::size_t between, std::size_t pointwise) const {
+    const Node& depthwise = program_.nodes[index];
+    const auto input = static_cast<std::size_t>(depthwise.inputs[0]);
+    const StripPlan strip = strip_plan(depthwise, inference_.shapes()[input]);
+    const std::int64_t output = bytes_of(static_cast<std::size_t>(out_.produces[pointwise]));
+    const std::int64_t apart =
+        std::max(bytes_of(input) + strip.bytes + bytes_of(between), 3 * bytes_of(between) + output);
+    return bytes_of(input) + output + strip.joint_bytes < apart;
+  }
+
   // Node `step` writes the output of node `result`.
   void place(int step, int result) {
     const auto to = static_cast<std::size_t>(result);
     int storage = shared_storage(step, to);
     if (storage < 0) {
       storage = static_cast<int>(out_.storages.size());
-      const std::int64_t item = inference_.grids()[to] ? 1 : 4;
-      out_.storages.push_back({item * element_count(inference_.shapes()[to]), step, step});
+      out_.storages.push_back({bytes_of(to), step, step});
     }
     out_.storage[to] = storage;
     LiveTensor& live = out_.storages[static_cast<std::size_t>(storage)];
@@ -80,8 +125,12 @@ class Scheduler {
   }
 
   int last_use(std::size_t node) const {
-    if (node + 1 == program_.nodes.size()) return static_cast<int>(node);
-    return consumers_[node].empty() ? static_cast<int>(node) : consumers_[node].back();
+    int last = static_cast<int>(node);
+    for (const int reader : consumers_[node]) {
+      const int with = out_.fused_into[static_cast<std::size_t>(reader)];
+      last = std::max({last, reader, with});
+    }
+    return last;
   }
 
   int shared_storage(int step, std::size_t result) const {
@@ -90,7 +139,7 @@ class Scheduler {
     if (node.inputs.empty()) return -1;
     const auto input = static_cast<std::size_t>(node.inputs[0]);
     const int storage = out_.storage[input];
-    if (changes_nothing(node.op)) return storage;
+    if (changes_nothing(node.op) || storage < 0) return storage;
     const bool are_both_values = !inference_.grids()[input] && !inference_.grids()[result];
     const bool is_last = out_.storages[static_cast<std::size_t>(storage)].last_step == step;
     return shares_ && may_overwrite(node.op) && are_both_values && is_last ? storage : -1;

@@ -14,6 +14,10 @@ struct Schedule {
   // For every node: the node whose output it computes (itself, or the relu that is folded into it),
   // or -1 if the node is that relu.
   std::vector<int> produces;
+  // For every node: the one that is computed together with it, a strip of rows at a time, and alone
+  // reads its output, which is not stored; or -1. Of depthwise convolutions before pointwise ones,
+  // with Folding::kAll, where it takes less memory.
+  std::vector<int> fused_into;
   // For every node: the storage of its output; -1 for a node that is folded into the next. Several
   // nodes may share one: those that change nothing, and elementwise ones that overwrite an input
   // which nobody else needs.

@@ -24,16 +24,19 @@ std::vector<NodeWork> work_by_node(const Program& program) {
   std::vector<NodeWork> out(program.nodes.size());
   for (std::size_t i = 0; i < program.nodes.size(); ++i) {
     const Node& node = program.nodes[i];
-    NodeWork& work = out[i];
-    work.is_folded = schedule.produces[i] < 0;
-    if (work.is_folded || changes_nothing(node.op)) continue;
+    const int with = schedule.fused_into[i];
+    out[i].is_folded = schedule.produces[i] < 0 || with >= 0;
+    if (schedule.produces[i] < 0 || changes_nothing(node.op)) continue;
     const ParameterCounts counts = inference.counts(node);
+    NodeWork& work = with < 0 ? out[i] : out[static_cast<std::size_t>(with)];
     work.is_integer = inference.is_integer(node);
-    work.multiply_adds = element_count(inference.shapes()[i]) * counts.row;
-    work.bytes = parameter_bytes_moved(counts, work.is_integer);
-    for (const std::int32_t input : node.inputs)
-      work.bytes += tensor_bytes(inference, static_cast<std::size_t>(input));
-    work.bytes += tensor_bytes(inference, static_cast<std::size_t>(schedule.produces[i]));
+    work.multiply_adds += element_count(inference.shapes()[i]) * counts.row;
+    work.bytes += parameter_bytes_moved(counts, work.is_integer);
+    const auto add_tensor = [&](std::size_t of_node) {
+      if (schedule.storage[of_node] >= 0) work.bytes += tensor_bytes(inference, of_node);
+    };
+    for (const std::int32_t input : node.inputs) add_tensor(static_cast<std::size_t>(input));
+    add_tensor(static_cast<std::size_t>(schedule.produces[i]));
   }
   return out;
 }

@@ -17,7 +17,9 @@ struct NodeWork {
   // multiplier), inputs and output.
   std::int64_t bytes = 0;
   bool is_integer = false;  // multiply-adds of codes
-  bool is_folded = false;   // computed with the node before, which writes its output
+  // Computed with the node before, which writes its output; or, of a depthwise convolution, with
+  // the pointwise one behind, which then has the work of both.
+  bool is_folded = false;
 };
 
 // One a node. Throws ModelError for a program that is not valid.

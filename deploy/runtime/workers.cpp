@@ -32,7 +32,7 @@ Workers::Workers(std::int64_t threads) {
   if (threads <= static_cast<std::int64_t>(std::thread::hardware_concurrency())) spins_ = kSpins;
   others_.reserve(static_cast<std::size_t>(threads - 1));
   try {
-    for (std::int64_t i = 1; i < threads; ++i) others_.emplace_back([this] { serve(); });
+    for (std::int64_t i = 1; i < threads; ++i) others_.emplace_back([this, i] { serve(i); });
   } catch (...) {
     end();
     throw;
@@ -43,17 +43,17 @@ Workers::~Workers() { end(); }
 
 // To take a share is to lower `untaken_`. Nobody can take one of a run that is over, however long
 // ago it read the number: what it would lower is the number of now.
-void Workers::work_while_there_is() {
+void Workers::work_while_there_is(std::int64_t thread) {
   for (int left = untaken_.load(std::memory_order_relaxed); left > 0;) {
     if (!untaken_.compare_exchange_weak(left, left - 1)) continue;
-    job_(work_, --left);
+    job_(work_, --left, thread);
     if (undone_.fetch_sub(1) == 1) undone_.notify_one();
   }
 }
 
-void Workers::serve() {
+void Workers::serve(std::int64_t thread) {
   while (untaken_.load() != kOver) {
-    work_while_there_is();
+    work_while_there_is(thread);
     wait_for_change(untaken_, 0, spins_);
   }
 }
@@ -68,7 +68,7 @@ void Workers::run(Job job, const void* work, std::int64_t shares) {
   work_ = work;
   undone_.store(static_cast<int>(shares), std::memory_order_relaxed);
   put(static_cast<int>(shares));
-  work_while_there_is();
+  work_while_there_is(0);
   for (int left = undone_.load(); left != 0; left = undone_.load())
     wait_for_change(undone_, left, spins_);
 }

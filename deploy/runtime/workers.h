@@ -12,7 +12,7 @@ namespace coppice::runtime {
 // Belongs to one thread at a time, which is the first of those that work.
 class Workers {
  public:
-  using Job = void (*)(const void* work, std::int64_t share);
+  using Job = void (*)(const void* work, std::int64_t share, std::int64_t thread);
 
   // Starts all but the first. Throws std::system_error if the system has no thread to give.
   explicit Workers(std::int64_t threads);
@@ -22,15 +22,15 @@ class Workers {
 
   std::int64_t threads() const { return static_cast<std::int64_t>(others_.size()) + 1; }
 
-  // job(work, share) once for every share in [0, shares), each by whoever is free, this thread
-  // among them; returns when all are done. A thread that the system holds back delays nobody but
-  // by a share that it has begun. What was written before is seen by every share, and what they
-  // write by the caller. The job does not throw; at least one share.
+  // job(work, share, thread) once for every share in [0, shares), each by whoever is free: a thread
+  // in [0, threads()), of which this is 0. Returns when all are done. A thread that the system
+  // holds back delays nobody but by a share that it has begun. What was written before is seen by
+  // every share, and what they write by the caller. The job does not throw; at least one share.
   void run(Job job, const void* work, std::int64_t shares);
 
  private:
-  void serve();
-  void work_while_there_is();
+  void serve(std::int64_t thread);
+  void work_while_there_is(std::int64_t thread);
   void put(int shares);
   void end();
 

@@ -123,16 +123,59 @@ COPPICE_INLINE void store_some(const T* from, std::int64_t count, T* to) {
   to[0] = from[0];
 }
 
+// The first `count` lanes, fewer than there are: straight from the register, since what is read
+// across two stores waits for both.
+COPPICE_INLINE void store_lanes(Floats values, std::int64_t count, float* to) {
+#if defined(__AVX512BW__)
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << count) - 1U), values);
+#elif defined(__SSE2__)
+#if defined(__AVX2__)
+  __m128 four = _mm256_castps256_ps128(values);
+  if ((count & 4) != 0) {
+    _mm_storeu_ps(to, four);
+    four = _mm256_extractf128_ps(values, 1);
+    to += 4;
+  }
+#else
+  __m128 four = values;
+#endif
+  if ((count & 2) != 0) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(to), four);
+    four = _mm_movehl_ps(four, four);
+    to += 2;
+  }
+  if ((count & 1) != 0) _mm_store_ss(to, four);
+#else
+  float lanes[kLanes];
+  __builtin_memcpy(lanes, &values, sizeof lanes);
+  for (std::int64_t lane = 0; lane < count; ++lane) to[lane] = lanes[lane];
+#endif
+}
+
+// The first `count` of kRegs registers.
+template <int kRegs>
+COPPICE_INLINE void store_values(const Floats* values, std::int64_t count, float* to) {
+  COPPICE_UNROLL
+  for (int r = 0; r < kRegs; ++r) {
+    const std::int64_t left = count - r * kLanes;
+    if (left >= kLanes) {
+      __builtin_memcpy(to + r * kLanes, &values[r], sizeof(Floats));
+    } else if (left > 0) {
+      store_lanes(values[r], left, to + r * kLanes);
+    }
+  }
+}
+
 // Codes or values of one pixel. A pixel with fewer channels than its registers is written whole
-// where the next pixels, which are written later, lie behind it and nobody reads what was there.
+// where that changes only what of the next pixels is written later, or does not matter
+// (`may_spill`).
 template <typename Kind, int kRegs>
 COPPICE_INLINE void put_pixel(const typename Kind::Task& task, Floats* values, std::int64_t channel,
-                              std::int64_t pixel, bool is_read = false) {
+                              std::int64_t pixel, bool may_spill) {
   constexpr std::int64_t kWhole = kRegs * kLanes;
   const std::int64_t at = pixel * task.channels + channel;
   const std::int64_t left = task.channels - channel;
-  const bool is_whole =
-      left >= kWhole || (!is_read && channel == 0 && at + kWhole <= task.pixels * task.channels);
+  const bool is_whole = left >= kWhole || (may_spill && at + kWhole <= task.pixels * task.channels);
   if (task.codes != nullptr) {
     COPPICE_UNROLL
     for (int r = 0; r < kRegs; ++r) values[r] = Kind::scaled(task, values[r]);
@@ -141,11 +184,7 @@ COPPICE_INLINE void put_pixel(const typename Kind::Task& task, Floats* values, s
     put_codes<kRegs>(values, task, some);
     store_some(some, left, task.codes + at);
   } else {
-    float some[kWhole];
-    float* to = is_whole ? task.values + at : some;
-    COPPICE_UNROLL
-    for (int r = 0; r < kRegs; ++r) __builtin_memcpy(to + r * kLanes, &values[r], sizeof(Floats));
-    if (!is_whole) store_some(some, left, task.values + at);
+    store_values<kRegs>(values, is_whole ? kWhole : left, task.values + at);
   }
 }
 
@@ -164,7 +203,7 @@ __attribute__((noinline)) void finish(const typename Kind::Task& given,
     Floats values[kRegs];
     COPPICE_UNROLL
     for (int r = 0; r < kRegs; ++r) values[r] = Kind::value(endings[r], sums[r]);
-    put_pixel<Kind, kRegs>(task, values, channel, pixel + p);
+    put_pixel<Kind, kRegs>(task, values, channel, pixel + p, channel == 0);
   }
 }
 

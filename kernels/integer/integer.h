@@ -68,8 +68,7 @@ struct FloatProduct : Product {
 };
 
 // value = (input - mean) * factor + bias by channel, rounded after each; `runs`, `run_step`,
-// `steps` and `pixel_step` are not read. By channel, kSpareChannels others can be read behind the
-// last.
+// `steps` and `pixel_step` are not read.
 struct Affine : Product {
   const float* input = nullptr;  // [pixel][channel]; may be `values`
   const float* means = nullptr;

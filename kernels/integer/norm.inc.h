@@ -12,19 +12,33 @@ struct Scaled {
   COPPICE_INLINE Floats scaled(const Task& task, Floats value) { return value / all(task.scale); }
 };
 
-// All pixels of kRegs registers of channels. What lies behind the last pixel's is not read.
+// kRegs registers of what is by channel; behind the last channel `other`.
+template <int kRegs>
+COPPICE_INLINE void load_channels(const float* from, std::int64_t left, float other,
+                                  Floats* registers) {
+  float some[kRegs * kLanes];
+  if (left < kRegs * kLanes) {
+    for (float& value : some) value = other;
+    store_some(from, left, some);
+    from = some;
+  }
+  COPPICE_UNROLL
+  for (int r = 0; r < kRegs; ++r) registers[r] = load_floats(from + r * kLanes);
+}
+
+// All pixels of kRegs registers of channels. What lies behind the last pixel's is not read. Lanes
+// behind the last channel, the next pixel's first ones, keep their values: where output is input
+// they are written back, but not by a column alone, which would wait for each as it reads on.
 template <int kRegs>
 COPPICE_INLINE void affine_column(const Affine& task, std::int64_t channel) {
+  const std::int64_t left = task.channels - channel;
+  const bool may_spill = channel > 0 || task.values != task.input;
   Floats means[kRegs];
   Floats factors[kRegs];
   Floats bias[kRegs];
-  COPPICE_UNROLL
-  for (int r = 0; r < kRegs; ++r) {
-    means[r] = load_floats(task.means + channel + r * kLanes);
-    factors[r] = load_floats(task.factors + channel + r * kLanes);
-    bias[r] = load_floats(task.bias + channel + r * kLanes);
-  }
-  const std::int64_t left = task.channels - channel;
+  load_channels<kRegs>(task.means + channel, left, 0.0F, means);
+  load_channels<kRegs>(task.factors + channel, left, 1.0F, factors);
+  load_channels<kRegs>(task.bias + channel, left, 0.0F, bias);
   const float* from = task.input + channel;
   float last[kRegs * kLanes] = {};
   for (std::int64_t pixel = 0; pixel < task.pixels; ++pixel, from += task.channels) {
@@ -37,45 +51,70 @@ COPPICE_INLINE void affine_column(const Affine& task, std::int64_t channel) {
     COPPICE_UNROLL
     for (int r = 0; r < kRegs; ++r)
       values[r] = (load_floats(read + r * kLanes) - means[r]) * factors[r] + bias[r];
-    put_pixel<Scaled, kRegs>(task, values, channel, pixel, task.values == task.input);
+    put_pixel<Scaled, kRegs>(task, values, channel, pixel, may_spill);
   }
 }
 
+// The last column first: what it writes of the next pixels is theirs to write.
 void affine(const Affine& given) {
   const Affine task = given;
-  std::int64_t channel = 0;
-  for (; task.channels - channel > kLanes; channel += 2 * kLanes) affine_column<2>(task, channel);
-  if (channel < task.channels) affine_column<1>(task, channel);
+  const std::int64_t left = task.channels % (2 * kLanes);
+  const std::int64_t whole = task.channels - left;
+  if (left > kLanes) affine_column<2>(task, whole);
+  if (left > 0 && left <= kLanes) affine_column<1>(task, whole);
+  for (std::int64_t channel = 0; channel < whole; channel += 2 * kLanes)
+    affine_column<2>(task, channel);
 }
 
 using Doubles = double __attribute__((vector_size(4 * kLanes)));
 using HalfFloats = float __attribute__((vector_size(2 * kLanes)));
 constexpr std::int64_t kDoubles = kLanes / 2;
 
-// Four neighbouring registers of doubles at a time: sums under way hide each other's latency.
+// kRegs neighbouring registers of doubles at a time: sums under way hide each other's latency. The
+// last begins earlier where fewer channels are left than it has, and sums some of the others'
+// again, to the same bits.
 template <int kRegs>
 COPPICE_INLINE void moments_column(const Moments& task, std::int64_t channel) {
   Doubles sums[kRegs] = {};
   Doubles squares[kRegs] = {};
+  const std::int64_t last = channel + (kRegs - 1) * kDoubles;
+  const std::int64_t most = task.channels - kDoubles;
+  const std::int64_t back = last > most ? last - most : 0;
+  const auto place = [&](int r) { return r * kDoubles - (r + 1 == kRegs ? back : 0); };
   const float* from = task.input + channel;
   for (std::int64_t pixel = 0; pixel < task.pixels; ++pixel, from += task.channels) {
     COPPICE_UNROLL
     for (int r = 0; r < kRegs; ++r) {
-      const auto values = __builtin_convertvector(load<HalfFloats>(from + r * kDoubles), Doubles);
+      const auto values = __builtin_convertvector(load<HalfFloats>(from + place(r)), Doubles);
       sums[r] += values;
       squares[r] += values * values;
     }
   }
-  __builtin_memcpy(task.sums + channel, sums, sizeof sums);
-  __builtin_memcpy(task.squares + channel, squares, sizeof squares);
+  COPPICE_UNROLL
+  for (int r = 0; r < kRegs; ++r) {
+    __builtin_memcpy(task.sums + channel + place(r), &sums[r], sizeof(Doubles));
+    __builtin_memcpy(task.squares + channel + place(r), &squares[r], sizeof(Doubles));
+  }
 }
 
-void moments(const Moments& task) {
-  std::int64_t channel = 0;
-  for (; channel + 4 * kDoubles <= task.channels; channel += 4 * kDoubles)
-    moments_column<4>(task, channel);
-  for (; channel + kDoubles <= task.channels; channel += kDoubles) moments_column<1>(task, channel);
-  for (; channel < task.channels; ++channel) {
+void moments(const Moments& given) {
+  const Moments task = given;
+  constexpr std::int64_t kMost = 4 * kDoubles;
+  for (std::int64_t channel = 0; task.channels >= kDoubles && channel < task.channels;
+       channel += kMost) {
+    const std::int64_t left = task.channels - channel;
+    if (left > 3 * kDoubles) {
+      moments_column<4>(task, channel);
+    } else if (left > 2 * kDoubles) {
+      moments_column<3>(task, channel);
+    } else if (left > kDoubles) {
+      moments_column<2>(task, channel);
+    } else {
+      moments_column<1>(task, channel);
+    }
+  }
+  if (task.channels >= kDoubles) return;
+  for (std::int64_t channel = 0; channel < task.channels; ++channel) {
     double sum = 0.0;
     double squares = 0.0;
     for (std::int64_t pixel = 0; pixel < task.pixels; ++pixel) {

@@ -82,8 +82,7 @@ runtime::Program random_network(const Graph& graph, std::int64_t index) {
   Checkpoint checkpoint = checkpoint_of(random_width(graph, random));
   checkpoint = quantized(std::move(checkpoint), [&] { return random.next_below(2) == 0 ? 8 : 4; });
   runtime::Program program = with_empty_blocks(lower(checkpoint), random);
-  const std::vector<LayoutChoice> choices = choose_layouts(program, nullptr);
-  return with_layouts(std::move(program), choices);
+  return with_chosen_layouts(std::move(program), nullptr);
 }
 
 std::string microseconds_text(double microseconds) { return fmt::format("{:.2f}", microseconds); }

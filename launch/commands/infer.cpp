@@ -2,7 +2,7 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>  // for max_element
+#include <algorithm>  // for min
 #include <cmath>      // for exp, log
 
 #include "client/evaluation.h"
@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "data/npy.h"
+#include "deploy/validation.h"
 #include "launch/commands.h"
 #include "launch/loaded_model.h"
 #include "launch/tables.h"
@@ -49,11 +50,12 @@ void print_accuracy(const LoadedModel& model, const Dataset& dataset, const Spli
   double loss = 0.0;
   for (std::size_t i = 0; i < split.labels.size(); ++i) {
     const auto row = std::span(logits).subspan(i * classes, classes);
-    const auto best = std::max_element(row.begin(), row.end());
-    correct += best - row.begin() == split.labels[i] ? 1 : 0;
+    const std::int64_t best = top_class(row);
+    correct += best == split.labels[i] ? 1 : 0;
+    const double largest = row[static_cast<std::size_t>(best)];
     double sum = 0.0;
-    for (const float logit : row) sum += std::exp(double{logit} - double{*best});
-    loss += std::log(sum) + double{*best} - double{row[static_cast<std::size_t>(split.labels[i])]};
+    for (const float logit : row) sum += std::exp(double{logit} - largest);
+    loss += std::log(sum) + largest - double{row[static_cast<std::size_t>(split.labels[i])]};
   }
   const auto labels = static_cast<double>(split.labels.size());
   fmt::print("accuracy  {:.4f} ({} of {} labels, {})\nloss      {:.4f}\n",
@@ -109,15 +111,16 @@ std::vector<float> input_values(const NpyArray& array, const InputSpec& input) {
 // Top-1 of the first rows; of a sequence the last step's.
 void print_predictions(const LoadedModel& model, std::int64_t size,
                        const std::vector<float>& logits) {
-  const std::int64_t classes = model.output_shape().back();
+  const auto classes = static_cast<std::size_t>(model.output_shape().back());
+  const auto outputs = static_cast<std::size_t>(model.output_size());
   const std::vector<std::string>& names = model.input().label_names;
   Table table({"row", "class", "label", "logit"}, "rrlr");
   for (std::int64_t row = 0; row < std::min(size, kShownRows); ++row) {
-    const auto end = logits.begin() + (row + 1) * model.output_size();
-    const auto best = std::max_element(end - classes, end);
-    const auto label = static_cast<std::size_t>(best - (end - classes));
+    const std::size_t end = (static_cast<std::size_t>(row) + 1) * outputs;
+    const auto last = std::span(logits).subspan(end - classes, classes);
+    const auto label = static_cast<std::size_t>(top_class(last));
     table.add({std::to_string(row), std::to_string(label),
-               label < names.size() ? names[label] : "-", fmt::format("{:.3f}", *best)});
+               label < names.size() ? names[label] : "-", fmt::format("{:.3f}", last[label])});
   }
   fmt::print("{}", table.text());
   if (size > kShownRows) fmt::print("... and {} rows more\n", with_commas(size - kShownRows));
@@ -143,7 +146,7 @@ void infer_array(const InferArguments& arguments, LoadedModel& model) {
 }  // namespace
 
 int infer_command(const InferArguments& arguments) {
-  LoadedModel model(arguments.artefact);
+  LoadedModel model(arguments.artefact, arguments.threads);
   if (!arguments.data.empty()) {
     infer_dataset(arguments, model);
   } else {

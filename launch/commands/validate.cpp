@@ -97,13 +97,21 @@ std::optional<double> dense_accuracy(const ValidateArguments& arguments, const P
   return accuracy_of(dense, dataset, split);
 }
 
+// "one thread on core 1", "2 threads on cores up to 1".
+std::string threads_text(const Measurement& measured) {
+  const bool is_one = measured.threads == 1;
+  const std::string threads = is_one ? "one thread" : text(measured.threads, " threads");
+  if (measured.core < 0) return threads + ", not pinned";
+  return text(threads, is_one ? " on core " : " on cores up to ", measured.core);
+}
+
 void print_report(const Path& artefact, const Validation& validation, const Dataset& dataset,
                   const std::string& split) {
   const Measurement& measured = validation.measurement;
   fmt::print("{}: {} bytes\n", artefact.string(), with_commas(validation.file_bytes));
-  fmt::print("latency    p50 {:.1f} us, p99 {:.1f} us, p99.9 {:.1f} us ({} runs, one thread{})\n",
+  fmt::print("latency    p50 {:.1f} us, p99 {:.1f} us, p99.9 {:.1f} us ({} runs, {})\n",
              measured.latency.p50_us, measured.latency.p99_us, measured.latency.p999_us,
-             with_commas(measured.runs), measured.core < 0 ? "" : text(" on core ", measured.core));
+             with_commas(measured.runs), threads_text(measured));
   fmt::print(
       "spin       p50 {:.1f} us, p99 {:.1f} us, p99.9 {:.1f} us (a loop in registers, in turn)\n",
       measured.spin.p50_us, measured.spin.p99_us, measured.spin.p999_us);
@@ -145,7 +153,7 @@ Validated validate(const ValidateArguments& arguments, const Path& artefact, con
   validation.counts = score(program, dataset, split, source ? &reference : nullptr);
   const std::optional<double> dense = dense_accuracy(arguments, artefact, dataset, split);
   if (dense && *dense > 0.0) validation.retention = validation.counts.accuracy() / *dense;
-  validation.measurement = measure_here(cpk.path(), arguments.runs);
+  validation.measurement = measure_here(cpk.path(), arguments.runs, arguments.threads);
   return out;
 }
 

@@ -10,13 +10,14 @@ namespace coppice {
 namespace {
 
 constexpr const char* kLine =
-    R"({"runs":1000,"core":1,"p50_us":18.5,"p99_us":20.25,"p999_us":81,"spin_p50_us":18.75,)"
+    R"({"runs":1000,"core":1,"threads":2,"p50_us":18.5,"p99_us":20.25,"p999_us":81,"spin_p50_us":18.75,)"
     R"("spin_p99_us":19,"spin_p999_us":80.5,"activation_bytes":5872,"process_bytes":307200})";
 
 TEST(MeasurementTest, TheLineOfCoppiceMeasureIsReadFieldByField) {
   const Measurement read = measurement_from(kLine, "coppice-measure");
   EXPECT_EQ(read.runs, 1000);
   EXPECT_EQ(read.core, 1);
+  EXPECT_EQ(read.threads, 2);
   EXPECT_EQ(read.latency.p50_us, 18.5);
   EXPECT_EQ(read.latency.p99_us, 20.25);
   EXPECT_EQ(read.latency.p999_us, 81.0);
@@ -45,6 +46,7 @@ TEST(MeasurementTest, ReportsHaveTheSpinBesideAndGoalsJudgeTheModel) {
   EXPECT_EQ(report.at("latency_us").at("p999").as_number(), 81.0);
   EXPECT_EQ(report.at("spin_us").at("p50").as_number(), 18.75);
   EXPECT_EQ(report.at("spin_us").at("p999").as_number(), 80.5);
+  EXPECT_EQ(report.at("threads").as_integer(), 2);
   Constraints limits;
   limits.max_latency_us = 18.5;
   limits.max_latency_p99_us = 20.0;

@@ -331,17 +331,21 @@ TEST(EngineTest, RunningAllocatesNothing) {
   GTEST_SKIP() << "the sanitizer's allocator does not count";
 #else
   RandomStream random({.seed = 8});
-  const Program program = random_network(random, true);
-  const Values sample = sample_of(program, random);
-  Engine engine(program);
-  Values logits(static_cast<std::size_t>(engine.logit_count()));
-  const std::int64_t before = allocations;
-  engine.run(sample, logits);
-  EXPECT_EQ(allocations, before);
-  engine.set_threads(2, 0);
-  const std::int64_t with_threads = allocations;
-  for (int i = 0; i < 10; ++i) engine.run(sample, logits);
-  EXPECT_EQ(allocations, with_threads);
+  ProgramBuilder joined({64, 28, 28}, Grid{0.05F, 100});  // the two are computed together
+  joined.add_product(on(convolution(64, 3, 1, 1, 64), Grid{0.05F, 90}), 8, random);
+  joined.add_product(on(convolution(64, 1), Grid{0.05F, 80}), 8, random);
+  for (const Program& program : {random_network(random, true), joined.take()}) {
+    const Values sample = sample_of(program, random);
+    Engine engine(program);
+    Values logits(static_cast<std::size_t>(engine.logit_count()));
+    const std::int64_t before = allocations;
+    engine.run(sample, logits);
+    EXPECT_EQ(allocations, before);
+    engine.set_threads(2, 0);
+    const std::int64_t with_threads = allocations;
+    for (int i = 0; i < 10; ++i) engine.run(sample, logits);
+    EXPECT_EQ(allocations, with_threads);
+  }
 #endif
 }
 

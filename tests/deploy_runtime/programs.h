@@ -120,12 +120,13 @@ inline Node on(Node node, std::optional<Grid> grid) {
 }
 
 // The shape of LeNet-5 for 28 x 28 with integer products throughout.
-inline Program lenet(int bits, std::int64_t conv2, std::int64_t fc1, std::int64_t fc2) {
+inline Program lenet(int bits, std::int64_t conv2, std::int64_t fc1, std::int64_t fc2,
+                     std::int64_t conv1 = 6) {
   RandomStream random({.task = 5});
   const Grid grid{0.05F, 0};
   ProgramBuilder build({1, 28, 28});
   build.add(Op::normalize, Grid{1.0F / 127.0F, 128});
-  build.add_product(convolution(6, 5), bits, random);
+  build.add_product(convolution(conv1, 5), bits, random);
   build.add(Op::relu, grid);
   build.add(pool(Op::max_pool2d, 2, 2));
   build.add_product(convolution(conv2, 5), bits, random);

@@ -100,7 +100,8 @@ TEST(ThreadsTest, EveryShareIsDoneOnceAndSeenByTheCaller) {
   } count;
   for (int i = 1; i <= 2000; ++i) {
     workers.run(
-        [](const void* work, std::int64_t share) {
+        [](const void* work, std::int64_t share, std::int64_t thread) {
+          EXPECT_TRUE(thread >= 0 && thread < 4);
           ++const_cast<Count*>(static_cast<const Count*>(work))->times[share];
         },
         &count, 7);
@@ -118,7 +119,7 @@ TEST(ThreadsTest, WorkersThatSleepAreWokenAndEnd) {
       while (std::chrono::steady_clock::now() < until) {
       }
       workers.run(
-          [](const void* work, std::int64_t) {
+          [](const void* work, std::int64_t, std::int64_t) {
             ++*const_cast<std::atomic<int>*>(static_cast<const std::atomic<int>*>(work));
           },
           &done, 5);

@@ -181,6 +181,33 @@ TEST_F(PipelineTest, InferOfTheCpkGivesTheAccuracyOfTheReport) {
   EXPECT_EQ(fs::file_size(path("logits.npy")) % 64, 40 * 4 * 4 % 64);
 }
 
+TEST_F(PipelineTest, ThreadsChangeNoAnswerOfACpk) {
+  summary_of({.more = {"compressed.yaml"}});
+  const std::vector<std::string> data = {"--data", "idx", "--root", "images"};
+  const auto with = [&](std::vector<std::string> words, const std::vector<std::string>& more) {
+    words.insert(words.end(), data.begin(), data.end());
+    words.insert(words.end(), more.begin(), more.end());
+    return coppice(words);
+  };
+  const std::vector<std::string> infer = {"infer", "run/model/model.cpk"};
+  const Outcome one = with(infer, {"--out", "one.npy"});
+  const Outcome two = with(infer, {"--out", "two.npy", "--threads", "2"});
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  ASSERT_EQ(two.exit_code, 0) << two.err;
+  EXPECT_EQ(content_of(path("two.npy")), content_of(path("one.npy")));
+  const Outcome refused = with({"infer", "run/model/model.safetensors"}, {"--threads", "2"});
+  EXPECT_EQ(refused.exit_code, 2);
+  expect_one_paragraph(refused.err, "coppice: ");
+
+  const Outcome validated = with({"validate", "run"}, {"--threads", "2", "--runs", "20", "--json"});
+  ASSERT_EQ(validated.exit_code, 0) << validated.err;
+  EXPECT_NE(validated.out.find("2 threads"), std::string::npos) << validated.out;
+  const std::size_t line = validated.out.rfind('\n', validated.out.size() - 2) + 1;
+  const Json report = Json::parse(validated.out.substr(line), "report");
+  EXPECT_EQ(report.at("threads").as_integer(), 2);
+  EXPECT_EQ(report.at("accuracy"), json_of("run/model/report.json").at("accuracy"));
+}
+
 TEST_F(PipelineTest, InspectShowsBitsBytesAndTimeOfEveryForm) {
   const Json summary = summary_of({.more = {"compressed.yaml"}});
   const auto json_of_inspect = [&](const std::string& subject) {

@@ -20,7 +20,9 @@ namespace fs = std::filesystem;
 
 class RuntimeLibraryTest : public ::testing::Test {
  protected:
-  RuntimeLibraryTest() : folder_(fs::path(::testing::TempDir()) / "runtime_library_test") {
+  RuntimeLibraryTest()  // tests run at the same time
+      : folder_(fs::path(::testing::TempDir()) /
+                ::testing::UnitTest::GetInstance()->current_test_info()->name()) {
     fs::create_directories(folder_);
     const auto file = runtime::write_cpk(runtime::in_panels(program_));
     std::ofstream(folder_ / "model.cpk", std::ios::binary)

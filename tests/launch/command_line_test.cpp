@@ -66,6 +66,21 @@ TEST(CommandLineTest, InferTakesDataOrInput) {
             "no error");
 }
 
+TEST(CommandLineTest, ThreadsAreAtLeastOneAndNotTooMany) {
+  const std::vector<std::vector<std::string>> commands = {
+      {"infer", "m.cpk", "--input", "x.npy"}, {"validate", "m.cpk", "--data", "digits"}};
+  for (std::vector<std::string> words : commands) {
+    words.insert(words.end(), {"--threads", "3"});
+    const auto command = *parse(words).command;
+    const auto* infer = std::get_if<InferArguments>(&command);
+    EXPECT_EQ(infer != nullptr ? infer->threads : std::get<ValidateArguments>(command).threads, 3);
+    for (const char* wrong : {"0", "65", "two"}) {
+      words.back() = wrong;
+      EXPECT_NE(message_of(words).find("--threads"), std::string::npos) << message_of(words);
+    }
+  }
+}
+
 TEST(CommandLineTest, UnknownCommandsNameTheNearest) {
   EXPECT_NE(message_of({"rnu", "a.yaml"}).find("did you mean 'run'"), std::string::npos);
   EXPECT_NE(message_of({"run.yaml"}).find("unknown command"), std::string::npos);
