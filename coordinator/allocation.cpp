@@ -3,9 +3,9 @@
 #include <algorithm>  // for fill, find, max, stable_sort
 #include <cmath>      // for abs, pow
 #include <span>       // for span
+#include <string>     // for string
 #include <vector>     // for vector
 
-#include "algorithms/allocation.h"
 #include "algorithms/quantize.h"
 #include "algorithms/sensitivity.h"
 #include "core/checkpoint.h"
@@ -74,6 +74,52 @@ std::vector<std::int64_t> smallest_first(const ServerState& state) {
   return order;
 }
 
+std::vector<AllocatedTensor> tensors_of(const ServerState& state, const SenseRequest& request) {
+  std::vector<AllocatedTensor> out;
+  for (const std::string& name : request.parameters)
+    out.push_back({name, part_of<const float>(state.parameters, spec_of(state.graph, name))});
+  return out;
+}
+
+std::vector<LayerCandidates> costs_of(const SenseRequest& request, const ExactSum& table,
+                                      const ByteCount& bytes) {
+  std::vector<float> losses(static_cast<std::size_t>(table.size()));
+  table.mean(losses);
+  std::vector<LayerCandidates> out;
+  for (std::size_t p = 0; p < request.parameters.size(); ++p) {
+    LayerCandidates& layer = out.emplace_back();
+    for (std::size_t c = 0; c < request.candidates.size(); ++c)
+      layer.push_back({.loss = losses[p * request.candidates.size() + c],
+                       .bytes = bytes(p, request.candidates[c])});
+  }
+  return out;
+}
+
+std::int64_t largest_bytes(std::span<const LayerCandidates> costs) {
+  std::int64_t out = 0;
+  for (const LayerCandidates& layer : costs)
+    out += std::ranges::max(layer, {}, &Candidate::bytes).bytes;
+  return out;
+}
+
+// Masks what the allotment does not keep; what was masked before stays so.
+void take(ServerState& state, const SenseRequest& request, const Allotment& allotment) {
+  if (state.mask.size() == 0) state.mask = Mask(state.graph.parameter_count());
+  state.weight_bits.clear();
+  for (std::size_t p = 0; p < request.parameters.size(); ++p) {
+    const ParameterSpec& spec = spec_of(state.graph, request.parameters[p]);
+    const WeightCandidate& chosen = allotment.candidates[p];
+    const Mask kept = kept_of(spec, part_of<const float>(state.parameters, spec), chosen);
+    for (std::int64_t i = 0; i < kept.size(); ++i) {
+      const bool was_kept = state.mask.keeps(spec.offset + i);
+      state.mask.set(spec.offset + i, was_kept && kept.keeps(i));
+    }
+    state.weight_bits.push_back(chosen.bits);
+  }
+  state.mask.apply(state.parameters);
+  ++state.mask_epoch;
+}
+
 }  // namespace
 
 SenseRequest sense_request(const ServerState& state, const CompressConfig& compress,
@@ -100,48 +146,27 @@ AllocationTarget allocation_target(const CompressConfig& compress, std::int64_t 
   return {.max_bytes = compress.constraints.max_bytes.value(), .slack = std::pow(left, 3)};
 }
 
-void allocate_weights(ServerState& state, const SenseRequest& request, const ExactSum& table,
-                      const AllocationTarget& target) {
-  std::vector<float> losses(static_cast<std::size_t>(table.size()));
-  table.mean(losses);
-  std::vector<LayerCandidates> layers;
-  std::int64_t largest = 0;
-  for (std::size_t p = 0; p < request.parameters.size(); ++p) {
-    const ParameterSpec& spec = spec_of(state.graph, request.parameters[p]);
-    const auto weights = part_of<const float>(state.parameters, spec);
-    LayerCandidates& layer = layers.emplace_back();
-    std::int64_t most = 0;
-    for (std::size_t c = 0; c < request.candidates.size(); ++c) {
-      const WeightCandidate& candidate = request.candidates[c];
-      const std::vector<float> kept = masked(weights, kept_of(spec, weights, candidate));
-      const std::int64_t bytes =
-          coded_bytes(kept, spec.shape, weight_quant(spec, kept, candidate.bits));
-      layer.push_back({.loss = losses[p * request.candidates.size() + c], .bytes = bytes});
-      most = std::max(most, bytes);
-    }
-    largest += most;
-  }
+Allotment allocate_weights(ServerState& state, const Allocator& allocator,
+                           const SenseRequest& request, const ExactSum& table,
+                           const AllocationTarget& target) {
+  const std::vector<AllocatedTensor> tensors = tensors_of(state, request);
+  const ByteCount bytes = [&](std::size_t index, const WeightCandidate& candidate) {
+    const ParameterSpec& spec = spec_of(state.graph, tensors[index].name);
+    const std::span<const float> weights = tensors[index].weights;
+    const std::vector<float> kept = masked(weights, kept_of(spec, weights, candidate));
+    return coded_bytes(kept, spec.shape, weight_quant(spec, kept, candidate.bits));
+  };
+  const std::vector<LayerCandidates> costs = costs_of(request, table, bytes);
   const std::int64_t room = target.max_bytes - bytes_without_weights(state, request);
   const auto slack = static_cast<std::int64_t>(
-      target.slack * static_cast<double>(std::max<std::int64_t>(0, largest - room)));
-  const Allocation allocation =
-      allocate(layers, {.bytes = std::max<std::int64_t>(0, room + slack)});
-  if (state.mask.size() == 0) state.mask = Mask(state.graph.parameter_count());
-  state.weight_bits.clear();
-  for (std::size_t p = 0; p < layers.size(); ++p) {
-    const ParameterSpec& spec = spec_of(state.graph, request.parameters[p]);
-    const WeightCandidate& chosen =
-        request.candidates[static_cast<std::size_t>(allocation.choice[p])];
-    const auto weights = part_of<const float>(state.parameters, spec);
-    const Mask kept = kept_of(spec, weights, chosen);
-    for (std::int64_t i = 0; i < kept.size(); ++i) {
-      const bool was_kept = state.mask.keeps(spec.offset + i);
-      state.mask.set(spec.offset + i, was_kept && kept.keeps(i));
-    }
-    state.weight_bits.push_back(chosen.bits);
-  }
-  state.mask.apply(state.parameters);
-  ++state.mask_epoch;
+      target.slack * static_cast<double>(std::max<std::int64_t>(0, largest_bytes(costs) - room)));
+  Allotment allotment = allocator.allot({.tensors = tensors,
+                                         .candidates = request.candidates,
+                                         .costs = costs,
+                                         .max_bytes = std::max<std::int64_t>(0, room + slack),
+                                         .bytes = bytes});
+  take(state, request, allotment);
+  return allotment;
 }
 
 void fit_file(ServerState& state, std::int64_t max_bytes) {

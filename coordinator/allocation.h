@@ -1,12 +1,14 @@
 #pragma once
 // How the server decides what becomes of each layer's weights: which of them stay, and how many
 // bits their codes have, so that the model's file fits. Clients say what each way costs in loss
-// (SenseRequest), the file format says what it costs in bytes, an allocator chooses. Pure functions
-// of their arguments; the weights that stay are those of the global model with the largest
-// magnitudes, so that no mask has to be voted on or sent up.
+// (SenseRequest), the file format says what it costs in bytes, an allocator
+// (algorithms/allocator.h) chooses. Pure functions of their arguments; the weights that stay are
+// those of the global model with the largest magnitudes, so that no mask has to be voted on or sent
+// up.
 
 #include <cstdint>  // for int64_t
 
+#include "algorithms/allocator.h"
 #include "coordinator/server_state.h"
 #include "core/exact_sum.h"
 #include "core/experiment.h"
@@ -31,9 +33,11 @@ AllocationTarget allocation_target(const CompressConfig& compress, std::int64_t 
 
 // Chooses by `table`, the clients' answers to `request`, and takes the choice: mask, bits of every
 // layer, mask epoch. Weights that are masked once stay so. If not even the smallest choice fits, it
-// is taken.
-void allocate_weights(ServerState& state, const SenseRequest& request, const ExactSum& table,
-                      const AllocationTarget& target);
+// is taken. Whatever the allocator, tables, budget, and what is counted as bytes are the same.
+// Returns what was allotted, in the order of request.parameters.
+Allotment allocate_weights(ServerState& state, const Allocator& allocator,
+                           const SenseRequest& request, const ExactSum& table,
+                           const AllocationTarget& target);
 
 // Once there are grids: masks the smallest weights whose codes are not zero until the file takes at
 // most `max_bytes`, or none of them is left. Training moves codes about, and with them how well

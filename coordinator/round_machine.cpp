@@ -67,6 +67,8 @@ RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> we
       plans_(plan_rounds(config_)),
       strategy_(make_strategy(config_.strategy)) {
   if (config_.compress.prune.pruner != "none") pruner_ = make_pruner(config_.compress.prune.pruner);
+  if (config_.compress.allocates())
+    allocator_ = make_allocator(config_.compress.allocate.allocator);
   const auto population = static_cast<std::int64_t>(weights_.size());
   if (config_.train.clients_per_round > population) {
     throw ConfigError(text("train.clients_per_round: ", config_.train.clients_per_round,
@@ -330,8 +332,8 @@ void RoundMachine::close_sensing() {
   merge_follow_up_rows();
   const ExactSum& table = reports_.sums.at(sum_key(task_)).at(kSensitivitySum);
   if (table.weight() == 0) return;  // all were refused: the next round asks again
-  allocate_weights(state_, *task_.sense, table,
-                   allocation_target(config_.compress, plan().choices));
+  record_.allotment = allocate_weights(state_, *allocator_, *task_.sense, table,
+                                       allocation_target(config_.compress, plan().choices));
   state_.choices = plan().choices;
 }
 

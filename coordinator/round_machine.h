@@ -17,6 +17,7 @@
 #include <variant>   // for variant
 #include <vector>    // for vector
 
+#include "algorithms/allocator.h"
 #include "algorithms/pruner.h"
 #include "algorithms/strategy.h"
 #include "coordinator/round_plan.h"
@@ -42,6 +43,7 @@ struct RoundRecord {
   double density = 1.0;         // of the dense model's parameters
   double mean_bits = 32.0;      // of a stored parameter
   std::int64_t mask_epoch = 0;
+  std::optional<Allotment> allotment;  // of a round that chose densities and bits
   double norm_median = 0.0;
   std::optional<EvalSums> test;
   std::optional<EvalSums> validation;
@@ -80,8 +82,8 @@ using Action = std::variant<SendTask, Evaluate, CommitRound, Finish>;
 class RoundMachine {
  public:
   // `weights[k]` = training samples of client k. `dense` is the model both tracks start from.
-  // Throws ConfigError for an unknown strategy or pruner, a cohort larger than the population, or a
-  // grid that the weights overflow.
+  // Throws ConfigError for an unknown strategy, pruner or allocator, a cohort larger than the
+  // population, or a grid that the weights overflow.
   RoundMachine(ExperimentConfig config, std::vector<std::int64_t> weights, ServerState dense,
                OtherModels others = {});
 
@@ -145,7 +147,8 @@ class RoundMachine {
   ServerState state_;
   std::vector<RoundPlan> plans_;
   std::unique_ptr<Strategy> strategy_;
-  std::unique_ptr<Pruner> pruner_;  // null without pruning
+  std::unique_ptr<Pruner> pruner_;        // null without pruning
+  std::unique_ptr<Allocator> allocator_;  // null without allocation
   Step step_ = Step::kIdle;
   std::set<std::int64_t> sites_;    // of the group
   std::set<std::int64_t> waiting_;  // those whose report of this round is outstanding

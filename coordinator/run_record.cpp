@@ -44,6 +44,16 @@ Json row_json(const ClientRow& row) {
                      row.seconds, row.bytes_up, row.bytes_down};
 }
 
+Json allotment_json(const std::optional<Allotment>& allotment) {
+  if (!allotment) return {};
+  Json out;
+  out.set("bytes", allotment->bytes);
+  out.set("fits", allotment->fits);
+  out.set("predicted_loss", allotment->predicted_loss ? Json(*allotment->predicted_loss) : Json());
+  out.set("gap", allotment->gap ? Json(*allotment->gap) : Json());
+  return out;
+}
+
 }  // namespace
 
 Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds) {
@@ -65,6 +75,7 @@ Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds) {
   out.set("parameters", record.parameters);
   out.set("density", record.density);
   out.set("mean_bits", record.mean_bits);
+  out.set("allotment", allotment_json(record.allotment));
   out.set("refused", record.refused);
   out.set("missing", record.missing);
   out.set("clients", static_cast<std::int64_t>(record.rows.size()));

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "algorithms/allocator.h"
 #include "algorithms/pruner.h"
 #include "algorithms/strategy.h"
 #include "comm/codec.h"
@@ -28,6 +29,7 @@ std::string sentences(const Infos& infos) {
 std::string models() { return sentences(known_models()); }
 std::string strategies() { return sentences(known_strategies()); }
 std::string pruners() { return sentences(known_pruners()); }
+std::string allocators() { return sentences(known_allocators()); }
 std::string codecs() { return sentences(known_codecs()); }
 
 std::string datasets() {
@@ -61,14 +63,10 @@ struct Kind {
   std::string_view name;
   std::string (*list)();
 };
-constexpr Kind kKinds[] = {{"models", models},
-                           {"datasets", datasets},
-                           {"partitioners", partitioners},
-                           {"strategies", strategies},
-                           {"pruners", pruners},
-                           {"codecs", codecs},
-                           {"ops", ops},
-                           {"config", reference_text}};
+constexpr Kind kKinds[] = {
+    {"models", models},         {"datasets", datasets}, {"partitioners", partitioners},
+    {"strategies", strategies}, {"pruners", pruners},   {"allocators", allocators},
+    {"codecs", codecs},         {"ops", ops},           {"config", reference_text}};
 
 }  // namespace
 

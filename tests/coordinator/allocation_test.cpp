@@ -1,19 +1,23 @@
 // The round machine's part in giving layers their densities and bits.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
+
 #include "coordinator/allocation.h"
 #include "deploy/file_bytes.h"
 #include "tests/coordinator/fake_population.h"
+#include "tests/core/thrown.h"
 
 namespace coppice {
 namespace {
 
 constexpr std::int64_t kTarget = 214;  // bytes; everything in 8 bits takes about 230
 
-ExperimentConfig allocated_config(std::int64_t rounds) {
+ExperimentConfig allocated_config(std::int64_t rounds, std::string_view allocator = "joint") {
   ExperimentConfig config = small_config(rounds);
   config.compress.constraints.max_bytes = kTarget;
-  config.compress.allocate.allocator = "joint";
+  config.compress.allocate.allocator = allocator;
   config.compress.allocate.densities = {1.0, 0.6, 0.3, 0.1};
   config.compress.allocate.bits = {8};  // so that something is masked
   config.compress.quantize.start = 0.7;
@@ -21,10 +25,26 @@ ExperimentConfig allocated_config(std::int64_t rounds) {
   return config;
 }
 
+std::vector<std::string> allocator_names() {
+  std::vector<std::string> names;
+  for (const AllocatorInfo& info : known_allocators()) names.emplace_back(info.name);
+  return names;
+}
+
+// What holds whatever allocates.
+class EveryAllocatorTest : public testing::TestWithParam<std::string> {
+ protected:
+  ExperimentConfig config(std::int64_t rounds) const {
+    return allocated_config(rounds, GetParam());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Names, EveryAllocatorTest, testing::ValuesIn(allocator_names()),
+                         [](const auto& named) { return named.param; });
+
 bool senses(const ClientTask& task) { return task.sense.has_value(); }
 
-TEST(AllocationTest, FileFitsAndMaskedWeightsAreZeroOnceAndForAll) {
-  FakeDriver driver(allocated_config(10), {});
+TEST_P(EveryAllocatorTest, FileFitsAndMaskedWeightsAreZeroOnceAndForAll) {
+  FakeDriver driver(config(10), {});
   Action action = driver.begin();
   Mask before;
   while (!std::holds_alternative<Finish>(action)) {
@@ -64,8 +84,8 @@ TEST(AllocationTest, TablesAreAskedForAtTheEndsOfTheRoundsThatChoose) {
                                       "allocate", "recover", "quantize", "quantize", "quantize"}));
 }
 
-TEST(AllocationTest, UpdatesOfAMaskedModelHaveWhatIsKept) {
-  FakeDriver driver(allocated_config(10), {});
+TEST_P(EveryAllocatorTest, UpdatesOfAMaskedModelHaveWhatIsKept) {
+  FakeDriver driver(config(10), {});
   Action action = driver.begin();
   while (!std::holds_alternative<Finish>(action)) {
     if (const auto* send = std::get_if<SendTask>(&action); send != nullptr && send->task.trains()) {
@@ -85,13 +105,13 @@ TEST(AllocationTest, UpdatesOfAMaskedModelHaveWhatIsKept) {
   FAIL() << "nothing was ever masked";
 }
 
-TEST(AllocationTest, GroupingOrderAndRefusedTablesOfOthersDoNotMatter) {
+TEST_P(EveryAllocatorTest, GroupingOrderAndRefusedTablesOfOthersDoNotMatter) {
   FakePopulation population;
   population.poisoned_tables = {3};
-  const ServerState one = FakeDriver(allocated_config(6), population).run_all();
+  const ServerState one = FakeDriver(config(6), population).run_all();
   for (const std::int64_t sites : {2, 3, 6}) {
     for (std::int64_t deal = 0; deal < 3; ++deal) {
-      const ServerState other = FakeDriver(allocated_config(6), population, sites, deal).run_all();
+      const ServerState other = FakeDriver(config(6), population, sites, deal).run_all();
       EXPECT_EQ(other.parameters, one.parameters);
       EXPECT_EQ(other.mask, one.mask);
       EXPECT_EQ(other.weight_bits, one.weight_bits);
@@ -99,8 +119,8 @@ TEST(AllocationTest, GroupingOrderAndRefusedTablesOfOthersDoNotMatter) {
   }
 }
 
-TEST(AllocationTest, RoundWithoutAnyTableIsMadeUpForByTheNext) {
-  FakeDriver driver(allocated_config(10), {});
+TEST_P(EveryAllocatorTest, RoundWithoutAnyTableIsMadeUpForByTheNext) {
+  FakeDriver driver(config(10), {});
   Action action = driver.begin();
   bool is_lost = false;
   while (!std::holds_alternative<Finish>(action)) {
@@ -118,14 +138,14 @@ TEST(AllocationTest, RoundWithoutAnyTableIsMadeUpForByTheNext) {
   EXPECT_LE(file_bytes(to_checkpoint(driver.state(), 10)).file, kTarget);
 }
 
-TEST(AllocationTest, ResumedMachineEndsTheSame) {
-  const ServerState undisturbed = FakeDriver(allocated_config(8), {}).run_all();
+TEST_P(EveryAllocatorTest, ResumedMachineEndsTheSame) {
+  const ServerState undisturbed = FakeDriver(config(8), {}).run_all();
   for (std::size_t rounds = 1; rounds < 8; ++rounds) {
-    FakeDriver first(allocated_config(8), {});
+    FakeDriver first(config(8), {});
     first.run(first.begin(), rounds);
     const std::vector<std::uint8_t> bytes =
         to_bytes(to_checkpoint(first.state(), static_cast<std::int64_t>(rounds)));
-    FakeDriver second(allocated_config(8), {});
+    FakeDriver second(config(8), {});
     second.machine().restore(from_checkpoint(checkpoint_from_bytes(bytes, "test"),
                                              static_cast<std::int64_t>(rounds),
                                              first.state().norm_median));
@@ -164,12 +184,34 @@ TEST(AllocationTest, FileThatGrewIsMadeToFitBySmallWeightsAlone) {
   EXPECT_LE(largest_gone, smallest_kept);
 }
 
-TEST(AllocationTest, TargetThatNothingMeetsTakesTheSmallestChoice) {
-  ExperimentConfig config = allocated_config(5);
-  config.compress.constraints.max_bytes = 10;
-  FakeDriver driver(config, {});
+TEST_P(EveryAllocatorTest, TargetThatNothingMeetsTakesTheSmallestChoice) {
+  ExperimentConfig small = config(5);
+  small.compress.constraints.max_bytes = 10;
+  FakeDriver driver(small, {});
   const ServerState& state = driver.run_all();
   EXPECT_EQ(state.weight_bits, (std::vector<int>{8, 8}));
+  for (const RoundRecord& record : driver.records())
+    EXPECT_TRUE(!record.allotment || !record.allotment->fits);
+}
+
+TEST_P(EveryAllocatorTest, RecordsSayWhatEachChoiceTakes) {
+  FakeDriver driver(config(10), {});
+  driver.run_all();
+  std::vector<std::int64_t> bytes;
+  for (const RoundRecord& record : driver.records()) {
+    if (!record.allotment) continue;
+    EXPECT_TRUE(record.allotment->fits);
+    EXPECT_EQ(record.allotment->candidates.size(), 2U);
+    bytes.push_back(record.allotment->bytes);
+  }
+  EXPECT_EQ(bytes.size(), 4U);
+  EXPECT_LT(bytes.back(), bytes.front());  // each aims lower; what else the file holds varies a bit
+}
+
+TEST(AllocationTest, UnknownAllocatorIsNamedBeforeTheFirstRound) {
+  EXPECT_TRUE(
+      contains(thrown_text<ConfigError>([] { FakeDriver(allocated_config(3, "magnitud"), {}); }),
+               "unknown allocator 'magnitud'; did you mean 'magnitude'?"));
 }
 
 }  // namespace

@@ -1,0 +1,50 @@
+#include "algorithms/allocator.h"
+#include "core/error.h"
+#include "core/text.h"
+
+namespace coppice {
+
+#define COPPICE_ALLOCATOR(name, sentence) std::unique_ptr<Allocator> make_##name##_allocator();
+#include "algorithms/allocators.def"
+#undef COPPICE_ALLOCATOR
+
+namespace {
+
+constexpr AllocatorInfo kAllocators[] = {
+#define COPPICE_ALLOCATOR(name, sentence) {#name, sentence},
+#include "algorithms/allocators.def"
+#undef COPPICE_ALLOCATOR
+};
+
+}  // namespace
+
+std::span<const AllocatorInfo> known_allocators() { return kAllocators; }
+
+std::unique_ptr<Allocator> make_allocator(std::string_view name) {
+#define COPPICE_ALLOCATOR(name_, sentence) \
+  if (name == #name_) return make_##name_##_allocator();
+#include "algorithms/allocators.def"
+#undef COPPICE_ALLOCATOR
+  std::vector<std::string_view> names;
+  for (const AllocatorInfo& info : kAllocators) names.push_back(info.name);
+  throw ConfigError(unknown_name("allocator", name, names));
+}
+
+void check(const AllocationProblem& problem) {
+  if (problem.tensors.empty()) throw ConfigError("allocator: expected a tensor, got none");
+  if (problem.candidates.empty()) throw ConfigError("allocator: expected a candidate, got none");
+  if (problem.costs.size() != problem.tensors.size()) {
+    throw ConfigError(text("allocator: expected costs of ", problem.tensors.size(),
+                           " tensors, got ", problem.costs.size()));
+  }
+  for (std::size_t i = 0; i < problem.costs.size(); ++i) {
+    if (problem.tensors[i].weights.empty())
+      throw ConfigError(text("allocator: ", problem.tensors[i].name, ": expected weights"));
+    if (problem.costs[i].size() == problem.candidates.size()) continue;
+    throw ConfigError(text("allocator: ", problem.tensors[i].name, ": expected costs of ",
+                           problem.candidates.size(), " candidates, got ",
+                           problem.costs[i].size()));
+  }
+}
+
+}  // namespace coppice
