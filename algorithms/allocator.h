@@ -39,9 +39,9 @@ struct AllocationProblem {
 };
 
 struct Allotment {
-  std::vector<WeightCandidate> candidates;  // a tensor each; a density need not be on the grid
-  std::int64_t bytes = 0;                   // counted
-  bool fits = true;                         // false: the smallest that the method knows
+  std::vector<WeightCandidate> candidates = {};  // a tensor each; a density need not be on the grid
+  std::int64_t bytes = 0;                        // counted
+  bool fits = true;                              // false: the smallest that the method knows
   // Absent where the table does not tell, because a density is not on its grid.
   std::optional<double> predicted_loss = {};
   // How much of predicted_loss a better choice from the table might save, as a share of it; 0: none
