@@ -34,4 +34,13 @@ void accumulate_curvature(std::span<const float> mean_gradient_a,
                           std::span<const float> mean_gradient_b, std::int64_t half_batch_size,
                           std::span<float> curvature);
 
+// B (d . change)^2 / 8, where d = a - b is the difference of such mean gradients. Its mean over
+// pairs estimates 1/2 change^T V change, V the covariance of one sample's gradient of which the
+// above is the diagonal (E (d . change)^2 is the variance of g . change as above): the second-order
+// growth of the loss along one direction with all interactions of the weights in it, which V as a
+// matrix would not fit in memory for (Singh and Alistarh 2020, section 3). Added up in a fixed
+// order, in double. Throws ConfigError if sizes differ or half_batch_size < 1.
+double bend_along(std::span<const float> difference, std::int64_t half_batch_size,
+                  std::span<const float> change);
+
 }  // namespace coppice

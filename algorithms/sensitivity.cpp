@@ -133,30 +133,21 @@ Mask kept_blocks(const ParameterSpec& parameter, std::span<const float> values, 
   return mask;
 }
 
-void candidate_errors(const ParameterSpec& parameter, std::span<const float> values,
-                      std::span<const WeightCandidate> candidates, const ErrorVisitor& visit) {
+void candidate_changes(const ParameterSpec& parameter, std::span<const float> values,
+                       std::span<const WeightCandidate> candidates, const ChangeVisitor& visit) {
   check_size(parameter, values);
   check_finite(values, parameter.name.c_str());
   std::vector<float> pruned;
-  std::vector<float> errors(values.size());
+  std::vector<float> changes(values.size());
   for (std::size_t c = 0; c < candidates.size(); ++c) {
     if (c == 0 || !has_same_mask(candidates[c], candidates[c - 1]))
       pruned = masked(parameter, values, candidates[c]);
-    std::vector<float> stored = pruned;
+    changes = pruned;
     if (candidates[c].bits != kFloatBits)
-      fake_quantize(stored, weight_quant(parameter, stored, candidates[c].bits));
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const float difference = values[i] - stored[i];  // a pruned weight's code is 0
-      errors[i] = difference * difference;
-    }
-    visit(c, errors);
+      fake_quantize(changes, weight_quant(parameter, changes, candidates[c].bits));
+    for (std::size_t i = 0; i < values.size(); ++i) changes[i] -= values[i];
+    visit(c, changes);
   }
-}
-
-double predicted_loss(std::span<const float> errors, std::span<const float> curvature) {
-  double sum = 0.0;
-  for (std::size_t i = 0; i < errors.size(); ++i) sum += double{curvature[i]} * double{errors[i]};
-  return 0.5 * sum;
 }
 
 std::vector<double> sensitivity(const ParameterSpec& parameter, std::span<const float> values,
@@ -170,10 +161,13 @@ std::vector<double> sensitivity(const ParameterSpec& parameter, std::span<const 
     }
   }
   std::vector<double> out(candidates.size());
-  candidate_errors(parameter, values, candidates,
-                   [&](std::size_t candidate, std::span<const float> errors) {
-                     out[candidate] = predicted_loss(errors, curvature);
-                   });
+  candidate_changes(parameter, values, candidates,
+                    [&](std::size_t candidate, std::span<const float> changes) {
+                      double sum = 0.0;
+                      for (std::size_t i = 0; i < changes.size(); ++i)
+                        sum += double{curvature[i]} * double{changes[i]} * double{changes[i]};
+                      out[candidate] = 0.5 * sum;
+                    });
   return out;
 }
 

@@ -24,25 +24,23 @@ Mask kept_by_magnitude(std::span<const float> values, double density);
 // blocks of BlockView, in its order. An element of a kept block is kept even if it is 0.
 Mask kept_blocks(const ParameterSpec& parameter, std::span<const float> values, double density);
 
-// Called with a candidate's index and (w - compressed w)^2 of every element, valid until it
-// returns.
-using ErrorVisitor = std::function<void(std::size_t, std::span<const float>)>;
+// Called with a candidate's index and what is added to every element, compressed w - w; valid until
+// it returns.
+using ChangeVisitor = std::function<void(std::size_t, std::span<const float>)>;
 
 // For each of `candidates` in turn: masks `values`, puts what is left on the grid of
-// weight_quant(), and shows the squared error of each element, w^2 where it was pruned. Memory for
-// one candidate at a time. Neighbours with the same densities share their mask. Throws ConfigError
-// if `values` is not of the parameter's size, for densities out of (0, 1] or both below 1, and for
+// weight_quant(), and shows the change of each element, -w where it was pruned. Memory for one
+// candidate at a time. Neighbours with the same densities share their mask. Throws ConfigError if
+// `values` is not of the parameter's size, for densities out of (0, 1] or both below 1, and for
 // bits that are neither 32 nor known; DataError for a value that is not finite.
-void candidate_errors(const ParameterSpec& parameter, std::span<const float> values,
-                      std::span<const WeightCandidate> candidates, const ErrorVisitor& visit);
-
-// 1/2 sum curvature x error, for squared errors and a curvature of as many elements.
-double predicted_loss(std::span<const float> errors, std::span<const float> curvature);
+void candidate_changes(const ParameterSpec& parameter, std::span<const float> values,
+                       std::span<const WeightCandidate> candidates, const ChangeVisitor& visit);
 
 // The table: for each candidate c the second-order prediction of what the loss gains,
 // Omega(c) = 1/2 sum over pruned h w^2 + 1/2 sum over kept h (w - q(w))^2 (LeCun et al. 1990, eq.
-// 3, with the error of the real quantizer), h being `curvature`. Leaves out that weights interact.
-// Throws as candidate_errors() does, and DataError for a curvature that is negative or not finite.
+// 3, with the error of the real quantizer), h being `curvature`. Leaves out that weights interact,
+// which bend_along() (algorithms/curvature.h) does not. Throws as candidate_changes() does, and
+// DataError for a curvature that is negative or not finite.
 std::vector<double> sensitivity(const ParameterSpec& parameter, std::span<const float> values,
                                 std::span<const float> curvature,
                                 std::span<const WeightCandidate> candidates);

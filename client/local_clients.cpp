@@ -284,7 +284,7 @@ RankReport LocalClients::sense(const ClientTask& task, const ModelView& global,
   NamedSums& sums = report.sums[sum_key(task)];
   sums = empty_sums(task, {});
   // What a candidate does to the weights is the same for every client.
-  const CandidateErrors errors(executor_->graph(), global.parameters, *task.sense);
+  const CandidateChanges changes(executor_->graph(), global.parameters, *task.sense);
   while (const std::optional<std::int64_t> taken = next()) {
     const std::int64_t client = *taken;
     try {
@@ -294,9 +294,8 @@ RankReport LocalClients::sense(const ClientTask& task, const ModelView& global,
       row.client = client;
       row.weight = samples.size;
       row.bytes_down = bytes_down;
-      const std::vector<float> curvature =
-          estimate_curvature(*executor_, global, samples, *task.sense, {seed_, client, task.round});
-      const std::vector<std::uint8_t> frame = encode_sensitivities(errors.table(curvature));
+      const std::vector<std::uint8_t> frame = encode_sensitivities(estimate_sensitivities(
+          *executor_, global, samples, *task.sense, changes, {seed_, client, task.round}));
       const std::vector<float> table = decode_sensitivities(frame);
       const bool is_added = sums.at(kSensitivitySum).add(table, row.weight);
       row.status = is_added ? ClientStatus::kAccepted : ClientStatus::kRefused;

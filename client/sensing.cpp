@@ -1,8 +1,8 @@
 #include "client/sensing.h"
 
-#include <algorithm>  // for all_of, min, transform
-#include <cmath>      // for isfinite
-#include <limits>     // for numeric_limits
+#include <algorithm>   // for max, min, transform
+#include <functional>  // for function, minus
+#include <iterator>    // for back_inserter, ssize
 
 #include "algorithms/curvature.h"
 #include "algorithms/sensitivity.h"
@@ -17,7 +17,7 @@ namespace {
 // does not round the gradient away.
 constexpr float kStep = 256.0F;
 
-constexpr std::int64_t kMostErrors = std::int64_t{1} << 26;  // floats, 256 MiB
+constexpr std::int64_t kMostFloats = std::int64_t{1} << 26;  // 256 MiB
 
 std::span<const float> part_of(std::span<const float> values, const ParameterSpec& tensor) {
   return values.subspan(static_cast<std::size_t>(tensor.offset),
@@ -82,33 +82,55 @@ class GradientProbe {
   std::vector<std::int64_t> resolved_;
 };
 
+// Called with the mean gradients of two halves; valid until it returns.
+using PairVisitor = std::function<void(std::span<const float>, std::span<const float>)>;
+
+// How many pairs of halves of how many samples a client has.
+struct Pairs {
+  std::int64_t count = 0;
+  std::int64_t half = 0;  // samples
+};
+
+Pairs pairs_of(const SampleSource& source, const SenseRequest& request) {
+  const std::int64_t half = std::min(request.half_batch, source.size / 2);
+  if (half == 0) return {};
+  return {.count = std::min(request.batches, source.size / (2 * half)), .half = half};
+}
+
+void visit_pairs(Executor& executor, const ModelView& model, const SampleSource& source,
+                 const Pairs& pairs, const SensingDraw& draw, const PairVisitor& visit) {
+  RandomStream stream({draw.seed, Purpose::kSensing, draw.client, draw.round});
+  const std::vector<std::int64_t> order = random_permutation(source.size, stream);
+  GradientProbe probe(executor, model, source);
+  std::vector<float> first;
+  std::vector<float> second;
+  const auto half = static_cast<std::size_t>(pairs.half);
+  for (std::int64_t pair = 0; pair < pairs.count; ++pair) {
+    const auto both = std::span(order).subspan(2 * half * static_cast<std::size_t>(pair), 2 * half);
+    probe.gradient(both.first(half), draw, first);
+    probe.gradient(both.last(half), draw, second);
+    visit(first, second);
+  }
+}
+
 }  // namespace
 
 std::vector<float> estimate_curvature(Executor& executor, const ModelView& model,
                                       const SampleSource& source, const SenseRequest& request,
                                       const SensingDraw& draw) {
   std::vector<float> curvature(model.parameters.size());
-  const std::int64_t half = std::min(request.half_batch, source.size / 2);
-  if (half == 0) return curvature;
-  const std::int64_t pairs = std::min(request.batches, source.size / (2 * half));
-  RandomStream stream({draw.seed, Purpose::kSensing, draw.client, draw.round});
-  const std::vector<std::int64_t> order = random_permutation(source.size, stream);
-  GradientProbe probe(executor, model, source);
-  std::vector<float> first;
-  std::vector<float> second;
-  for (std::int64_t pair = 0; pair < pairs; ++pair) {
-    const auto both = std::span(order).subspan(static_cast<std::size_t>(2 * half * pair),
-                                               static_cast<std::size_t>(2 * half));
-    probe.gradient(both.first(static_cast<std::size_t>(half)), draw, first);
-    probe.gradient(both.last(static_cast<std::size_t>(half)), draw, second);
-    accumulate_curvature(first, second, half, curvature);
-  }
-  for (float& value : curvature) value /= static_cast<float>(pairs);
+  const Pairs pairs = pairs_of(source, request);
+  visit_pairs(executor, model, source, pairs, draw,
+              [&](std::span<const float> first, std::span<const float> second) {
+                accumulate_curvature(first, second, pairs.half, curvature);
+              });
+  if (pairs.count == 0) return curvature;
+  for (float& value : curvature) value /= static_cast<float>(pairs.count);
   return curvature;
 }
 
-CandidateErrors::CandidateErrors(const Graph& graph, std::span<const float> parameters,
-                                 const SenseRequest& request)
+CandidateChanges::CandidateChanges(const Graph& graph, std::span<const float> parameters,
+                                   const SenseRequest& request)
     : parameters_(parameters), request_(request) {
   std::int64_t elements = 0;
   for (const std::string& name : request.parameters) {
@@ -117,33 +139,56 @@ CandidateErrors::CandidateErrors(const Graph& graph, std::span<const float> para
     tensors_.push_back(&graph.parameters()[static_cast<std::size_t>(index)]);
     elements += tensors_.back()->size();
   }
-  if (elements * std::ssize(request.candidates) > kMostErrors) return;
+  if (elements * std::ssize(request.candidates) > kMostFloats) return;
   for (const ParameterSpec* tensor : tensors_) {
-    candidate_errors(*tensor, part_of(parameters, *tensor), request.candidates,
-                     [this](std::size_t, std::span<const float> squares) {
-                       squares_.emplace_back(squares.begin(), squares.end());
-                     });
+    candidate_changes(*tensor, part_of(parameters, *tensor), request.candidates,
+                      [this](std::size_t, std::span<const float> change) {
+                        changes_.emplace_back(change.begin(), change.end());
+                      });
   }
 }
 
-std::vector<float> CandidateErrors::table(std::span<const float> curvature) const {
+void CandidateChanges::add(std::span<const float> differences, std::int64_t half_batch,
+                           std::span<double> table) const {
   const std::size_t candidates = request_.candidates.size();
-  std::vector<float> out;
-  if (!std::ranges::all_of(curvature, [](float value) { return std::isfinite(value); })) {
-    out.resize(tensors_.size() * candidates, std::numeric_limits<float>::quiet_NaN());
-    return out;
-  }
   for (std::size_t t = 0; t < tensors_.size(); ++t) {
-    const auto bends = part_of(curvature, *tensors_[t]);
-    if (squares_.empty()) {
-      for (const double loss : sensitivity(*tensors_[t], part_of(parameters_, *tensors_[t]), bends,
-                                           request_.candidates))
-        out.push_back(static_cast<float>(loss));
+    const ParameterSpec& tensor = *tensors_[t];
+    const auto add_one = [&](std::size_t candidate, std::span<const float> change) {
+      double& entry = table[t * candidates + candidate];
+      for (auto rest = differences; !rest.empty(); rest = rest.subspan(parameters_.size()))
+        entry += bend_along(part_of(rest, tensor), half_batch, change);
+    };
+    if (changes_.empty()) {
+      candidate_changes(tensor, part_of(parameters_, tensor), request_.candidates, add_one);
       continue;
     }
-    for (std::size_t c = 0; c < candidates; ++c)
-      out.push_back(static_cast<float>(predicted_loss(squares_[t * candidates + c], bends)));
+    for (std::size_t c = 0; c < candidates; ++c) add_one(c, changes_[t * candidates + c]);
   }
+}
+
+std::vector<float> estimate_sensitivities(Executor& executor, const ModelView& model,
+                                          const SampleSource& source, const SenseRequest& request,
+                                          const CandidateChanges& changes,
+                                          const SensingDraw& draw) {
+  std::vector<double> table(changes.table_size());
+  const Pairs pairs = pairs_of(source, request);
+  // Candidates may have to be made again for every group of pairs; sums are the same for any.
+  std::vector<float> differences;
+  const auto add_all = [&] {
+    changes.add(differences, pairs.half, table);
+    differences.clear();
+  };
+  visit_pairs(executor, model, source, pairs, draw,
+              [&](std::span<const float> first, std::span<const float> second) {
+                if (std::ssize(differences) + std::ssize(first) > kMostFloats) add_all();
+                std::ranges::transform(first, second, std::back_inserter(differences),
+                                       std::minus<>());
+              });
+  add_all();
+  std::vector<float> out(table.size());
+  const auto count = static_cast<double>(std::max<std::int64_t>(1, pairs.count));
+  std::ranges::transform(table, out.begin(),
+                         [&](double sum) { return static_cast<float>(sum / count); });
   return out;
 }
 

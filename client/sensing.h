@@ -2,6 +2,7 @@
 // A client's part in deciding how each layer is stored: it estimates how its own loss bends along
 // every weight, and answers with a table of a few hundred numbers. Nothing else leaves it.
 
+#include <cstddef>  // for size_t
 #include <cstdint>  // for int64_t
 #include <span>     // for span
 #include <vector>   // for vector
@@ -20,31 +21,42 @@ struct SensingDraw {
 
 // The diagonal of the empirical Fisher matrix of the cross-entropy at `model`, without its grids
 // and its mask, one value a parameter: the mean over pairs of disjoint half-batches of
-// accumulate_curvature() (algorithms/sensitivity.h). As many pairs as `request` asks for and the
+// accumulate_curvature() (algorithms/curvature.h). As many pairs as `request` asks for and the
 // client's samples give; of fewer than 2 samples, zeros. Not finite where the loss is not.
 std::vector<float> estimate_curvature(Executor& executor, const ModelView& model,
                                       const SampleSource& source, const SenseRequest& request,
                                       const SensingDraw& draw);
 
-// What every candidate of a request does to the weights of one model: the same for all clients, so
-// it is made once for a task, unless it would take more than 256 MiB.
-class CandidateErrors {
+// What every candidate of a request changes in the weights of one model: the same for all clients,
+// so it is made once for a task, unless it would take more than 256 MiB.
+class CandidateChanges {
  public:
   // All three must outlive this; `parameters` in the arena's layout. Throws ConfigError for a
   // parameter that the graph does not have and for candidates that there cannot be.
-  CandidateErrors(const Graph& graph, std::span<const float> parameters,
-                  const SenseRequest& request);
+  CandidateChanges(const Graph& graph, std::span<const float> parameters,
+                   const SenseRequest& request);
 
-  // A client's table: for each parameter and candidate, in the request's order, the predicted
-  // growth of its loss (algorithms/sensitivity.h) for its `curvature`, in the arena's layout. All
-  // of it is not finite if the curvature is not.
-  std::vector<float> table(std::span<const float> curvature) const;
+  std::size_t table_size() const { return tensors_.size() * request_.candidates.size(); }
+
+  // Adds bend_along() (algorithms/curvature.h) of every parameter and candidate, in the request's
+  // order, to `table`, for one difference of mean gradients after the other: each in the arena's
+  // layout, of halves of `half_batch` samples.
+  void add(std::span<const float> differences, std::int64_t half_batch,
+           std::span<double> table) const;
 
  private:
   std::vector<const ParameterSpec*> tensors_;
   std::span<const float> parameters_;
   const SenseRequest& request_;
-  std::vector<std::vector<float>> squares_;  // a tensor and candidate; empty: too many to keep
+  std::vector<std::vector<float>> changes_;  // a tensor and candidate; empty: too many to keep
 };
+
+// A client's table: for each parameter and candidate, in the request's order, what its loss is
+// predicted to gain, the mean of bend_along() over the pairs that estimate_curvature() would take.
+// Of fewer than 2 samples, zeros. Not finite where the gradients are not. Keeps up to 256 MiB of
+// gradients.
+std::vector<float> estimate_sensitivities(Executor& executor, const ModelView& model,
+                                          const SampleSource& source, const SenseRequest& request,
+                                          const CandidateChanges& changes, const SensingDraw& draw);
 
 }  // namespace coppice

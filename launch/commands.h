@@ -122,6 +122,7 @@ struct BenchArguments {
   std::string config;  // round, step, kernels: instead of the built-in experiment; lut: or a
                        // checkpoint
   std::vector<std::string> overrides;
+  std::string model;        // sensitivity: a trained network's file; empty: trains one
   std::string out;          // lut: file for the table; empty: none
   std::int64_t check = 10;  // lut: configurations to compare predictions with
   bool is_json = false;

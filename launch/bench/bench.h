@@ -3,11 +3,13 @@
 // with the smallest and largest. Benches print nothing; `coppice bench` shows what they return.
 
 #include <cstdint>      // for int64_t
+#include <optional>     // for optional
 #include <span>         // for span
 #include <string>       // for string
 #include <string_view>  // for string_view
 #include <vector>       // for vector
 
+#include "core/checkpoint.h"
 #include "core/experiment.h"
 #include "core/graph.h"
 #include "core/json.h"
@@ -87,6 +89,18 @@ BenchReport bench_scaling(const ScalingBenchSize& size = {});
 // backward counted as three times the forward pass). Throws KernelError for a graph that only
 // LibTorch runs.
 BenchReport bench_step(const Graph& graph, const TrainConfig& config);
+
+// How well clients' tables of sensitivities predict what compressing layers does to the loss: the
+// config's network trained for its rounds without compression, or `model`, each layer masked and
+// put on its grid by a candidate drawn at random, `choices` times; predicted and measured growth of
+// the training loss, their rank correlation and the factor between them, also for a table by the
+// diagonal of the curvature. Throws ConfigError for a network without weights to quantize.
+struct SensitivityBenchSize {
+  std::int64_t choices = 30;
+  std::int64_t samples = 10'000;  // of all clients' training samples, that losses are measured on
+};
+BenchReport bench_sensitivity(ExperimentConfig config, std::optional<Checkpoint> model,
+                              const SensitivityBenchSize& size = {});
 
 // A training step of `graph` layer by layer, with the resident executor on one thread: time, share
 // and arithmetic of each against that of multiply-adds in registers, measured in the same run.

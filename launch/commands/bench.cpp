@@ -29,6 +29,13 @@ data: {name: "", partition: {scheme: iid, clients: 10}, validation_fraction: 0}
 train: {local_epochs: 1, batch_size: 64, optimizer: {name: sgd, lr: 0.01, momentum: 0.9, weight_decay: 1e-5}}
 )";
 
+// What `bench sensitivity` trains without a config.
+constexpr std::string_view kSensitivityConfig = R"(name: bench-sensitivity
+model: {name: lenet5}
+data: {name: fashion_mnist, partition: {scheme: dirichlet, alpha: 0.5, clients: 10}}
+train: {rounds: 4, local_epochs: 1, batch_size: 64, optimizer: {name: sgd, lr: 0.05, momentum: 0.9, weight_decay: 1e-5}}
+)";
+
 void expect_no_config(const BenchArguments& arguments) {
   if (arguments.config.empty()) return;
   throw ConfigError(
@@ -66,13 +73,13 @@ struct BenchConfig {
 };
 
 // Without a file the first positional argument may be an override already.
-BenchConfig config_of(const BenchArguments& arguments) {
+BenchConfig config_of(const BenchArguments& arguments, std::string_view built_in = kRoundConfig) {
   const bool has_file =
       !arguments.config.empty() && arguments.config.find('=') == std::string::npos;
   std::vector<std::string> overrides = arguments.overrides;
   if (!has_file && !arguments.config.empty()) overrides.insert(overrides.begin(), arguments.config);
   if (has_file) return {load_config(arguments.config, overrides), arguments.config};
-  return {parse_config(kRoundConfig, "the bench's own config", overrides), "built in"};
+  return {parse_config(built_in, "the bench's own config", overrides), "built in"};
 }
 
 void name_config(BenchReport& report, const BenchConfig& config) {
@@ -149,15 +156,41 @@ BenchReport latency_table(const BenchArguments& arguments) {
   return std::move(bench.report);
 }
 
+// Of the network of `--model`, whose data the config names, or of the config's own.
+BenchReport sensitivity_of(const BenchArguments& arguments) {
+  const BenchConfig config = config_of(arguments, kSensitivityConfig);
+  configure_process_for_training();
+  std::optional<Checkpoint> model;
+  if (!arguments.model.empty()) {
+    const LoadedModel loaded(arguments.model);
+    if (loaded.checkpoint() == nullptr) {
+      throw ConfigError(text("bench sensitivity: ", arguments.model,
+                             ": expected a checkpoint (.safetensors) or an .onnx file"));
+    }
+    check_fits(loaded, *load_dataset(dataset_request(config.config.data)));
+    model = *loaded.checkpoint();
+  }
+  BenchReport report = bench_sensitivity(config.config, std::move(model));
+  name_config(report, config);
+  if (!arguments.model.empty()) report.facts.set("model", arguments.model);
+  return report;
+}
+
 struct Bench {
   std::string_view name;
   BenchReport (*run)(const BenchArguments&);
 };
-constexpr Bench kBenches[] = {{"aggregate", aggregate}, {"ceilings", ceilings},
-                              {"codecs", codecs},       {"kernels", of_network<bench_kernels>},
-                              {"latency", latency},     {"lut", latency_table},
-                              {"round", round_of},      {"runtime", runtime_of},
-                              {"scaling", scaling},     {"step", of_network<bench_step>}};
+constexpr Bench kBenches[] = {{"aggregate", aggregate},
+                              {"ceilings", ceilings},
+                              {"codecs", codecs},
+                              {"kernels", of_network<bench_kernels>},
+                              {"latency", latency},
+                              {"lut", latency_table},
+                              {"round", round_of},
+                              {"runtime", runtime_of},
+                              {"scaling", scaling},
+                              {"sensitivity", sensitivity_of},
+                              {"step", of_network<bench_step>}};
 
 const Bench& bench_named(const std::string& name) {
   for (const Bench& bench : kBenches) {
@@ -223,6 +256,10 @@ int bench_command(const BenchArguments& arguments) {
   if (!arguments.out.empty() && arguments.name != "lut")
     throw ConfigError(
         text("bench ", arguments.name, ": takes no --out, got '", arguments.out, "'"));
+  if (!arguments.model.empty() && arguments.name != "sensitivity") {
+    throw ConfigError(
+        text("bench ", arguments.name, ": takes no --model, got '", arguments.model, "'"));
+  }
   const BenchReport report = bench.run(arguments);
   fmt::print("{}", report_text(report));
   if (arguments.is_json) fmt::print("{}\n", report_json(bench.name, report).dump());

@@ -75,6 +75,19 @@ TEST(CurvatureTest, OverAllSplitsItIsTheVarianceOfOneSamplesGradient) {
 // Linear regression y = x . w* + noise, x_j normal with deviation s_j, at w = w* + d. One sample's
 // gradient is r x_j, r = x . d - noise; by Isserlis' theorem its mean is d_j s_j^2 and its variance
 // s_j^2 (sigma^2 + sum of d_k^2 s_k^2) + d_j^2 s_j^4.
+TEST(CurvatureTest, AlongADirectionItIsTheSquareOfTheProduct) {
+  const std::vector<float> difference{1.0F, -2.0F, 0.5F, 0.0F, 1.0F, 1.0F, 1.0F, 1.0F, 4.0F};
+  const std::vector<float> change{2.0F, 1.0F, 4.0F, 9.0F, 0.0F, 0.0F, 0.0F, 0.0F, 0.25F};
+  // 2 - 2 + 2 + 1 = 3, of halves of 8 samples: 16 x 9 / 8.
+  EXPECT_EQ(bend_along(difference, 8, change), 18.0);
+  // Of one weight, half of what the diagonal has times the change's square.
+  std::vector<float> curvature{0.0F};
+  accumulate_curvature(std::vector{3.0F}, std::vector{1.0F}, 4, curvature);
+  EXPECT_EQ(bend_along(std::vector{2.0F}, 4, std::vector{3.0F}), 0.5 * double{curvature[0]} * 9.0);
+  EXPECT_THROW(bend_along(difference, 8, std::vector{1.0F}), ConfigError);
+  EXPECT_THROW(bend_along(difference, 0, change), ConfigError);
+}
+
 TEST(CurvatureTest, OfLinearRegressionItIsTheClosedForm) {
   constexpr int kBatches = 40'000;
   constexpr std::int64_t kHalf = 4;

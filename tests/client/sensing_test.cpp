@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "algorithms/sensitivity.h"
 #include "client/local_clients.h"
 #include "core/parameter_arena.h"
 #include "tests/client/tiny_data.h"
@@ -110,6 +111,67 @@ TEST_P(SensingTest, FewSamplesGiveSmallerBatchesAndNoneGivesZeros) {
   EXPECT_GT(*std::ranges::max_element(few), 0.0F);
   split_ = tiny_split(1, 3);
   EXPECT_EQ(curvature({}), std::vector<float>(few.size(), 0.0F));
+}
+
+// 1/2 E (g . change)^2 of the centred gradients of all samples.
+double bend_of_all(const Split& split, std::span<const float> parameters,
+                   std::span<const float> change) {
+  double sum = 0.0, squares = 0.0;
+  for (std::int64_t s = 0; s < split.size; ++s) {
+    const float* x = split.float32s.data() + s * kTinyFeatures;
+    std::vector<double> p(kTinyClasses);
+    for (std::size_t c = 0; c < kTinyClasses; ++c) {
+      double logit = parameters[kTinyClasses * kTinyFeatures + c];
+      for (std::size_t f = 0; f < kTinyFeatures; ++f)
+        logit += double{parameters[c * kTinyFeatures + f]} * double{x[f]};
+      p[c] = std::exp(logit);
+    }
+    const double total = std::accumulate(p.begin(), p.end(), 0.0);
+    double along = 0.0;
+    for (std::size_t c = 0; c < kTinyClasses; ++c) {
+      const bool is_label = split.labels[static_cast<std::size_t>(s)] == static_cast<int>(c);
+      for (std::size_t f = 0; f < kTinyFeatures; ++f)
+        along += (p[c] / total - (is_label ? 1.0 : 0.0)) * double{x[f]} *
+                 double{change[c * kTinyFeatures + f]};
+    }
+    sum += along;
+    squares += along * along;
+  }
+  const auto n = static_cast<double>(split.size);
+  return 0.5 * (squares / n - sum * sum / (n * n));
+}
+
+TEST_P(SensingTest, TableIsTheCovarianceAlongEachCandidatesChange) {
+  SenseRequest request = asking(256, 8);
+  request.parameters = {"out.weight"};
+  request.candidates = {
+      {.density = 1.0, .bits = 32}, {.density = 0.5, .bits = 8}, {.density = 0.2, .bits = 2}};
+  const CandidateChanges changes(graph_, global_.values(), request);
+  const std::vector<float> table =
+      estimate_sensitivities(*executor_, {global_.values()}, source_of(split_), request, changes,
+                             {.seed = 5, .client = 0, .round = 2});
+  ASSERT_EQ(table.size(), 3U);
+  EXPECT_EQ(table[0], 0.0F);  // fp32 and nothing pruned
+  const ParameterSpec& weight = graph_.parameters()[0];
+  const auto values = global_.values().first(static_cast<std::size_t>(weight.size()));
+  candidate_changes(weight, values, request.candidates,
+                    [&](std::size_t candidate, std::span<const float> change) {
+                      if (candidate == 0) return;
+                      const double expected = bend_of_all(split_, global_.values(), change);
+                      // The relative deviation of 256 squares again.
+                      EXPECT_NEAR(table[candidate] / expected, 1.0, 0.35) << candidate;
+                    });
+}
+
+TEST_P(SensingTest, TableOfTooFewSamplesIsZero) {
+  split_ = tiny_split(1, 3);
+  SenseRequest request = asking(4, 8);
+  request.parameters = {"out.weight"};
+  request.candidates = {{.density = 0.5, .bits = 8}};
+  const CandidateChanges changes(graph_, global_.values(), request);
+  EXPECT_EQ(estimate_sensitivities(*executor_, {global_.values()}, source_of(split_), request,
+                                   changes, {}),
+            std::vector<float>{0.0F});
 }
 
 INSTANTIATE_TEST_SUITE_P(Executors, SensingTest, ::testing::Values("libtorch", "resident"));

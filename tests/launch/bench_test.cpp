@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "comm/codec.h"
+#include "launch/bench/rounds.h"
+#include "launch/world.h"
 #include "models/zoo.h"
 #include "tests/deploy_runtime/programs.h"
 #include "tests/models/input_specs.h"
@@ -100,6 +103,30 @@ TEST(BenchTest, ALatencyTableHoldsForWhatPruningMakesOfTheNetwork) {
   for (const char* part : {"random 2", "largest error", "codes of vector"})
     EXPECT_NE(bench.report.table.find(part), std::string::npos) << bench.report.table;
   EXPECT_EQ(latency_table_from_json(to_json(bench.table), "t"), bench.table);
+}
+
+TEST(BenchTest, SensitivitiesArePredictedAndMeasuredForEveryChoice) {
+  const TemporaryFolder folder;
+  write_noise(folder.path(), {.side = 6, .train = 400, .test = 20});
+  ExperimentConfig config;
+  config.model.name = "mlp";
+  config.model.hidden = {16};
+  config.data.name = "idx";
+  config.data.root = folder.path().string();
+  config.data.partition.clients = 2;
+  Checkpoint model;  // as it begins: training needs what is installed beside the command
+  World world = make_world(config);
+  model.graph = std::move(world.graph);
+  model.parameters = std::move(world.parameters);
+  const BenchReport report =
+      bench_sensitivity(config, std::move(model), {.choices = 4, .samples = 100});
+  EXPECT_EQ(std::ranges::count(report.table.substr(0, report.table.find("\n\n")), '\n'), 4);
+  EXPECT_EQ(report.facts.at("samples").as_integer(), 100);
+  EXPECT_GT(report.facts.at("loss").as_number(), 0.0);
+  for (const std::string name : {"predicted", "diagonal"}) {
+    EXPECT_LE(std::abs(figure(report, name + ".rank_correlation")), 1.0);
+    EXPECT_GT(figure(report, name + ".factor"), 0.0);
+  }
 }
 
 }  // namespace
