@@ -15,7 +15,6 @@ namespace {
 
 using runtime::Inference;
 using runtime::kBlockSide;
-using runtime::Layout;
 using runtime::Op;
 using runtime::Shape;
 

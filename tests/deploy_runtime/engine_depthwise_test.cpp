@@ -146,7 +146,7 @@ TEST(EngineDepthwiseTest, WorkAndTimeAreThoseOfThePointwiseConvolution) {
 }
 
 TEST(EngineDepthwiseTest, OnlyAPointwiseConvolutionThatAloneReadsItIsFused) {
-  const auto expect_unfused = [](Program program) {
+  const auto expect_unfused = [](const Program& program) {
     EXPECT_EQ(fused_nodes(program), 0);
     Engine engine(program);
     const std::vector<float> sample = random_sample(engine.sample_size(), 3);

@@ -41,6 +41,7 @@ class Timed {
   double median_us(int runs) {
     engine_.run(sample_, logits_);  // its weights are near again
     std::vector<double> times;
+    times.reserve(static_cast<std::size_t>(runs));
     for (int i = 0; i < runs; ++i)
       times.push_back(time_of_call([&] { engine_.run(sample_, logits_); }));
     return median(std::move(times));

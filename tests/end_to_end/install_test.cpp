@@ -60,6 +60,9 @@ int main(int, char** words) try {
 )";
 
 class InstallTest : public ::testing::Test {
+ public:
+  ~InstallTest() override { fs::remove_all(folder_); }
+
  protected:
   InstallTest()
       : folder_(fs::path(::testing::TempDir()) /
@@ -67,7 +70,6 @@ class InstallTest : public ::testing::Test {
     fs::remove_all(folder_);
     fs::create_directories(folder_ / "consumer");
   }
-  ~InstallTest() override { fs::remove_all(folder_); }
 
   Outcome shell(const std::string& command) const {
     return run_command(

@@ -6,7 +6,7 @@ namespace coppice::onnx_import {
 namespace {
 
 ConstantPtr matrix_of(Call& call, std::size_t input) {
-  const ConstantPtr matrix = call.constant(input);
+  ConstantPtr matrix = call.constant(input);
   if (matrix->dims.size() != 2)
     call.fail("weight: expected a matrix, got ", shape_text(matrix->dims));
   return matrix;

@@ -86,6 +86,7 @@ Output Network::add(OpKind op, std::string_view wanted, std::vector<Output> inpu
                parameters.empty() || op == OpKind::attention ? nullptr : parameters[0].get());
   out.spec.attributes = attributes;
   std::vector<Shape> shapes;
+  shapes.reserve(inputs.size());
   for (const Output& one : inputs) shapes.push_back(layer(one.layer).shape);
   const NodeView view{op, out.spec.name, out.spec.attributes, shapes};
   out.shape = op_rules(op).shape(view);

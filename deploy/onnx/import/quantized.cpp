@@ -16,7 +16,7 @@ constexpr std::int64_t kFirstSigned = -128;
 
 // Scales are positive and finite, one or one an index of an axis.
 std::vector<float> scales_of(Call& call) {
-  const std::vector<float> scales = call.constant(1)->values;
+  std::vector<float> scales = call.constant(1)->values;
   if (scales.empty()) call.fail("expected a scale, got none");
   for (const float scale : scales) {
     if (!std::isfinite(scale) || scale <= 0.0F) call.fail("expected positive scales, got ", scale);
