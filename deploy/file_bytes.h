@@ -14,18 +14,18 @@
 
 namespace coppice {
 
-struct TensorBytes {
+struct CodedTensor {
   std::string parameter;  // of the plan
   int bits = 0;
   std::int64_t weights = 0;  // elements
   std::int64_t bytes = 0;    // coded_bytes()
 
-  friend bool operator==(const TensorBytes&, const TensorBytes&) = default;
+  friend bool operator==(const CodedTensor&, const CodedTensor&) = default;
 };
 
 struct FileBytes {
   std::int64_t file = 0;             // of the .cpk, without properties and a name
-  std::vector<TensorBytes> weights;  // in the plan's order
+  std::vector<CodedTensor> weights;  // in the plan's order
 };
 
 // Throws as lower() does.

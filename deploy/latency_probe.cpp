@@ -53,7 +53,7 @@ void fill_weights(runtime::Node& node, const runtime::ProductShape& shape, doubl
 // Builds the nodes before the layer, then the layer.
 class Builder {
  public:
-  Builder(const runtime::Program& from, const TimedNode& node, const Candidate& candidate)
+  Builder(const runtime::Program& from, const TimedNode& node, const LayerVariant& candidate)
       : of_(from.nodes[node.index]),
         candidate_(candidate),
         inference_(infer(from)),
@@ -144,7 +144,7 @@ class Builder {
   }
 
   const runtime::Node& of_;
-  const Candidate& candidate_;
+  const LayerVariant& candidate_;
   Inference inference_;
   Shape flat_image_;
   bool is_product_ = false;
@@ -171,7 +171,7 @@ void empty_blocks(runtime::Weights& rows, const runtime::ProductShape& shape, do
 }
 
 Probe make_probe(const runtime::Program& program, const TimedNode& node,
-                 const Candidate& candidate) {
+                 const LayerVariant& candidate) {
   if (program.nodes[node.index].op == Op::input) return {program, node.index};
   return Builder(program, node, candidate).build();
 }

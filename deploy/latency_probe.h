@@ -16,7 +16,7 @@ struct Probe {
 };
 
 // What of a layer a probe has.
-struct Candidate {
+struct LayerVariant {
   int bits = 0;
   runtime::Layout layout = runtime::Layout::kRows;
   std::int64_t in = 1;
@@ -27,7 +27,7 @@ struct Candidate {
 // The layer `node` of `program` with made-up weights, or parameters, that are not zero but in
 // empty blocks. Inputs have the grids or values that it reads in `program`.
 Probe make_probe(const runtime::Program& program, const TimedNode& node,
-                 const Candidate& candidate);
+                 const LayerVariant& candidate);
 
 // Zeroes all but the share `density` of the 4x4 blocks of `rows` (codes in rows of `shape`),
 // anywhere, rounded up to a whole number of blocks for each four output channels.

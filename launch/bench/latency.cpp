@@ -38,7 +38,7 @@ ExperimentConfig null_rounds(const Cohort& cohort, const std::filesystem::path& 
 
 BenchReport bench_latency() {
   using Round = RoundWatcher::Round;
-  const TemporaryFolder folder;
+  const BenchFolder folder;
   write_noise(folder.path(), {.side = 10,
                               .train = static_cast<std::uint32_t>(kSamplesAClient * kPopulation),
                               .test = 100});

@@ -12,7 +12,7 @@ constexpr std::int64_t kMeasuredRounds = 7;
 
 BenchReport bench_round(ExperimentConfig config) {
   using Round = RoundWatcher::Round;
-  const TemporaryFolder folder;
+  const BenchFolder folder;
   const bool is_synthetic = config.data.name.empty();
   if (is_synthetic) {
     write_noise(folder.path(), {});

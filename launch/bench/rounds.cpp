@@ -37,13 +37,13 @@ void write_idx(const Path& path, const std::vector<std::uint32_t>& shape,
 
 }  // namespace
 
-TemporaryFolder::TemporaryFolder() {
+BenchFolder::BenchFolder() {
   std::string pattern = (std::filesystem::temp_directory_path() / "coppice_bench_XXXXXX").string();
   if (mkdtemp(pattern.data()) == nullptr) throw Error(text(pattern, ": ", system_reason(errno)));
   path_ = pattern;
 }
 
-TemporaryFolder::~TemporaryFolder() {
+BenchFolder::~BenchFolder() {
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
 }

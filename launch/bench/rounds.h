@@ -14,12 +14,12 @@
 namespace coppice {
 
 // A folder of its own below the system's for temporary files, removed at the end.
-class TemporaryFolder {
+class BenchFolder {
  public:
-  TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder();
+  BenchFolder();
+  BenchFolder(const BenchFolder&) = delete;
+  BenchFolder& operator=(const BenchFolder&) = delete;
+  ~BenchFolder();
 
   const std::filesystem::path& path() const { return path_; }
 

@@ -99,7 +99,7 @@ Measured run_apart(const std::filesystem::path& config, std::int64_t clients, in
 }  // namespace
 
 BenchReport bench_scaling(const ScalingBenchSize& size) {
-  const TemporaryFolder folder;
+  const BenchFolder folder;
   write_noise(folder.path(), {.side = 10, .train = kSamples, .test = 100});
   const std::filesystem::path config = folder.path() / "scaling.yaml";
   write_file_atomically(config, config_text(folder.path()));

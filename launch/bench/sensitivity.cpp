@@ -27,7 +27,7 @@ constexpr std::int64_t kSampleDraw =
 
 // The config's network after its rounds, nothing compressed.
 Checkpoint trained(const ExperimentConfig& config) {
-  const TemporaryFolder folder;
+  const BenchFolder folder;
   watch(config, folder.path() / "run", 0);
   const std::string path = (folder.path() / "run" / "model" / "model.safetensors").string();
   return checkpoint_from_bytes(read_file(path), path);

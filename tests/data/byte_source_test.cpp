@@ -10,7 +10,7 @@ std::string contents(const std::filesystem::path& path) {
 }
 
 TEST(ByteSourceTest, PlainAndGzipFilesGiveTheSameBytes) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   Bytes bytes;
   for (int i = 0; i < 2'500'000; ++i) bytes += static_cast<char>(i % 251);
   EXPECT_EQ(contents(folder.write("plain", bytes)), bytes);
@@ -19,7 +19,7 @@ TEST(ByteSourceTest, PlainAndGzipFilesGiveTheSameBytes) {
 }
 
 TEST(ByteSourceTest, MissingFileAndFolderAreRefusedByName) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   const auto missing = folder.path() / "missing.gz";
   EXPECT_EQ(message_of<DataError>([&] { open_file(missing); }),
             missing.string() + ": cannot open: No such file or directory");
@@ -28,13 +28,13 @@ TEST(ByteSourceTest, MissingFileAndFolderAreRefusedByName) {
 }
 
 TEST(ByteSourceTest, FileNamedGzipThatIsNoneIsRefused) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   EXPECT_THROW(open_file(folder.write("text.gz", "not gzip")), DataError);
   EXPECT_THROW(open_file(folder.write("empty.gz", "")), DataError);
 }
 
 TEST(ByteSourceTest, EveryTruncationOfAGzipFileIsAnError) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   const Bytes packed = gzip("some bytes that compress, compress, compress");
   for (std::size_t length = 0; length < packed.size(); ++length) {
     const auto path = folder.write("cut.gz", packed.substr(0, length));
@@ -43,14 +43,14 @@ TEST(ByteSourceTest, EveryTruncationOfAGzipFileIsAnError) {
 }
 
 TEST(ByteSourceTest, GzipWhoseChecksumIsWrongIsAnError) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   Bytes packed = gzip("some bytes");
   packed[packed.size() - 5] ^= 1;
   EXPECT_THROW(contents(folder.write("wrong.gz", packed)), DataError);
 }
 
 TEST(ByteSourceTest, TooMuchTextIsRefusedBeforeItIsAllRead) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   const auto path = folder.write("bomb.gz", gzip(Bytes(8 << 20, 'x')));
   EXPECT_NE(
       message_of<DataError>([&] { read_text(*open_file(path), 1000); }).find("at most 1000 bytes"),

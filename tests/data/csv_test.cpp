@@ -16,7 +16,7 @@ class CsvTest : public ::testing::Test {
     return message_of<DataError>([&] { load(bytes, request); });
   }
 
-  TemporaryFolder folder_;
+  DataFolder folder_;
 };
 
 TEST(DelimitedReaderTest, QuotesLineEndsAndEmptyFieldsAreUnderstood) {
@@ -102,7 +102,7 @@ class TableTest : public ::testing::Test {
     return load_dataset({.name = name, .root = folder_.path(), .test_fraction = 0.0});
   }
 
-  TemporaryFolder folder_;
+  DataFolder folder_;
 };
 
 std::string digit_row(int pixel, int label) {

@@ -40,15 +40,15 @@ class MemorySource final : public ByteSource {
 };
 
 // A folder of its own, removed at the end.
-class TemporaryFolder {
+class DataFolder {
  public:
-  TemporaryFolder() {
+  DataFolder() {
     std::string pattern = ::testing::TempDir() + "coppice_data_XXXXXX";
     path_ = ::mkdtemp(pattern.data());
   }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() {
+  DataFolder(const DataFolder&) = delete;
+  DataFolder& operator=(const DataFolder&) = delete;
+  ~DataFolder() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }

@@ -7,13 +7,12 @@ namespace {
 const Bytes kImages = idx(0x08, {5, 2, 2}, "aaaabbbbccccddddeeee");
 const Bytes kLabels = idx(0x08, {5}, Bytes("\0\1\2\1\0", 5));
 
-std::unique_ptr<const Dataset> load(const TemporaryFolder& folder,
-                                    const std::string& name = "idx") {
+std::unique_ptr<const Dataset> load(const DataFolder& folder, const std::string& name = "idx") {
   return load_dataset({.name = name, .root = folder.path()});
 }
 
 TEST(IdxFolderTest, OfficialTestFilesBecomeTheTestSplit) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   folder.write("train-images-idx3-ubyte.gz", gzip(kImages));
   folder.write("train-labels-idx1-ubyte", kLabels);
   folder.write("t10k-images-idx3-ubyte", idx(0x08, {1, 2, 2}, "zzzz"));
@@ -27,7 +26,7 @@ TEST(IdxFolderTest, OfficialTestFilesBecomeTheTestSplit) {
 }
 
 TEST(IdxFolderTest, WithoutTestFilesAFractionIsSplitOff) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   folder.write("train-images-idx3-ubyte", kImages);
   folder.write("train-labels-idx1-ubyte", kLabels);
   const auto dataset = load(folder);
@@ -36,7 +35,7 @@ TEST(IdxFolderTest, WithoutTestFilesAFractionIsSplitOff) {
 }
 
 TEST(IdxFolderTest, PlainFileWinsOverItsGzipCopyAndTwoKindsAreRefused) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   folder.write("train-images-idx3-ubyte", kImages);
   folder.write("train-images-idx3-ubyte.gz", "damaged, never opened");
   folder.write("train-labels-idx1-ubyte", kLabels);
@@ -48,7 +47,7 @@ TEST(IdxFolderTest, PlainFileWinsOverItsGzipCopyAndTwoKindsAreRefused) {
 }
 
 TEST(IdxFolderTest, MissingFilesAreNamed) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   EXPECT_NE(message_of<DataError>([&] { load(folder); }).find("expected train-images-idx*"),
             std::string::npos);
   folder.write("train-images-idx3-ubyte", kImages);
@@ -61,7 +60,7 @@ TEST(IdxFolderTest, MissingFilesAreNamed) {
 }
 
 TEST(IdxFolderTest, TestImagesOfAnotherShapeAreRefused) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   folder.write("train-images-idx3-ubyte", kImages);
   folder.write("train-labels-idx1-ubyte", kLabels);
   folder.write("t10k-images-idx3-ubyte", idx(0x08, {1, 1, 2}, "zz"));
@@ -72,7 +71,7 @@ TEST(IdxFolderTest, TestImagesOfAnotherShapeAreRefused) {
 }
 
 TEST(IdxFolderTest, LabelsOutOfRangeAreRefused) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   folder.write("train-images-idx3-ubyte", idx(0x08, {1, 1, 1}, "a"));
   for (const std::uint32_t label : {0xFFFFFFFFU, 65'536U}) {
     folder.write("train-labels-idx1-int", idx(0x0C, {1}, big_endian(label)));
@@ -82,7 +81,7 @@ TEST(IdxFolderTest, LabelsOutOfRangeAreRefused) {
 }
 
 TEST(IdxFolderTest, DamagedImageFilesNeverCrash) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   folder.write("train-labels-idx1-ubyte", kLabels);
   const auto load_damaged = [&](const Bytes& damaged) {
     folder.write("train-images-idx3-ubyte", damaged);
@@ -105,7 +104,7 @@ TEST(FashionMnistTest, InstalledFilesAreTheRealOnes) {
 }
 
 TEST(FashionMnistTest, AnotherFileIsRefusedByItsDigestAlsoUnderDataRoot) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   folder.write("train-images-idx3-ubyte.gz", gzip(kImages));
   const std::string message = message_of<DataError>([&] { load(folder, "fashion_mnist"); });
   EXPECT_NE(message.find((folder.path() / "train-images-idx3-ubyte.gz").string()),
@@ -119,7 +118,7 @@ TEST(FashionMnistTest, AnotherFileIsRefusedByItsDigestAlsoUnderDataRoot) {
 }
 
 TEST(FashionMnistTest, MissingFileUnderDataRootIsNamed) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   EXPECT_NE(message_of<DataError>([&] {
               load(folder, "fashion_mnist");
             }).find("expected train-images-idx3-ubyte[.gz] in"),

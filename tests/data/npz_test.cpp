@@ -16,7 +16,7 @@ class NpzTest : public ::testing::Test {
     return *load_dataset({.name = "npz", .root = folder_.write("data.npz", bytes)});
   }
 
-  TemporaryFolder folder_;
+  DataFolder folder_;
 };
 
 const Bytes kArchive = zip({{"x.npy", npy("|u1", "(3, 2)", "abcdef")},

@@ -87,7 +87,7 @@ TEST(TextWindowsTest, BooksOwnTheirVersesWithoutTheReference) {
 }
 
 TEST(TextTest, FileIsReadAndSplitAsAsked) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   const auto path = folder.write("play.txt", "A:\nabcd\n\nB:\nefgh\n");
   const auto whole =
       load_dataset({.name = "text", .root = path, .test_fraction = 0.0, .context = 3});
@@ -101,7 +101,7 @@ TEST(TextTest, FileIsReadAndSplitAsAsked) {
 }
 
 TEST(TextTest, DamagedFilesNeverCrash) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   for (const std::string how : {"none", "speaker", "book"}) {
     attack("Ge1:1 abc:\n\nGe2:11 def\n", 800, false, [&](const Bytes& damaged) {
       DatasetRequest request{
@@ -139,7 +139,7 @@ TEST(BibleTest, BooksOfTheInstalledTextAreTheClients) {
 }
 
 TEST(BibleTest, FileWithAnotherNumberOfBooksIsRefused) {
-  const TemporaryFolder folder;
+  const DataFolder folder;
   const auto path = folder.write("verses", "Ge1:1 In the beginning\n");
   EXPECT_NE(message_of<DataError>([&] {
               load_dataset({.name = "bible", .root = path});

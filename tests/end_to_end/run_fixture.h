@@ -50,7 +50,7 @@ class RunTest : public ::testing::Test {
   void expect_refused(const RunRequest& request, const std::string& said) const;
 
  private:
-  TemporaryFolder folder_;
+  DataFolder folder_;
 };
 
 std::string content_of(const std::filesystem::path& file);

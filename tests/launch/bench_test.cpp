@@ -106,7 +106,7 @@ TEST(BenchTest, ALatencyTableHoldsForWhatPruningMakesOfTheNetwork) {
 }
 
 TEST(BenchTest, SensitivitiesArePredictedAndMeasuredForEveryChoice) {
-  const TemporaryFolder folder;
+  const BenchFolder folder;
   write_noise(folder.path(), {.side = 6, .train = 400, .test = 20});
   ExperimentConfig config;
   config.model.name = "mlp";

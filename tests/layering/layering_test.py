@@ -155,15 +155,40 @@ def check_file(root, path):
                 yield number, sentence
 
 
+def types_of(source):
+    """Types that a file defines in a named namespace, as (line number, 'outer::Name')."""
+    namespaces = []
+    for number, (line, whole) in enumerate(zip(without_comments_and_texts(source), source.split("\n")), start=1):
+        opened = re.match(r"(?:inline )?namespace( [\w:]+)?\s*{$", line.rstrip())
+        defined = re.match(r"(?:struct|class|enum class|union) (?:alignas\(\w+\) )?(\w+)(?: final)?\s*(?::(?!:)[^;]*)?{", line)
+        if opened:
+            namespaces.append((opened.group(1) or "").strip())
+        elif whole.startswith("}  // namespace"):  # the formatter writes it so
+            namespaces.pop()
+        elif defined and "" not in namespaces:
+            yield number, "::".join([*namespaces, defined.group(1)])
+
+
+def check_definitions(sources):
+    """One name, one type: two of them in one program are undefined behaviour that no linker reports."""
+    home = {}
+    for path, source in sources:
+        for number, name in types_of(source):
+            if "::" in name and home.setdefault(name, path) != path:
+                yield f"{path}:{number}: {name} is a type of {home[name]} already"
+
+
 def check_tree(root):
     """All violations below `root`, as 'path:line: sentence'."""
     found = []
+    sources = []
     for folder in sorted({layer.split("/")[0] for layer in LAYERS}):
         for file in sorted((root / folder).rglob("*")):
             path = file.relative_to(root).as_posix()
             if file.suffix in SOURCES and file.is_file():
                 found += [f"{path}:{number}: {sentence}" for number, sentence in check_file(root, path)]
-    return found
+                sources.append((path, file.read_text(encoding="utf-8")))
+    return found + list(check_definitions(sources))
 
 
 MANUAL = "#pragma once\n// A value.\n"
@@ -182,6 +207,9 @@ CLEAN = {
     "algorithms/s.cpp": '#include "core/a.h"\n#include <cmath>\ndouble expand(double x) { return std::exp(x); }\n',
     "tests/models/m_test.cpp": '#include <torch/torch.h>\n#include <random>\n#include "models/m.h"\n',
     "models/m.h": MANUAL,
+    "core/two.h": MANUAL + "namespace coppice {\nstruct Two {\n};\nstruct Forward;\n}  // namespace coppice\n",
+    "core/forward.h": MANUAL + "namespace coppice {\nstruct Two;\nnamespace {\nstruct Own {\n};\n}  // namespace\n}  // namespace coppice\n",
+    "core/other.cpp": "namespace coppice::other {\nstruct Two {\n};\n}  // namespace coppice::other\nnamespace {\nstruct Own {\n};\n}  // namespace\n",
 }
 PLANTED = [
     ("core/bad.cpp", "#include <yaml-cpp/yaml.h>\n", "core may not include <yaml-cpp/yaml.h>"),
@@ -222,6 +250,7 @@ PLANTED = [
     ("core/bad.cpp", "// TO" + "DO: later\n", "unfinished"),
     ("core/bad.cpp", "int a;\n" * (MAX_LINES + 1), "lines, at most"),
     ("core/bad.cpp", "int a;  // NOLINT\n", "silenced check"),
+    ("models/two.h", MANUAL + "namespace coppice {\nvoid f() {\n}\nstruct Two final : Base {\n", "is a type of core/two.h"),
     ("core/bad.h", "#ifndef A\n", "#pragma once"),
     ("core/bad.h", "#pragma once\n#include <vector>\n", "a header is the manual"),
 ]
