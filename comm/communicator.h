@@ -44,6 +44,10 @@ class Communicator {
   // for work that the next one to be free takes up. Waits for nobody.
   virtual std::int64_t take_ticket() = 0;
 
+  // Tickets begin with 0 again, on every node. Collective: those taken before any rank called it
+  // belong to the old row, those that a rank takes after its call to the new one.
+  virtual void restart_tickets() = 0;
+
   // Tells the other ranks that this one leaves by error: their pending and later calls end. MPI:
   // MPI_Abort.
   virtual void abort(int exit_code) = 0;

@@ -62,6 +62,7 @@ class Group {
   }
 
   std::int64_t take_ticket() { return tickets_.fetch_add(1); }
+  void restart_tickets() { tickets_.store(0); }
 
   // Ends all pending and later open(). The first reason stays.
   void break_up(const std::string& reason) {
@@ -151,6 +152,12 @@ class LocalCommunicator final : public Communicator {
   }
 
   std::int64_t take_ticket() override { return group_->take_ticket(); }
+
+  void restart_tickets() override {
+    barrier();
+    if (rank_ == 0) group_->restart_tickets();
+    barrier();
+  }
 
   void abort(int exit_code) override {
     const std::string reason = text("rank ", rank_, " aborted with exit code ", exit_code);

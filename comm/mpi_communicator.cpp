@@ -132,6 +132,8 @@ class MpiCommunicator final : public Communicator {
 
   std::int64_t take_ticket() override { return tickets_->take(); }
 
+  void restart_tickets() override { tickets_->restart(); }
+
   void abort(int exit_code) override { COPPICE_MPI(MPI_Abort(world_.get(), exit_code)); }
 
  private:

@@ -31,11 +31,16 @@ MpiSharedValues allocate_shared(MPI_Comm node, std::size_t count) {
   return shared;
 }
 
-MpiTickets::MpiTickets(MPI_Comm node) : counter_(allocate_shared(node, 1)) {
+MpiTickets::MpiTickets(MPI_Comm node) : node_(node), counter_(allocate_shared(node, 1)) {
+  restart();
+}
+
+void MpiTickets::restart() {
   int node_rank = 0;
-  COPPICE_MPI(MPI_Comm_rank(node, &node_rank));
+  COPPICE_MPI(MPI_Comm_rank(node_, &node_rank));
+  COPPICE_MPI(MPI_Barrier(node_));
   if (node_rank == 0) std::atomic_ref(*counter_.values).store(0);
-  COPPICE_MPI(MPI_Barrier(node));
+  COPPICE_MPI(MPI_Barrier(node_));
 }
 
 std::int64_t MpiTickets::take() { return std::atomic_ref(*counter_.values).fetch_add(1); }

@@ -22,8 +22,10 @@ class MpiTickets {
   explicit MpiTickets(MPI_Comm node);  // collective
 
   std::int64_t take();  // any rank at any time; waits for nobody
+  void restart();       // collective over the node, as Communicator says
 
  private:
+  MPI_Comm node_;  // not owned
   MpiSharedValues counter_;
 };
 

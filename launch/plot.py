@@ -1,24 +1,22 @@
 """Draws finished runs: test accuracy against the size of the model, and against the bytes sent while it learned.
 
   launch/plot RUN [RUN ...] --out picture.svg|picture.png
+  launch/plot SWEEP --out picture.svg|picture.png --series KEY [--panel KEY] [--against size|uplink]
 
-RUN is a folder that `coppice run` finished. Reads summary.json and metrics.jsonl (docs/run_folder.md) and nothing else.
+RUN is a folder that `coppice run` finished. Reads summary.json and metrics.jsonl (docs/run_folder.md) and nothing else; a
+sweep's folder is drawn as plot_sweep.py says.
 The same runs give the same SVG, byte by byte. Exit codes: 0, 2 wrong use or a folder that is no finished run.
 """
 
 import argparse
 import dataclasses
-import json
 import pathlib
 import sys
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito
+import plot_sweep
+from plot_common import COLOURS, MARKERS, NotARun, bytes_text, number, read_json, read_text, saved_figure
+
 SMALLEST_SPAN = 5.0  # percent, so that a difference of nothing does not fill the picture
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-
-
-class NotARun(Exception):
-    """A folder that cannot be drawn; the text says which and why."""
 
 
 @dataclasses.dataclass
@@ -36,30 +34,6 @@ class Run:
     dense_size: tuple | None  # of the control, or of the run it was compared with
     curve: Curve
     control: Curve | None  # of its own control
-
-
-def number(values, key, where):
-    value = values.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise NotARun(f"{where}: expected a number as '{key}', got {json.dumps(value)}")
-    return value
-
-
-def read_json(text, where):
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise NotARun(f"{where}: is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise NotARun(f"{where}: expected an object")
-    return values
-
-
-def read_text(folder, name):
-    try:
-        return (folder / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise NotARun(f"{folder / name}: cannot be read: {error}") from error
 
 
 def curve_of(lines, where):
@@ -137,14 +111,6 @@ def draw_curves(axes, runs, ticker):
     axes.set_title("Accuracy against bytes sent")
 
 
-def bytes_text(value):
-    """1500000 -> "1.5 MB", in powers of 1000."""
-    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if value >= factor:
-            return f"{value / factor:g} {unit}"
-    return f"{value:g} B"
-
-
 def legend_entries(runs, lines):
     entries = []
     for index, run in enumerate(runs):
@@ -157,16 +123,8 @@ def legend_entries(runs, lines):
 
 
 def draw(runs, out):
-    import matplotlib
-    matplotlib.use("Agg")
-    from matplotlib import lines, pyplot, ticker
-
-    # Nothing of the machine or the moment: no salt drawn at random, no date, no settings of the user's.
-    matplotlib.rcdefaults()
-    settings = {"svg.hashsalt": "coppice", "font.size": 11, "axes.titlesize": 12, "axes.grid": True,
-                "grid.color": "#e0e0e0", "axes.axisbelow": True, "axes.spines.top": False,
-                "axes.spines.right": False}
-    with matplotlib.rc_context(settings):
+    with saved_figure(out) as (pyplot, ticker):
+        from matplotlib import lines
         entries = legend_entries(runs, lines)
         columns = min(len(runs) if len(runs) > 1 else len(entries), 4)
         rows = -(-len(entries) // columns)
@@ -174,18 +132,28 @@ def draw(runs, out):
         draw_sizes(left, runs, ticker)
         draw_curves(right, runs, ticker)
         figure.legend(handles=entries, loc="outside lower center", ncols=columns, frameon=False)
-        figure.savefig(out, dpi=150, metadata={"Date": None} if out.suffix == ".svg" else None)
-        pyplot.close(figure)
 
 
 def main(arguments):
     parser = argparse.ArgumentParser(prog="launch/plot", description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a finished run")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a finished run, or of one sweep")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="the picture, .svg or .png; replaced if there")
+    parser.add_argument("--series", metavar="KEY", help="of a sweep: the key with a line for every value")
+    parser.add_argument("--panel", metavar="KEY", help="of a sweep: the key with a panel for every value")
+    parser.add_argument("--against", choices=("size", "uplink"), default="size", help="of a sweep: the other axis")
     options = parser.parse_args(arguments)
     if options.out.suffix not in (".svg", ".png"):
         parser.error(f"--out {options.out}: expected a name that ends in .svg or .png")
+    folder = pathlib.Path(options.runs[0])
+    sweeps = len(options.runs) == 1 and plot_sweep.is_sweep(folder)
+    if sweeps != bool(options.series):
+        parser.error("--series is for the folder of one sweep" if options.series else
+                     f"{folder}: a sweep; expected --series with one of its keys")
     try:
+        if sweeps:
+            plot_sweep.draw_sweep(folder, options.out, options.series, options.panel, options.against)
+            print(f"picture  {options.out}")
+            return 0
         runs = [read_run(folder, label) for folder, label in zip(options.runs, labels_of(options.runs))]
         draw(runs, options.out)
     except (NotARun, OSError) as error:

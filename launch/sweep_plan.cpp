@@ -16,8 +16,9 @@ namespace {
 constexpr std::string_view kSeed = "seed";
 constexpr std::size_t kMaxCombinations = 10'000;
 constexpr std::size_t kMaxNameBytes = 100;
-constexpr std::string_view kFields[] = {"final_accuracy", "retention", "bytes_up", "parameters",
-                                        "seconds"};
+constexpr std::string_view kFields[] = {"final_accuracy",   "retention",  "bytes_up",
+                                        "control_bytes_up", "parameters", "model_bytes",
+                                        "dense_bytes",      "seconds"};
 
 [[noreturn]] void refuse(const std::string& argument, std::string_view why) {
   throw ConfigError(text("command line: ", argument.substr(0, 128), ": ", why));
@@ -211,9 +212,9 @@ std::string sweep_table(std::span<const SweepGroup> groups) {
   if (!groups.empty()) {
     for (const auto& entry : groups.front().values) titles.push_back(entry.first);
   }
-  const std::string alignment = std::string(titles.size(), 'l') + "rrrrrr";
+  const std::string alignment = std::string(titles.size(), 'l') + "rrrrrrr";
   for (const char* title :
-       {"runs", "accuracy %", "retention %", "MB up", "parameters", "seconds"}) {
+       {"runs", "accuracy %", "retention %", "bytes", "MB up", "parameters", "seconds"}) {
     titles.emplace_back(title);
   }
   Table table(std::move(titles), alignment);
@@ -223,6 +224,7 @@ std::string sweep_table(std::span<const SweepGroup> groups) {
     cells.push_back(std::to_string(group.runs));
     cells.push_back(mean_text(group, "final_accuracy", 100.0, 2));
     cells.push_back(mean_text(group, "retention", 100.0, 2));
+    cells.push_back(mean_text(group, "model_bytes", 1.0, 0));
     cells.push_back(mean_text(group, "bytes_up", 1e-6, 2));
     cells.push_back(mean_text(group, "parameters", 1.0, 0));
     cells.push_back(mean_text(group, "seconds", 1.0, 1));

@@ -7,7 +7,9 @@
 #include "client/evaluation.h"
 #include "comm/messages.h"
 #include "comm/wire.h"
+#include "core/error.h"
 #include "core/failpoint.h"
+#include "core/text.h"
 #include "deploy/runtime/cpk.h"
 
 namespace coppice {
@@ -52,6 +54,7 @@ Worker::Worker(Communicator& communicator, const ExperimentConfig& config, const
   const std::vector<int> nodes = communicator.node_of_rank();
   node_ = nodes.at(static_cast<std::size_t>(communicator.rank()));
   ranks_on_node_ = std::ranges::count(nodes, node_);
+  communicator.restart_tickets();  // an earlier run of this process may have taken some
 }
 
 RankReport Worker::train(const StepCommand& command) {
@@ -135,6 +138,12 @@ RankReport Worker::combine(const ClientTask& task, RankReport report, double bus
   for (std::size_t rank = 0; rank < frames.size(); ++rank) {
     if (rank != static_cast<std::size_t>(kRoot)) append_rows(frames[rank], report.rows);
     frames[rank] = {};  // a large cohort's are not kept twice
+  }
+  // Ranks are alive or the run ends: a client that nobody took up is a fault of ours, not an
+  // absence.
+  if (report.rows.size() != task.cohort.size()) {
+    throw Error(text("round ", task.round, ": expected a row of each of ", task.cohort.size(),
+                     " clients, got ", report.rows.size()));
   }
   return report;
 }

@@ -17,6 +17,7 @@
 #include "launch/federation.h"
 #include "launch/ranks.h"
 #include "launch/run_files.h"
+#include "launch/sweep_controls.h"
 #include "launch/sweep_plan.h"
 #include "launch/terminal.h"
 
@@ -39,8 +40,9 @@ struct Sweep {
   Path out;
   std::vector<SweptKey> keys;
   std::vector<Combination> all;
-  std::vector<SweepRun> runs;  // one a combination
-  Json identity;               // what another sweep into the same folder would differ in
+  std::vector<SweepRun> controls;  // that several runs compare themselves with; before them
+  std::vector<SweepRun> runs;      // one a combination
+  Json identity;                   // what another sweep into the same folder would differ in
 };
 
 std::string text_of_file(const Path& path) {
@@ -96,12 +98,15 @@ Sweep plan_sweep(const SweepArguments& arguments) {
   sweep.out = arguments.out.empty() ? Path("runs") / (base.name + "-sweep") : Path(arguments.out);
   sweep.identity = identity_of(arguments.config, base, sweep.keys);
   check_folder(sweep);
-  for (const Combination& combination :
-       sweep.all) {  // all configs before the first run: a bad value fails at once
-    SweepRun run{folder_name(combination, sweep.keys),
-                 load_config(arguments.config, combination.overrides())};
-    look_at_folder(sweep.out / run.name, run);
-    sweep.runs.push_back(std::move(run));
+  std::vector<ExperimentConfig> configs;  // all before the first run: a bad value fails at once
+  for (const Combination& combination : sweep.all)
+    configs.push_back(load_config(arguments.config, combination.overrides()));
+  for (SharedControl& control : share_controls(configs, sweep.out))
+    sweep.controls.push_back({std::move(control.name), std::move(control.config)});
+  for (std::size_t i = 0; i < configs.size(); ++i)
+    sweep.runs.push_back({folder_name(sweep.all[i], sweep.keys), std::move(configs[i])});
+  for (std::vector<SweepRun>* runs : {&sweep.controls, &sweep.runs}) {
+    for (SweepRun& run : *runs) look_at_folder(sweep.out / run.name, run);
   }
   return sweep;
 }
@@ -111,32 +116,44 @@ void write_sweep(const Sweep& sweep, const Json& json) {
   write_file_atomically(sweep.out / "sweep.json", json.pretty());
 }
 
-// The runs as the other ranks need them.
-std::string encode_runs(const Sweep& sweep) {
-  Json::Array runs;
-  for (const SweepRun& run : sweep.runs) {
+// Runs as the other ranks need them.
+Json::Array runs_json(const std::vector<SweepRun>& runs) {
+  Json::Array out;
+  for (const SweepRun& run : runs) {
     Json entry;
     entry.set("name", run.name);
     entry.set("config", resolved_yaml(run.config));
     entry.set("is_done", run.is_done);
     entry.set("is_resumed", run.is_resumed);
-    runs.push_back(std::move(entry));
+    out.push_back(std::move(entry));
   }
+  return out;
+}
+
+std::string encode_runs(const Sweep& sweep) {
   Json out;
   out.set("out", sweep.out.string());
-  out.set("runs", std::move(runs));
+  out.set("controls", runs_json(sweep.controls));
+  out.set("runs", runs_json(sweep.runs));
   return out.dump();
 }
 
-Sweep decode_runs(const std::string& json) {
+std::vector<SweepRun> decode_runs(const Json& runs) {
+  std::vector<SweepRun> out;
+  for (const Json& entry : runs.as_array()) {
+    out.push_back({entry.at("name").as_text(),
+                   parse_config(entry.at("config").as_text(), "config of rank 0"),
+                   entry.at("is_done").as_bool(), entry.at("is_resumed").as_bool()});
+  }
+  return out;
+}
+
+Sweep decode_sweep(const std::string& json) {
   Sweep sweep;
   const Json plan = Json::parse(json, "sweep of rank 0");
   sweep.out = plan.at("out").as_text();
-  for (const Json& entry : plan.at("runs").as_array()) {
-    sweep.runs.push_back({entry.at("name").as_text(),
-                          parse_config(entry.at("config").as_text(), "config of rank 0"),
-                          entry.at("is_done").as_bool(), entry.at("is_resumed").as_bool()});
-  }
+  sweep.controls = decode_runs(plan.at("controls"));
+  sweep.runs = decode_runs(plan.at("runs"));
   return sweep;
 }
 
@@ -166,16 +183,17 @@ SharedSweep shared_sweep(Communicator& communicator, const SweepArguments& argum
   communicator.broadcast(bytes, kRoot);
   const std::string message(bytes.begin(), bytes.end());
   if (!message.starts_with('{')) return {std::nullopt, std::stoi(message)};
-  return {decode_runs(message), 0};
+  return {decode_sweep(message), 0};
 }
 
-// One run of the sweep; the exit code as run_federation's. What fails on rank 0 is thrown with the
-// run's name.
-int run_one(Communicator& communicator, const Sweep& sweep, std::size_t index) {
-  const SweepRun& run = sweep.runs[index];
+// One of the sweep's runs, or controls; the exit code as run_federation's. What fails on rank 0 is
+// thrown with the run's name.
+int run_one(Communicator& communicator, const Sweep& sweep, const std::vector<SweepRun>& runs,
+            std::size_t index) {
+  const SweepRun& run = runs[index];
   const bool is_root = communicator.rank() == kRoot;
   if (is_root) {
-    fmt::print("\n[{}/{}] {}{}\n", index + 1, sweep.runs.size(), run.name,
+    fmt::print("\n[{}/{}] {}{}\n", index + 1, runs.size(), run.name,
                run.is_done      ? ": done before"
                : run.is_resumed ? ": going on"
                                 : "");
@@ -231,10 +249,12 @@ int sweep_command(const SweepArguments& arguments, const ProcessArguments& proce
   return with_ranks(arguments.ranks, process, [&](Communicator& communicator) {
     const SharedSweep sweep = shared_sweep(communicator, arguments);
     if (!sweep.value) return sweep.exit_code;
-    for (std::size_t i = 0; i < sweep.value->runs.size(); ++i) {
-      const int code = run_one(communicator, *sweep.value, i);
-      const bool has_failed = code != 0 && code != 3;  // 3: done, constraints not met
-      if (has_failed) return code;
+    for (const std::vector<SweepRun>* runs : {&sweep.value->controls, &sweep.value->runs}) {
+      for (std::size_t i = 0; i < runs->size(); ++i) {
+        const int code = run_one(communicator, *sweep.value, *runs, i);
+        const bool has_failed = code != 0 && code != 3;  // 3: done, constraints not met
+        if (has_failed) return code;
+      }
     }
     if (communicator.rank() == kRoot) finish(arguments, *sweep.value);
     return 0;

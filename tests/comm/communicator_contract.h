@@ -96,6 +96,17 @@ inline void check_tickets(Communicator& communicator, std::int64_t draws) {
   }
 }
 
+// Whatever was drawn before, the first tickets after are the lowest.
+inline void check_restarted_tickets(Communicator& communicator) {
+  for (int i = 0; i <= communicator.rank(); ++i) communicator.take_ticket();
+  communicator.restart_tickets();
+  const std::vector<int> nodes = communicator.node_of_rank();
+  const auto ranks_here =
+      std::ranges::count(nodes, nodes[static_cast<std::size_t>(communicator.rank())]);
+  EXPECT_LT(communicator.take_ticket(), ranks_here);
+  communicator.restart_tickets();
+}
+
 // Every collective, every root, sizes that grow and shrink again.
 inline void check_collectives(Communicator& communicator) {
   for (int root = 0; root < communicator.size(); ++root) {
@@ -107,6 +118,7 @@ inline void check_collectives(Communicator& communicator) {
     }
   }
   for (const std::int64_t draws : {1, 0, 200}) check_tickets(communicator, draws);
+  check_restarted_tickets(communicator);
 }
 
 }  // namespace coppice

@@ -95,7 +95,7 @@ Command RunTest::command(const RunRequest& request) const {
                      std::to_string(request.processes)};
   }
   for (const std::string& argument :
-       {std::string(COPPICE_BINARY_DIR) + "/coppice", std::string("run")}) {
+       {std::string(COPPICE_BINARY_DIR) + "/coppice", request.command}) {
     out.arguments.push_back(argument);
   }
   const auto is_config = [](const std::string& text) { return text.ends_with(".yaml"); };

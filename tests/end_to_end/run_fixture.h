@@ -23,6 +23,7 @@ struct RunRequest {
   int processes = 0;                   // under mpirun -np; 0: without mpirun
   int threads = 0;                     // --ranks; 0: none
   std::vector<std::string> environment = {};
+  std::string command = "run";
 };
 
 class RunTest : public ::testing::Test {

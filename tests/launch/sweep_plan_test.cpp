@@ -121,8 +121,8 @@ TEST(SweepPlanTest, OneRunHasAMeanAndNoDeviation) {
   EXPECT_DOUBLE_EQ(groups[0].statistics.at("retention").mean.as_number(), 0.99);
   EXPECT_TRUE(groups[0].statistics.at("retention").standard_deviation.is_null());
   EXPECT_EQ(sweep_table(groups),
-            "runs  accuracy %  retention %  MB up  parameters  seconds\n"
-            "   1       50.00        99.00   2.00        1000      2.5\n");
+            "runs  accuracy %  retention %  bytes  MB up  parameters  seconds\n"
+            "   1       50.00        99.00      -   2.00        1000      2.5\n");
 }
 
 TEST(SweepPlanTest, TheTableShowsMeanAndDeviationForEveryGroup) {
@@ -130,9 +130,9 @@ TEST(SweepPlanTest, TheTableShowsMeanAndDeviationForEveryGroup) {
   const std::vector<Json> summaries = {summary(0.5, Json()), summary(0.7, Json()),
                                        summary(0.25, Json()), summary(0.25, Json())};
   EXPECT_EQ(sweep_table(gather_sweep(keys, combinations(keys), summaries)),
-            "lr   runs     accuracy %  retention %        MB up  parameters    seconds\n"
-            "0.1     2  60.00 ± 14.14            -  2.00 ± 0.00    1000 ± 0  2.5 ± 0.0\n"
-            "0.2     2   25.00 ± 0.00            -  2.00 ± 0.00    1000 ± 0  2.5 ± 0.0\n");
+            "lr   runs     accuracy %  retention %  bytes        MB up  parameters    seconds\n"
+            "0.1     2  60.00 ± 14.14            -      -  2.00 ± 0.00    1000 ± 0  2.5 ± 0.0\n"
+            "0.2     2   25.00 ± 0.00            -      -  2.00 ± 0.00    1000 ± 0  2.5 ± 0.0\n");
 }
 
 }  // namespace

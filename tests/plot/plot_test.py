@@ -19,6 +19,7 @@ SKIPPED = 77
 sys.path.insert(0, str(SOURCE / "launch"))
 sys.dont_write_bytecode = True
 import plot  # noqa: E402
+import plot_sweep  # noqa: E402
 
 SUMMARY = {"final_accuracy": 0.8, "dense_accuracy": 0.9, "model_bytes": 2000, "dense_bytes": 16000}
 ROUNDS = [("control", 0.5, 100), ("control", 0.9, 100), ("warmup", None, 100), ("quantize", 0.8, 50)]
@@ -31,6 +32,21 @@ def write_run(folder, summary=None, rounds=None):
     lines = [{"phase": phase, "test_accuracy": accuracy, "bytes_up": sent, "bytes_down": 2 * sent}
              for phase, accuracy, sent in (ROUNDS if rounds is None else rounds)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def write_sweep(folder, is_finished=True):
+    """Two allocators at two sizes and two partitions; 'a' keeps more at both."""
+    folder.mkdir()
+    groups = []
+    for alpha, loss in (("0.5", 0.0), ("0.1", 0.1)):
+        for allocator, kept in (("a", 0.99), ("b", 0.9)):
+            for size in (1000, 4000):
+                figures = {"retention": kept - loss, "model_bytes": size, "dense_bytes": 16000, "bytes_up": 5e6,
+                           "control_bytes_up": 3e6}
+                entry = {name: {"mean": mean, "standard_deviation": 0.01} for name, mean in figures.items()}
+                groups.append({"values": {"alpha": alpha, "allocator": allocator, "max": str(size)}, **entry})
+    (folder / "sweep.json").write_text(json.dumps({"is_finished": is_finished, "groups": groups}))
     return folder
 
 
@@ -81,6 +97,26 @@ class FolderTest(unittest.TestCase):
         run = write_run(self.folder / "b", {**SUMMARY, "model_bytes": "many"})
         self.assertIn("summary.json: expected a number as 'model_bytes', got \"many\"", self.refused(run))
 
+    def test_sweeps_are_read_by_panel_series_and_place(self):
+        panels = plot_sweep.read_sweep(write_sweep(self.folder / "s"), "allocator", "alpha", "size")
+        self.assertEqual(list(panels), ["0.5", "0.1"])
+        self.assertEqual([point.place for point in panels["0.5"]["a"]], [4.0, 16.0])
+        self.assertAlmostEqual(panels["0.1"]["b"][0].retention, 80.0)
+        self.assertAlmostEqual(panels["0.1"]["b"][0].deviation, 1.0)
+        panels = plot_sweep.read_sweep(self.folder / "s", "allocator", None, "uplink")
+        self.assertEqual([len(points) for points in panels[""].values()], [4, 4])
+        self.assertEqual(panels[""]["a"][0].place, 2e6)  # without what the control sent
+
+    def test_sweeps_that_cannot_be_drawn_say_why(self):
+        sweep = write_sweep(self.folder / "s")
+        self.assertIn("expected --series", self.refused(sweep))
+        self.assertIn("one of the varied keys allocator, alpha, max; got colour",
+                      self.refused(sweep, "--series", "colour"))
+        half = write_sweep(self.folder / "half", is_finished=False)
+        self.assertIn("sweep.json: the sweep is not finished", self.refused(half, "--series", "allocator"))
+        self.assertIn("--series is for the folder of one sweep",
+                      self.refused(write_run(self.folder / "a"), "--series", "allocator"))
+
     def test_other_endings_are_refused(self):
         run = write_run(self.folder / "a")
         self.assertIn(".svg or .png", self.refused(run, out="out.gif"))
@@ -106,6 +142,13 @@ class PictureTest(unittest.TestCase):
         self.assertIn(b"</svg>", first)
         self.assertNotIn(b"<dc:date>", first)
         self.assertNotEqual(first, self.draw("three.svg", run))
+
+    def test_sweeps_are_drawn(self):
+        sweep = write_sweep(self.folder / "s")
+        first = self.draw("one.svg", sweep, "--series", "allocator", "--panel", "alpha")
+        self.assertEqual(first, self.draw("two.svg", sweep, "--series", "allocator", "--panel", "alpha"))
+        self.assertIn(b"alpha = 0.1", first)
+        self.assertNotEqual(first, self.draw("three.svg", sweep, "--series", "allocator", "--against", "uplink"))
 
     def test_runs_are_drawn_as_png_too(self):
         self.assertTrue(self.draw("a.png", write_run(self.folder / "a")).startswith(b"\x89PNG"))
