@@ -8,6 +8,7 @@
 #include "comm/messages.h"
 #include "coordinator/allocation.h"
 #include "coordinator/client_rows.h"
+#include "coordinator/pruning.h"
 #include "coordinator/quantization.h"
 #include "core/coupling.h"
 #include "core/error.h"
@@ -204,18 +205,7 @@ void RoundMachine::add_ballot(ClientTask& task) const {
   if (pruner_ == nullptr || plan().keep_fraction >= 1.0) return;
   const auto most = static_cast<std::int64_t>(
       plan().keep_fraction * static_cast<double>(start_of_track().graph.parameter_count()));
-  if (state_.graph.parameter_count() <= most) return;
-  const Coupling coupling = couple(state_.graph);
-  std::vector<std::int64_t> counts =
-      keep_counts(state_.graph, coupling, most, config_.compress.prune.multiple);
-  bool is_smaller = false;
-  for (std::size_t g = 0; g < counts.size(); ++g) {
-    is_smaller =
-        is_smaller || counts[g] < static_cast<std::int64_t>(coupling.groups[g].units.size());
-  }
-  if (!is_smaller) return;  // every group is down to its last unit: what is left cannot go
-  task.ballot = BallotRequest{
-      .pruner = config_.compress.prune.pruner, .keep_counts = std::move(counts), .grid = {1, 0}};
+  task.ballot = ballot_request(state_, config_.compress.prune, most);
 }
 
 std::optional<Action> RoundMachine::handle(Event event) {
@@ -358,7 +348,7 @@ void RoundMachine::apply_sums(const NamedSums& sums) {
   if (state_.mask.size() > 0) state_.mask.apply(state_.parameters);
   if (!task_.ballot) return;
   keep_teacher();
-  shrink_model(sums);
+  shrink_model(state_, *pruner_, *task_.ballot, sums.at(kBallotSum));
 }
 
 // The control at its end, or the main model before it is first made smaller or coarser.
@@ -373,20 +363,6 @@ void RoundMachine::keep_teacher() {
     state_.teacher = state_.parameters;
     state_.teacher_round = plan().round;
   }
-}
-
-void RoundMachine::shrink_model(const NamedSums& sums) {
-  const ExactSum& ballots = sums.at(kBallotSum);
-  const Coupling coupling = couple(state_.graph);
-  const std::vector<double> scores = pruner_->scores(state_.graph, coupling, state_.parameters);
-  const std::vector<std::uint8_t> keep =
-      count_votes(coupling, ballots.units(), scores, task_.ballot->keep_counts);
-  Shrunk shrunk = shrink(state_.graph, coupling, keep);
-  state_.parameters = shrunk.map.gather(state_.parameters);
-  if (state_.mask.size() > 0) state_.mask = shrunk.map.gather_mask(state_.mask);
-  shrink_state(state_.strategy_state, shrunk.map);
-  state_.graph = std::move(shrunk.graph);
-  ++state_.mask_epoch;
 }
 
 void RoundMachine::require(Step step, const char* event) const {

@@ -114,7 +114,6 @@ class RoundMachine {
   void refresh_weight_grids();
   void count_teacher_bytes();
   void apply_sums(const NamedSums& sums);
-  void shrink_model(const NamedSums& sums);
   void keep_teacher();
   void require(Step step, const char* event) const;
 
