@@ -1,19 +1,22 @@
 #include "coordinator/round_machine.h"
 
-#include <algorithm>  // for equal, max, min, sort
+#include <algorithm>  // for binary_search, equal, max, min, sort
 #include <numeric>    // for accumulate
+#include <span>       // for span
 #include <utility>    // for move
 
 #include "algorithms/quantize.h"
 #include "comm/messages.h"
 #include "coordinator/allocation.h"
 #include "coordinator/client_rows.h"
+#include "coordinator/cohort.h"
 #include "coordinator/pruning.h"
 #include "coordinator/quantization.h"
+#include "coordinator/round_tasks.h"
+#include "coordinator/step_control.h"
 #include "core/coupling.h"
 #include "core/error.h"
 #include "core/index_map.h"
-#include "core/random.h"
 #include "core/text.h"
 
 namespace coppice {
@@ -21,6 +24,10 @@ namespace {
 
 constexpr int kUpdateRangeBits =
     6;  // a parameter moves by less than 64 in a round, or the report is refused
+
+std::int64_t frame_bytes(const Graph& graph, const std::vector<float>& parameters) {
+  return std::ssize(encode_model({graph.to_json(), "", parameters}));
+}
 
 }  // namespace
 
@@ -78,14 +85,16 @@ Action RoundMachine::next_task() {
   record_.position = state_.position;
   record_.plan = plan();
   record_.norm_median = state_.norm_median;
-  return send_task(make_task());
+  return ask(Question::kUpdate, make_task());
 }
 
 const ServerState& RoundMachine::start_of_track() const {
   return plan().track == kMainTrack && others_.student ? *others_.student : dense_;
 }
 
-Action RoundMachine::send_task(ClientTask task) {
+Action RoundMachine::ask(Question question, ClientTask task) {
+  question_ = question;
+  if (question == Question::kUpdate) max_weight_ = task.max_weight;
   task_ = std::move(task);
   reports_ = {};
   const std::int64_t units = task_.ballot ? couple(state_.graph).unit_count : 0;
@@ -94,17 +103,6 @@ Action RoundMachine::send_task(ClientTask task) {
   waiting_ = sites_;
   step_ = Step::kAwaitingReports;
   return SendTask{task_};
-}
-
-std::vector<std::int64_t> RoundMachine::select_cohort(std::int64_t round) const {
-  const auto population = static_cast<std::int64_t>(weights_.size());
-  std::vector<std::int64_t> cohort;
-  RandomStream stream({config_.seed, Purpose::kCohort, -1, round});
-  cohort = random_permutation(population, stream);
-  if (config_.train.clients_per_round > 0)
-    cohort.resize(static_cast<std::size_t>(config_.train.clients_per_round));
-  std::sort(cohort.begin(), cohort.end());
-  return cohort;
 }
 
 ClientTask RoundMachine::make_task() const {
@@ -129,7 +127,7 @@ ClientTask RoundMachine::make_task() const {
     task.codec = config_.comm.codec;
     task.codec_options = config_.comm.options;
   }
-  task.cohort = select_cohort(task.round);
+  task.cohort = select_cohort(config_, std::ssize(weights_), task.round);
   task.max_weight = 0;
   for (const std::int64_t client : task.cohort)
     task.max_weight += weights_[static_cast<std::size_t>(client)];
@@ -141,7 +139,8 @@ ClientTask RoundMachine::make_task() const {
     task.norm_bound = task.norm_bound > 0.0 ? std::min(task.norm_bound, bound) : bound;
   }
   add_ballot(task);
-  add_distillation(task);
+  if (plan().distills && teacher().graph != nullptr)
+    add_distillation(config_.compress.distill, task.plan);
   return task;
 }
 
@@ -151,46 +150,18 @@ RoundMachine::TeacherView RoundMachine::teacher() const {
   return {&dense_.graph, &state_.teacher};
 }
 
-void RoundMachine::add_distillation(ClientTask& task) const {
-  if (!plan().distills || teacher().graph == nullptr) return;
-  const DistillConfig& distill = config_.compress.distill;
-  task.plan.loss_terms = {{.kind = LossKind::kCrossEntropy, .weight = 1.0 - distill.weight},
-                          {.kind = LossKind::kDistillation,
-                           .weight = distill.weight,
-                           .temperature = distill.temperature}};
-  if (distill.feature.empty()) return;
-  task.plan.loss_terms.push_back({.kind = LossKind::kFeatureMatching,
-                                  .weight = distill.feature_weight,
-                                  .buffer = distill.feature});
-}
-
-// Asks those whose update was accepted for more: who was refused has no say in it either.
-ClientTask RoundMachine::follow_up_task() const {
-  ClientTask task;
-  task.round = task_.round;
-  task.track = task_.track;
-  task.model_version = state_.position;
-  task.mask_epoch = state_.mask_epoch;
-  task.codec = task_.codec;
-  task.codec_options = task_.codec_options;
-  task.cohort = accepted_clients(record_);
-  return task;
-}
-
-ClientTask RoundMachine::calibration_task() const {
-  ClientTask task = follow_up_task();
-  task.max_weight = std::max<std::int64_t>(1, static_cast<std::int64_t>(task.cohort.size()));
-  task.calibration = CalibrationRequest{.nodes = quantized_nodes(state_.graph),
-                                        .samples = config_.compress.quantize.calibration_samples,
-                                        .grid = {25, 0}};
-  return task;
-}
+ClientTask RoundMachine::follow_up() const { return follow_up_task(task_, state_, record_); }
 
 ClientTask RoundMachine::sense_task() const {
-  ClientTask task = follow_up_task();
-  task.max_weight = task_.max_weight;
+  ClientTask task = follow_up();
+  task.max_weight = max_weight_;
   task.sense = sense_request(state_, config_.compress, task.max_weight);
   return task;
+}
+
+// Not once a model at the target has passed: then there is nothing left to choose.
+bool RoundMachine::senses() const {
+  return plan().choices > state_.choices && state_.steps.progress < StepControl::kWhole;
 }
 
 // Also in a quantized round that has no grids yet, because all clients were refused when they were
@@ -256,23 +227,38 @@ std::optional<Action> RoundMachine::take(ReportArrived event) {
   return close_if_complete();
 }
 
-// What a round asks of its clients, one after the other: to train, to make their tables, to count
-// activations.
 std::optional<Action> RoundMachine::close_if_complete() {
   if (!waiting_.empty()) return std::nullopt;
-  if (task_.calibration) {
-    close_calibration();
-    return close_round();
+  if (question_ == Question::kUpdate) close_training();
+  if (question_ == Question::kTable) close_sensing();
+  if (question_ == Question::kCounts) close_calibration();
+  if (question_ == Question::kGate || question_ == Question::kComparison) close_gate();
+  return ask_next();
+}
+
+// What is left of the round after its last question.
+Action RoundMachine::ask_next() {
+  switch (question_) {
+    case Question::kUpdate:
+      if (plan().gates && state_.before_choice) return ask(Question::kGate, gate_task(follow_up()));
+      [[fallthrough]];
+    case Question::kGate:
+      if (senses()) return ask(Question::kTable, sense_task());
+      [[fallthrough]];
+    case Question::kTable:
+      if (calibrates()) {
+        fold_norms(state_);
+        return ask(Question::kCounts,
+                   calibration_task(follow_up(), state_, config_.compress.quantize));
+      }
+      [[fallthrough]];
+    case Question::kCounts:
+      if (plan().is_compared) return ask(Question::kComparison, gate_task(follow_up()));
+      [[fallthrough]];
+    case Question::kComparison:
+      break;
   }
-  if (task_.sense) {
-    close_sensing();
-  } else {
-    close_training();
-    if (senses()) return send_task(sense_task());
-  }
-  if (!calibrates()) return close_round();
-  fold_norms(state_);
-  return send_task(calibration_task());
+  return close_round();
 }
 
 void RoundMachine::close_training() {
@@ -288,8 +274,13 @@ void RoundMachine::close_sensing() {
   add_follow_up_rows(record_, reports_.rows);
   const ExactSum& table = reports_.sums.at(sum_key(task_)).at(kSensitivitySum);
   if (table.weight() == 0) return;  // all were refused: the next round asks again
-  record_.allotment = allocate_weights(state_, *allocator_, *task_.sense, table,
-                                       allocation_target(config_.compress, plan().choices));
+  AllocationTarget target = allocation_target(config_.compress, plan().choices);
+  if (config_.compress.is_gated()) {
+    keep_model(state_, plans_.back().choices - plan().choices + 1,
+               StepControl::kWhole / config_.compress.allocate.steps);
+    target.slack = slack_of(state_);
+  }
+  record_.allotment = allocate_weights(state_, *allocator_, *task_.sense, table, target);
   state_.choices = plan().choices;
 }
 
@@ -299,11 +290,27 @@ void RoundMachine::close_calibration() {
   refresh_weight_grids();
 }
 
-void RoundMachine::refresh_weight_grids() {
+// A choice that nobody can judge has not passed.
+void RoundMachine::close_gate() {
+  add_follow_up_rows(record_, reports_.rows);
+  count_reference_bytes();
+  record_.gate = judge(reports_.sums.at(sum_key(task_)).at(kOutcomeSum), config_.compress);
+  if (question_ == Question::kComparison) return;
+  record_.gate->progress = share_of(state_.tried);
+  record_.gate->file_bytes = bytes_as_chosen(state_, config_.compress.quantize);
+  settle(state_, record_.gate->has_passed);
+}
+
+bool RoundMachine::is_at_target() const {
   const CompressConfig& compress = config_.compress;
-  set_weight_grids(state_, compress.quantize);
-  if (compress.allocates() && state_.choices == compress.allocate.steps)
-    fit_file(state_, compress.constraints.max_bytes.value());
+  if (!compress.allocates()) return false;
+  return compress.is_gated() ? state_.steps.progress == StepControl::kWhole
+                             : state_.choices == compress.allocate.steps;
+}
+
+void RoundMachine::refresh_weight_grids() {
+  set_weight_grids(state_, config_.compress.quantize);
+  if (is_at_target()) fit_file(state_, config_.compress.constraints.max_bytes.value());
 }
 
 Action RoundMachine::close_round() {
@@ -325,17 +332,33 @@ Action RoundMachine::close_round() {
 void RoundMachine::count_teacher_bytes() {
   if (!is_distilled(task_.plan)) return;
   const TeacherView view = teacher();
-  const auto bytes =
-      static_cast<std::int64_t>(encode_model({view.graph->to_json(), "", *view.parameters}).size());
-  std::set<std::int64_t> have;
-  for (std::int64_t at = 0; at < state_.position; ++at) {
-    const RoundPlan& earlier = plans_[static_cast<std::size_t>(at)];
-    if (earlier.track != kMainTrack || !earlier.distills || earlier.round <= state_.teacher_round)
-      continue;
-    for (const std::int64_t client : select_cohort(earlier.round)) have.insert(client);
-  }
-  add_bytes_down(record_, bytes,
-                 [&](std::int64_t client) { return !have.contains(client); });
+  const std::int64_t bytes = frame_bytes(*view.graph, *view.parameters);
+  const std::set<std::int64_t> have = clients_before([&](const RoundPlan& earlier) {
+    return earlier.distills && earlier.round > state_.teacher_round;
+  });
+  add_bytes_down(record_, bytes, [&](std::int64_t client) { return !have.contains(client); });
+}
+
+// The same of the dense model that a gate compares with, which may be the teacher.
+void RoundMachine::count_reference_bytes() {
+  const DistillConfig& distill = config_.compress.distill;
+  const bool is_taught = distill.teacher == "control";
+  if (is_taught && plan().distills) return;
+  const std::int64_t bytes =
+      others_.reference
+          ? frame_bytes(others_.reference->graph, others_.reference->parameters)
+          : frame_bytes(dense_.graph, dense_.parameters);  // the control's are as many
+  const std::set<std::int64_t> have = clients_before([&](const RoundPlan& earlier) {
+    return earlier.gates || earlier.is_compared || (is_taught && earlier.distills);
+  });
+  add_bytes_down(record_, bytes, [&](std::int64_t client) {
+    return std::ranges::binary_search(task_.cohort, client) && !have.contains(client);
+  });
+}
+
+std::set<std::int64_t> RoundMachine::clients_before(const IsPlanned& is_planned) const {
+  return clients_of(config_, std::ssize(weights_),
+                    std::span(plans_).first(static_cast<std::size_t>(state_.position)), is_planned);
 }
 
 void RoundMachine::apply_sums(const NamedSums& sums) {

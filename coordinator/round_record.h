@@ -6,12 +6,24 @@
 #include <optional>  // for optional
 #include <vector>    // for vector
 
-#include "algorithms/allocator.h"
+#include "algorithms/gate.h"
+#include "coordinator/allocation.h"
 #include "coordinator/round_plan.h"
 #include "core/eval_sums.h"
 #include "core/task.h"
 
 namespace coppice {
+
+// What clients' held-out samples said of the model, compressed as far as it was then.
+struct GateRecord {
+  OutcomeCounts counts;                // of all clients that were asked
+  std::optional<Retention> retention;  // absent: nobody answered, or the dense model is never right
+  bool has_passed = false;
+  // With compress.gate, of the choice that was judged: how far it went, 0 to 1, and the file that
+  // it would have been.
+  std::optional<double> progress = {};
+  std::optional<std::int64_t> file_bytes = {};
+};
 
 struct RoundRecord {
   std::int64_t position = 0;  // commits before it
@@ -27,8 +39,9 @@ struct RoundRecord {
   double density = 1.0;         // of the dense model's parameters
   double mean_bits = 32.0;      // of a stored parameter
   std::int64_t mask_epoch = 0;
-  std::optional<Allotment> allotment;  // of a round that chose densities and bits
+  std::optional<ModelAllotment> allotment;  // of a round that chose densities and bits
   double norm_median = 0.0;  // of the accepted updates; if there are none, the round's before
+  std::optional<GateRecord> gate;
   std::optional<EvalSums> test;
   std::optional<EvalSums> validation;
 };
