@@ -173,10 +173,24 @@ void LocalClients::set_teacher(Graph graph, std::vector<float> parameters) {
       std::make_unique<LocalTeacher>(executor_name_, std::move(graph), std::move(parameters));
 }
 
+void LocalClients::set_reference(Graph graph, std::vector<float> parameters) {
+  const std::int64_t labels = dataset_.labels_per_sample * dataset_.classes;
+  if (element_count(graph.input().shape) != dataset_.sample_size() ||
+      element_count(graph.output().shape) != labels) {
+    throw ConfigError(text("gate: expected a dense model of ", dataset_.sample_size(),
+                           " values and ", labels, " logits, got one of ",
+                           element_count(graph.input().shape), " and ",
+                           element_count(graph.output().shape)));
+  }
+  reference_ =
+      std::make_unique<LocalReference>(executor_name_, std::move(graph), std::move(parameters));
+}
+
 RankReport LocalClients::run(const ClientTask& task, const ModelView& global,
                              const NextClient& next, std::int64_t bytes_down) {
   if (task.calibration) return calibrate(task, global, next, bytes_down);
   if (task.sense) return sense(task, global, next, bytes_down);
+  if (task.gate) return compare(task, global, next, bytes_down);
   return train(task, global, next, bytes_down);
 }
 
@@ -308,6 +322,47 @@ RankReport LocalClients::sense(const ClientTask& task, const ModelView& global,
       failpoint("after_sense");
     } catch (const Error&) {
       std::throw_with_nested(Error(text("round ", task.round, ", sensing, client ", client)));
+    }
+  }
+  return report;
+}
+
+RankReport LocalClients::compare(const ClientTask& task, const ModelView& global,
+                                 const NextClient& next, std::int64_t bytes_down) {
+  if (reference_ == nullptr) throw Error("a task with a gate came before its dense model");
+  RankReport report;
+  NamedSums& sums = report.sums[sum_key(task)];
+  sums = empty_sums(task, {});
+  const std::int64_t labels = dataset_.labels_per_sample;
+  const std::int64_t batch = task.gate->batch_size;
+  while (const std::optional<std::int64_t> taken = next()) {
+    const std::int64_t client = *taken;
+    try {
+      const SampleSource samples =
+          source(partition_.clients.at(static_cast<std::size_t>(client)).validation);
+      const RightAnswers& dense = reference_->answers(client, samples, labels, batch);
+      const OutcomeCounts counts =
+          count_outcomes(dense, right_answers(*executor_, global, samples, labels, batch));
+      const std::vector<float> told{
+          static_cast<float>(counts.both), static_cast<float>(counts.only_dense),
+          static_cast<float>(counts.only_compressed), static_cast<float>(counts.neither)};
+      ClientRow row;
+      row.client = client;
+      row.weight = 1;
+      row.bytes_down = bytes_down;
+      const std::vector<std::uint8_t> frame = encode_histograms(told);
+      // Samples on which the dense model is not finite say nothing of the compressed one.
+      const bool is_added =
+          dense.is_finite && sums.at(kOutcomeSum).add(decode_histograms(frame), row.weight);
+      row.status = is_added ? ClientStatus::kAccepted : ClientStatus::kRefused;
+      row.reason = is_added          ? RefusalReason::kNone
+                   : dense.is_finite ? RefusalReason::kOutOfRange
+                                     : RefusalReason::kNotFinite;
+      row.bytes_up = static_cast<std::int64_t>(frame.size()) + row_frame_bytes();
+      report.rows.push_back(row);
+      failpoint("after_compare");
+    } catch (const Error&) {
+      std::throw_with_nested(Error(text("round ", task.round, ", gate, client ", client)));
     }
   }
   return report;

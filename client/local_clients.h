@@ -13,6 +13,7 @@
 #include <vector>      // for vector
 
 #include "client/local_teacher.h"
+#include "client/outcomes.h"
 #include "core/aligned_buffer.h"
 #include "core/coupling.h"
 #include "core/graph.h"
@@ -38,11 +39,15 @@ class LocalClients {
   // Who tasks with a distillation term learn from, until the next call.
   void set_teacher(Graph graph, std::vector<float> parameters);
 
+  // The dense model that tasks with a gate compare with, until the next call. Throws ConfigError if
+  // it is not one of this data, KernelError if the executor cannot run it.
+  void set_reference(Graph graph, std::vector<float> parameters);
+
   // Does `task` with one client after another (ids, until there is none) from the model `global`:
   // training, or counting activations if it asks for a calibration, or making its table of
-  // sensitivities. `bytes_down` is what one
-  // client's task and model took. Throws ConfigError or KernelError for a task that cannot be run
-  // (unknown codec, a plan the executor refuses, no teacher): that is no client's fault.
+  // sensitivities, or comparing with the dense model. `bytes_down` is what one client's task and
+  // model took. Throws ConfigError or KernelError for a task that cannot be run (unknown codec, a
+  // plan the executor refuses, no teacher): that is no client's fault.
   using NextClient = std::function<std::optional<std::int64_t>()>;
   RankReport run(const ClientTask& task, const ModelView& global, const NextClient& next,
                  std::int64_t bytes_down);
@@ -60,6 +65,8 @@ class LocalClients {
                        std::int64_t bytes_down);
   RankReport sense(const ClientTask& task, const ModelView& global, const NextClient& next,
                    std::int64_t bytes_down);
+  RankReport compare(const ClientTask& task, const ModelView& global, const NextClient& next,
+                     std::int64_t bytes_down);
   TrainResult train_one(const ClientTask& task, const ModelView& global, std::int64_t client,
                         const SampleSource& samples);
   // Of the client that owns the samples `owned` of the data set; valid until the next call.
@@ -73,6 +80,7 @@ class LocalClients {
   std::uint64_t seed_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<LocalTeacher> teacher_;
+  std::unique_ptr<LocalReference> reference_;
   std::vector<AlignedBuffer> waiting_models_;  // trained, of the executor's graph
   std::span<const std::int64_t> owned_;
   std::vector<std::int64_t> resolved_;

@@ -218,6 +218,24 @@ std::optional<SenseRequest> read_sense(WireReader& in) {
   return sense;
 }
 
+void write_gate(WireWriter& out, const std::optional<GateRequest>& gate) {
+  out.u8(gate ? 1 : 0);
+  if (!gate) return;
+  out.i64(gate->batch_size);
+  write_grid(out, gate->grid);
+}
+
+std::optional<GateRequest> read_gate(WireReader& in) {
+  const std::uint8_t is_there = in.u8();
+  if (is_there > 1) throw WireError("task: expected 0 or 1 gates");
+  if (is_there == 0) return std::nullopt;
+  GateRequest gate;
+  gate.batch_size = in.i64();
+  if (gate.batch_size < 1) throw WireError(text("task: a gate's batch of ", gate.batch_size));
+  gate.grid = read_grid(in);
+  return gate;
+}
+
 std::vector<std::uint8_t> framed(FrameType type, const std::vector<std::uint8_t>& payload) {
   std::vector<std::uint8_t> out;
   write_frame(type, payload, out);
@@ -263,6 +281,7 @@ std::vector<std::uint8_t> encode_task(const ClientTask& task) {
   }
   write_calibration(out, task.calibration);
   write_sense(out, task.sense);
+  write_gate(out, task.gate);
   out.int64s(task.cohort);
   return framed(FrameType::kTask, payload);
 }
@@ -292,6 +311,7 @@ ClientTask decode_task(std::span<const std::uint8_t> frame) {
   }
   task.calibration = read_calibration(in);
   task.sense = read_sense(in);
+  task.gate = read_gate(in);
   task.cohort = in.int64s();
   in.expect_end();
   return task;

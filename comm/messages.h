@@ -35,8 +35,8 @@ std::vector<ClientRow> decode_rows(std::span<const std::uint8_t> frame);
 // The same, appended to `rows`, which is unchanged if the frame is refused.
 void append_rows(std::span<const std::uint8_t> frame, std::vector<ClientRow>& rows);
 
-// Counts of a calibration, at most 2^22 whole numbers in [0, 2^24]; those that are not zero travel,
-// each with its place.
+// Counts of a calibration or a gate, at most 2^22 whole numbers in [0, 2^24]; those that are not
+// zero travel, each with its place.
 std::vector<std::uint8_t> encode_histograms(std::span<const float> counts);
 std::vector<float> decode_histograms(std::span<const std::uint8_t> frame);
 

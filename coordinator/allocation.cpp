@@ -1,13 +1,14 @@
 #include "coordinator/allocation.h"
 
-#include <algorithm>  // for fill, find, max, stable_sort
-#include <cmath>      // for abs, pow
+#include <algorithm>  // for fill, find, max, min, stable_sort
+#include <cmath>      // for abs, ceil, exp, log, pow
 #include <span>       // for span
 #include <string>     // for string
 #include <vector>     // for vector
 
 #include "algorithms/quantize.h"
 #include "algorithms/sensitivity.h"
+#include "coordinator/quantization.h"
 #include "core/checkpoint.h"
 #include "deploy/file_bytes.h"
 
@@ -38,6 +39,13 @@ std::vector<float> masked(std::span<const float> weights, const Mask& mask) {
   return kept;
 }
 
+// Where there are none yet: they take as many bytes whatever they are.
+void add_activation_grids(Checkpoint& checkpoint) {
+  if (!checkpoint.plan.activations.empty()) return;
+  for (const std::string& node : quantized_nodes(checkpoint.graph))
+    checkpoint.plan.activations.push_back({.node = node, .scale = 1.0F / 32.0F, .zero_point = 0});
+}
+
 // Bytes of the file beside the weights' codes: of the model with all those weights zero.
 std::int64_t bytes_without_weights(const ServerState& state, const SenseRequest& request) {
   Checkpoint checkpoint;
@@ -49,11 +57,7 @@ std::int64_t bytes_without_weights(const ServerState& state, const SenseRequest&
     const auto weights = part_of<float>(checkpoint.parameters, spec_of(state.graph, name));
     std::fill(weights.begin(), weights.end(), 0.0F);
   }
-  if (checkpoint.plan.activations.empty()) {
-    // Their grids take as many bytes whatever they are.
-    for (const std::string& node : quantized_nodes(state.graph))
-      checkpoint.plan.activations.push_back({.node = node, .scale = 1.0F / 32.0F, .zero_point = 0});
-  }
+  add_activation_grids(checkpoint);
   return file_bytes(checkpoint).file;
 }
 
@@ -102,6 +106,33 @@ std::int64_t largest_bytes(std::span<const LayerCandidates> costs) {
   return out;
 }
 
+constexpr std::int64_t kReachableFiles = 12;
+
+// Files from the smallest that `costs` allow to the largest, each a fixed factor larger than the
+// one before; where several budgets give one choice, once.
+std::vector<ReachableFile> reachable_files(std::span<const LayerCandidates> costs,
+                                           std::int64_t other_bytes) {
+  std::int64_t least = 0;
+  for (const LayerCandidates& layer : costs)
+    least += std::ranges::min(layer, {}, &Candidate::bytes).bytes;
+  const double growth =
+      std::log(static_cast<double>(std::max<std::int64_t>(1, largest_bytes(costs))) /
+               static_cast<double>(std::max<std::int64_t>(1, least)));
+  std::vector<std::int64_t> budgets;
+  for (std::int64_t i = 0; i < kReachableFiles; ++i) {
+    const double share = static_cast<double>(i) / static_cast<double>(kReachableFiles - 1);
+    budgets.push_back(i == 0 ? least
+                             : static_cast<std::int64_t>(std::ceil(static_cast<double>(least) *
+                                                                   std::exp(growth * share))));
+  }
+  std::vector<ReachableFile> out;
+  for (const Allocation& allocation : frontier(costs, budgets)) {
+    const ReachableFile file{other_bytes + allocation.bytes, allocation.loss};
+    if (out.empty() || file.bytes > out.back().bytes) out.push_back(file);
+  }
+  return out;
+}
+
 // Masks what the allotment does not keep; what was masked before stays so.
 void take(ServerState& state, const SenseRequest& request, const Allotment& allotment) {
   if (state.mask.size() == 0) state.mask = Mask(state.graph.parameter_count());
@@ -146,9 +177,9 @@ AllocationTarget allocation_target(const CompressConfig& compress, std::int64_t 
   return {.max_bytes = compress.constraints.max_bytes.value(), .slack = std::pow(left, 3)};
 }
 
-Allotment allocate_weights(ServerState& state, const Allocator& allocator,
-                           const SenseRequest& request, const ExactSum& table,
-                           const AllocationTarget& target) {
+ModelAllotment allocate_weights(ServerState& state, const Allocator& allocator,
+                                const SenseRequest& request, const ExactSum& table,
+                                const AllocationTarget& target) {
   const std::vector<AllocatedTensor> tensors = tensors_of(state, request);
   const ByteCount bytes = [&](std::size_t index, const WeightCandidate& candidate) {
     const ParameterSpec& spec = spec_of(state.graph, tensors[index].name);
@@ -157,16 +188,27 @@ Allotment allocate_weights(ServerState& state, const Allocator& allocator,
     return coded_bytes(kept, spec.shape, weight_quant(spec, kept, candidate.bits));
   };
   const std::vector<LayerCandidates> costs = costs_of(request, table, bytes);
-  const std::int64_t room = target.max_bytes - bytes_without_weights(state, request);
+  const std::int64_t other_bytes = bytes_without_weights(state, request);
+  const std::int64_t room = target.max_bytes - other_bytes;
   const auto slack = static_cast<std::int64_t>(
       target.slack * static_cast<double>(std::max<std::int64_t>(0, largest_bytes(costs) - room)));
-  Allotment allotment = allocator.allot({.tensors = tensors,
-                                         .candidates = request.candidates,
-                                         .costs = costs,
-                                         .max_bytes = std::max<std::int64_t>(0, room + slack),
-                                         .bytes = bytes});
+  ModelAllotment allotment{allocator.allot({.tensors = tensors,
+                                            .candidates = request.candidates,
+                                            .costs = costs,
+                                            .max_bytes = std::max<std::int64_t>(0, room + slack),
+                                            .bytes = bytes})};
+  allotment.file_bytes = other_bytes + allotment.bytes;
+  allotment.reachable = reachable_files(costs, other_bytes);
   take(state, request, allotment);
   return allotment;
+}
+
+std::int64_t bytes_as_chosen(const ServerState& state, const QuantizeConfig& quantize) {
+  ServerState finished = state;
+  set_weight_grids(finished, quantize);
+  Checkpoint checkpoint = to_checkpoint(finished, 0);
+  add_activation_grids(checkpoint);
+  return file_bytes(checkpoint).file;
 }
 
 void fit_file(ServerState& state, std::int64_t max_bytes) {
@@ -182,7 +224,8 @@ void fit_file(ServerState& state, std::int64_t max_bytes) {
   };
   // The fewest, as if the file became smaller with each of them; whatever is found was counted.
   std::size_t too_few = 0;
-  std::size_t enough = order.size();
+  std::size_t enough = order.size() / 2;
+  if (file_bytes(to_checkpoint(without(enough), 0)).file > max_bytes) return;
   while (enough - too_few > 1) {
     const std::size_t middle = too_few + (enough - too_few) / 2;
     const bool fits = file_bytes(to_checkpoint(without(middle), 0)).file <= max_bytes;

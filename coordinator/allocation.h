@@ -7,6 +7,7 @@
 // up.
 
 #include <cstdint>  // for int64_t
+#include <vector>   // for vector
 
 #include "algorithms/allocator.h"
 #include "coordinator/server_state.h"
@@ -31,17 +32,40 @@ struct AllocationTarget {
 // target are left (after Zhu & Gupta 2017, eq. 1).
 AllocationTarget allocation_target(const CompressConfig& compress, std::int64_t choices);
 
+// A file that some choice from the table would give.
+struct ReachableFile {
+  std::int64_t bytes = 0;
+  double predicted_loss = 0.0;  // nats, that the choice adds
+
+  friend bool operator==(const ReachableFile&, const ReachableFile&) = default;
+};
+
+// An allotment, and what the whole model would take with it if it were finished now: names, scales
+// and biases included.
+struct ModelAllotment : Allotment {
+  std::int64_t file_bytes = 0;
+  // Rising bytes, falling loss, from the smallest file on: the best choices from this round's
+  // table, whatever the target (frontier() of algorithms/allocation.h).
+  std::vector<ReachableFile> reachable = {};
+};
+
 // Chooses by `table`, the clients' answers to `request`, and takes the choice: mask, bits of every
 // layer, mask epoch. Weights that are masked once stay so. If not even the smallest choice fits, it
 // is taken. Whatever the allocator, tables, budget, and what is counted as bytes are the same.
 // Returns what was allotted, in the order of request.parameters.
-Allotment allocate_weights(ServerState& state, const Allocator& allocator,
-                           const SenseRequest& request, const ExactSum& table,
-                           const AllocationTarget& target);
+ModelAllotment allocate_weights(ServerState& state, const Allocator& allocator,
+                                const SenseRequest& request, const ExactSum& table,
+                                const AllocationTarget& target);
+
+// Bytes of the file that `state` would be if it were finished now, with the bits that were chosen
+// (8 where none were). Throws as lower() does.
+std::int64_t bytes_as_chosen(const ServerState& state, const QuantizeConfig& quantize);
 
 // Once there are grids: masks the smallest weights whose codes are not zero until the file takes at
-// most `max_bytes`, or none of them is left. Training moves codes about, and with them how well
-// they can be coded. Does nothing to a model that fits already.
+// most `max_bytes`. Training moves codes about, and with them how well they can be coded. Does
+// nothing to a model that fits already, and nothing to one that would not fit with half of those
+// weights: that would be another model than the one that was chosen, and the target is out of
+// reach.
 void fit_file(ServerState& state, std::int64_t max_bytes);
 
 }  // namespace coppice

@@ -22,7 +22,9 @@ void set_weight_grids(ServerState& state, const QuantizeConfig& quantize) {
     state.plan.weights = weight_grids(state.graph, state.parameters, state.weight_bits);
     return;
   }
-  const int bits = quantize.reduce_range ? 7 : static_cast<int>(quantize.bits);
+  // An allocator that chose nothing, or all of whose choices were taken back, leaves 8 bits.
+  const std::int64_t wanted = quantize.bits == 32 ? 8 : quantize.bits;
+  const int bits = wanted == 8 && quantize.reduce_range ? 7 : static_cast<int>(wanted);
   state.plan.weights = weight_grids(state.graph, state.parameters, bits);
 }
 

@@ -1,17 +1,22 @@
 #include "coordinator/round_machine.h"
 
-#include <algorithm>  // for equal, lower_bound, max, nth_element, sort
+#include <algorithm>  // for binary_search, equal, max, min, sort
 #include <numeric>    // for accumulate
-#include <utility>    // for exchange, swap
+#include <span>       // for span
+#include <utility>    // for move
 
 #include "algorithms/quantize.h"
 #include "comm/messages.h"
 #include "coordinator/allocation.h"
+#include "coordinator/client_rows.h"
+#include "coordinator/cohort.h"
+#include "coordinator/pruning.h"
 #include "coordinator/quantization.h"
+#include "coordinator/round_tasks.h"
+#include "coordinator/step_control.h"
 #include "core/coupling.h"
 #include "core/error.h"
 #include "core/index_map.h"
-#include "core/random.h"
 #include "core/text.h"
 
 namespace coppice {
@@ -20,39 +25,8 @@ namespace {
 constexpr int kUpdateRangeBits =
     6;  // a parameter moves by less than 64 in a round, or the report is refused
 
-double median(std::vector<double> values) {
-  if (values.empty()) return 0.0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-constexpr std::int64_t kVacant = -1;
-
-// Brings the row of cohort[i] to place i: in place, for a large cohort's rows are not kept twice. A
-// client without a row gets one that says so, other clients' rows go.
-void put_in_order(std::vector<ClientRow>& rows, const std::vector<std::int64_t>& cohort) {
-  ClientRow vacant;
-  vacant.client = kVacant;
-  if (rows.size() < cohort.size()) rows.resize(cohort.size(), vacant);
-  for (ClientRow& row : rows) {
-    while (row.client != kVacant) {
-      const auto place = std::ranges::lower_bound(cohort, row.client);
-      if (place == cohort.end() || *place != row.client) {
-        row = vacant;
-        continue;
-      }
-      ClientRow& there = rows[static_cast<std::size_t>(place - cohort.begin())];
-      if (&there == &row) break;
-      if (there.client == row.client) {  // reported twice
-        row = vacant;
-      } else {
-        std::swap(row, there);
-      }
-    }
-  }
-  rows.resize(cohort.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) rows[i].client = cohort[i];
+std::int64_t frame_bytes(const Graph& graph, const std::vector<float>& parameters) {
+  return std::ssize(encode_model({graph.to_json(), "", parameters}));
 }
 
 }  // namespace
@@ -110,14 +84,17 @@ Action RoundMachine::next_task() {
   record_ = {};
   record_.position = state_.position;
   record_.plan = plan();
-  return send_task(make_task());
+  record_.norm_median = state_.norm_median;
+  return ask(Question::kUpdate, make_task());
 }
 
 const ServerState& RoundMachine::start_of_track() const {
   return plan().track == kMainTrack && others_.student ? *others_.student : dense_;
 }
 
-Action RoundMachine::send_task(ClientTask task) {
+Action RoundMachine::ask(Question question, ClientTask task) {
+  question_ = question;
+  if (question == Question::kUpdate) max_weight_ = task.max_weight;
   task_ = std::move(task);
   reports_ = {};
   const std::int64_t units = task_.ballot ? couple(state_.graph).unit_count : 0;
@@ -126,17 +103,6 @@ Action RoundMachine::send_task(ClientTask task) {
   waiting_ = sites_;
   step_ = Step::kAwaitingReports;
   return SendTask{task_};
-}
-
-std::vector<std::int64_t> RoundMachine::select_cohort(std::int64_t round) const {
-  const auto population = static_cast<std::int64_t>(weights_.size());
-  std::vector<std::int64_t> cohort;
-  RandomStream stream({config_.seed, Purpose::kCohort, -1, round});
-  cohort = random_permutation(population, stream);
-  if (config_.train.clients_per_round > 0)
-    cohort.resize(static_cast<std::size_t>(config_.train.clients_per_round));
-  std::sort(cohort.begin(), cohort.end());
-  return cohort;
 }
 
 ClientTask RoundMachine::make_task() const {
@@ -161,7 +127,7 @@ ClientTask RoundMachine::make_task() const {
     task.codec = config_.comm.codec;
     task.codec_options = config_.comm.options;
   }
-  task.cohort = select_cohort(task.round);
+  task.cohort = select_cohort(config_, std::ssize(weights_), task.round);
   task.max_weight = 0;
   for (const std::int64_t client : task.cohort)
     task.max_weight += weights_[static_cast<std::size_t>(client)];
@@ -173,7 +139,8 @@ ClientTask RoundMachine::make_task() const {
     task.norm_bound = task.norm_bound > 0.0 ? std::min(task.norm_bound, bound) : bound;
   }
   add_ballot(task);
-  add_distillation(task);
+  if (plan().distills && teacher().graph != nullptr)
+    add_distillation(config_.compress.distill, task.plan);
   return task;
 }
 
@@ -183,48 +150,18 @@ RoundMachine::TeacherView RoundMachine::teacher() const {
   return {&dense_.graph, &state_.teacher};
 }
 
-void RoundMachine::add_distillation(ClientTask& task) const {
-  if (!plan().distills || teacher().graph == nullptr) return;
-  const DistillConfig& distill = config_.compress.distill;
-  task.plan.loss_terms = {{.kind = LossKind::kCrossEntropy, .weight = 1.0 - distill.weight},
-                          {.kind = LossKind::kDistillation,
-                           .weight = distill.weight,
-                           .temperature = distill.temperature}};
-  if (distill.feature.empty()) return;
-  task.plan.loss_terms.push_back({.kind = LossKind::kFeatureMatching,
-                                  .weight = distill.feature_weight,
-                                  .buffer = distill.feature});
-}
-
-// Asks those whose update was accepted for more: who was refused has no say in it either.
-ClientTask RoundMachine::follow_up_task() const {
-  ClientTask task;
-  task.round = task_.round;
-  task.track = task_.track;
-  task.model_version = state_.position;
-  task.mask_epoch = state_.mask_epoch;
-  task.codec = task_.codec;
-  task.codec_options = task_.codec_options;
-  for (const ClientRow& row : record_.rows) {
-    if (row.status == ClientStatus::kAccepted) task.cohort.push_back(row.client);
-  }
-  return task;
-}
-
-ClientTask RoundMachine::calibration_task() const {
-  ClientTask task = follow_up_task();
-  task.max_weight = std::max<std::int64_t>(1, static_cast<std::int64_t>(task.cohort.size()));
-  task.calibration = CalibrationRequest{.nodes = quantized_nodes(state_.graph),
-                                        .samples = config_.compress.quantize.calibration_samples,
-                                        .grid = {25, 0}};
-  return task;
-}
+ClientTask RoundMachine::follow_up() const { return follow_up_task(task_, state_, record_); }
 
 ClientTask RoundMachine::sense_task() const {
-  ClientTask task = follow_up_task();
-  task.max_weight = task_.max_weight;
+  ClientTask task = follow_up();
+  task.max_weight = max_weight_;
   task.sense = sense_request(state_, config_.compress, task.max_weight);
   return task;
+}
+
+// Not once a model at the target has passed: then there is nothing left to choose.
+bool RoundMachine::senses() const {
+  return plan().choices > state_.choices && state_.steps.progress < StepControl::kWhole;
 }
 
 // Also in a quantized round that has no grids yet, because all clients were refused when they were
@@ -239,18 +176,7 @@ void RoundMachine::add_ballot(ClientTask& task) const {
   if (pruner_ == nullptr || plan().keep_fraction >= 1.0) return;
   const auto most = static_cast<std::int64_t>(
       plan().keep_fraction * static_cast<double>(start_of_track().graph.parameter_count()));
-  if (state_.graph.parameter_count() <= most) return;
-  const Coupling coupling = couple(state_.graph);
-  std::vector<std::int64_t> counts =
-      keep_counts(state_.graph, coupling, most, config_.compress.prune.multiple);
-  bool is_smaller = false;
-  for (std::size_t g = 0; g < counts.size(); ++g) {
-    is_smaller =
-        is_smaller || counts[g] < static_cast<std::int64_t>(coupling.groups[g].units.size());
-  }
-  if (!is_smaller) return;  // every group is down to its last unit: what is left cannot go
-  task.ballot = BallotRequest{
-      .pruner = config_.compress.prune.pruner, .keep_counts = std::move(counts), .grid = {1, 0}};
+  task.ballot = ballot_request(state_, config_.compress.prune, most);
 }
 
 std::optional<Action> RoundMachine::handle(Event event) {
@@ -301,27 +227,43 @@ std::optional<Action> RoundMachine::take(ReportArrived event) {
   return close_if_complete();
 }
 
-// What a round asks of its clients, one after the other: to train, to make their tables, to count
-// activations.
 std::optional<Action> RoundMachine::close_if_complete() {
   if (!waiting_.empty()) return std::nullopt;
-  if (task_.calibration) {
-    close_calibration();
-    return close_round();
+  if (question_ == Question::kUpdate) close_training();
+  if (question_ == Question::kTable) close_sensing();
+  if (question_ == Question::kCounts) close_calibration();
+  if (question_ == Question::kGate || question_ == Question::kComparison) close_gate();
+  return ask_next();
+}
+
+// What is left of the round after its last question.
+Action RoundMachine::ask_next() {
+  switch (question_) {
+    case Question::kUpdate:
+      if (plan().gates && state_.before_choice) return ask(Question::kGate, gate_task(follow_up()));
+      [[fallthrough]];
+    case Question::kGate:
+      if (senses()) return ask(Question::kTable, sense_task());
+      [[fallthrough]];
+    case Question::kTable:
+      if (calibrates()) {
+        fold_norms(state_);
+        return ask(Question::kCounts,
+                   calibration_task(follow_up(), state_, config_.compress.quantize));
+      }
+      [[fallthrough]];
+    case Question::kCounts:
+      if (plan().is_compared) return ask(Question::kComparison, gate_task(follow_up()));
+      [[fallthrough]];
+    case Question::kComparison:
+      break;
   }
-  if (task_.sense) {
-    close_sensing();
-  } else {
-    close_training();
-    if (senses()) return send_task(sense_task());
-  }
-  if (!calibrates()) return close_round();
-  fold_norms(state_);
-  return send_task(calibration_task());
+  return close_round();
 }
 
 void RoundMachine::close_training() {
-  fill_rows();
+  set_rows(record_, std::move(reports_.rows), task_.cohort);
+  state_.norm_median = record_.norm_median;
   count_teacher_bytes();
   apply_sums(reports_.sums.at(sum_key(task_)));
   if (!state_.plan.is_empty()) refresh_weight_grids();
@@ -329,25 +271,46 @@ void RoundMachine::close_training() {
 }
 
 void RoundMachine::close_sensing() {
-  merge_follow_up_rows();
+  add_follow_up_rows(record_, reports_.rows);
   const ExactSum& table = reports_.sums.at(sum_key(task_)).at(kSensitivitySum);
   if (table.weight() == 0) return;  // all were refused: the next round asks again
-  record_.allotment = allocate_weights(state_, *allocator_, *task_.sense, table,
-                                       allocation_target(config_.compress, plan().choices));
+  AllocationTarget target = allocation_target(config_.compress, plan().choices);
+  if (config_.compress.is_gated()) {
+    keep_model(state_, plans_.back().choices - plan().choices + 1,
+               StepControl::kWhole / config_.compress.allocate.steps);
+    target.slack = slack_of(state_);
+  }
+  record_.allotment = allocate_weights(state_, *allocator_, *task_.sense, table, target);
   state_.choices = plan().choices;
 }
 
 void RoundMachine::close_calibration() {
-  merge_follow_up_rows();
+  add_follow_up_rows(record_, reports_.rows);
   set_activation_grids(state_, task_.calibration->nodes, reports_.sums.at(sum_key(task_)));
   refresh_weight_grids();
 }
 
-void RoundMachine::refresh_weight_grids() {
+// A choice that nobody can judge has not passed.
+void RoundMachine::close_gate() {
+  add_follow_up_rows(record_, reports_.rows);
+  count_reference_bytes();
+  record_.gate = judge(reports_.sums.at(sum_key(task_)).at(kOutcomeSum), config_.compress);
+  if (question_ == Question::kComparison) return;
+  record_.gate->progress = share_of(state_.tried);
+  record_.gate->file_bytes = bytes_as_chosen(state_, config_.compress.quantize);
+  settle(state_, record_.gate->has_passed);
+}
+
+bool RoundMachine::is_at_target() const {
   const CompressConfig& compress = config_.compress;
-  set_weight_grids(state_, compress.quantize);
-  if (compress.allocates() && state_.choices == compress.allocate.steps)
-    fit_file(state_, compress.constraints.max_bytes.value());
+  if (!compress.allocates()) return false;
+  return compress.is_gated() ? state_.steps.progress == StepControl::kWhole
+                             : state_.choices == compress.allocate.steps;
+}
+
+void RoundMachine::refresh_weight_grids() {
+  set_weight_grids(state_, config_.compress.quantize);
+  if (is_at_target()) fit_file(state_, config_.compress.constraints.max_bytes.value());
 }
 
 Action RoundMachine::close_round() {
@@ -364,66 +327,38 @@ Action RoundMachine::close_round() {
   return CommitRound{std::move(record_)};
 }
 
-// One row a client of the cohort, by client; those without a report are missing. Summed in that
-// order, so that doubles do not depend on who reported first.
-void RoundMachine::fill_rows() {
-  record_.rows = std::exchange(reports_.rows, {});
-  put_in_order(record_.rows, task_.cohort);
-  std::vector<double> norms;
-  double loss = 0.0;
-  std::int64_t weight = 0;
-  for (const ClientRow& row : record_.rows) {
-    record_.bytes_up += row.bytes_up;
-    record_.bytes_down += row.bytes_down;
-    record_.samples += row.samples;
-    record_.refused += row.status == ClientStatus::kRefused ? 1 : 0;
-    record_.missing += row.status == ClientStatus::kMissing ? 1 : 0;
-    if (row.status != ClientStatus::kAccepted) continue;
-    norms.push_back(row.update_norm);
-    loss += row.loss * static_cast<double>(row.weight);
-    weight += row.weight;
-  }
-  record_.train_loss = weight == 0 ? 0.0 : loss / static_cast<double>(weight);
-  if (!norms.empty()) state_.norm_median = median(std::move(norms));
-  record_.norm_median = state_.norm_median;
-}
-
 // Every client of the cohort that listens to the teacher for the first time has received it.
 // Cohorts are a function of seed and round, so that a resumed run counts the same.
 void RoundMachine::count_teacher_bytes() {
   if (!is_distilled(task_.plan)) return;
   const TeacherView view = teacher();
-  const auto bytes =
-      static_cast<std::int64_t>(encode_model({view.graph->to_json(), "", *view.parameters}).size());
-  std::set<std::int64_t> have;
-  for (std::int64_t at = 0; at < state_.position; ++at) {
-    const RoundPlan& earlier = plans_[static_cast<std::size_t>(at)];
-    if (earlier.track != kMainTrack || !earlier.distills || earlier.round <= state_.teacher_round)
-      continue;
-    for (const std::int64_t client : select_cohort(earlier.round)) have.insert(client);
-  }
-  for (ClientRow& row : record_.rows) {
-    if (row.status == ClientStatus::kMissing || have.contains(row.client)) continue;
-    row.bytes_down += bytes;
-    record_.bytes_down += bytes;
-  }
+  const std::int64_t bytes = frame_bytes(*view.graph, *view.parameters);
+  const std::set<std::int64_t> have = clients_before([&](const RoundPlan& earlier) {
+    return earlier.distills && earlier.round > state_.teacher_round;
+  });
+  add_bytes_down(record_, bytes, [&](std::int64_t client) { return !have.contains(client); });
 }
 
-// A client that is refused when it is asked for more is a refused client of the round.
-void RoundMachine::merge_follow_up_rows() {
-  for (const ClientRow& counted : reports_.rows) {
-    const auto row = std::ranges::find(record_.rows, counted.client, &ClientRow::client);
-    if (row == record_.rows.end()) continue;
-    row->bytes_up += counted.bytes_up;
-    row->bytes_down += counted.bytes_down;
-    record_.bytes_up += counted.bytes_up;
-    record_.bytes_down += counted.bytes_down;
-    if (counted.status != ClientStatus::kRefused || row->status != ClientStatus::kAccepted)
-      continue;
-    row->status = counted.status;
-    row->reason = counted.reason;
-    ++record_.refused;
-  }
+// The same of the dense model that a gate compares with, which may be the teacher.
+void RoundMachine::count_reference_bytes() {
+  const DistillConfig& distill = config_.compress.distill;
+  const bool is_taught = distill.teacher == "control";
+  if (is_taught && plan().distills) return;
+  const std::int64_t bytes =
+      others_.reference
+          ? frame_bytes(others_.reference->graph, others_.reference->parameters)
+          : frame_bytes(dense_.graph, dense_.parameters);  // the control's are as many
+  const std::set<std::int64_t> have = clients_before([&](const RoundPlan& earlier) {
+    return earlier.gates || earlier.is_compared || (is_taught && earlier.distills);
+  });
+  add_bytes_down(record_, bytes, [&](std::int64_t client) {
+    return std::ranges::binary_search(task_.cohort, client) && !have.contains(client);
+  });
+}
+
+std::set<std::int64_t> RoundMachine::clients_before(const IsPlanned& is_planned) const {
+  return clients_of(config_, std::ssize(weights_),
+                    std::span(plans_).first(static_cast<std::size_t>(state_.position)), is_planned);
 }
 
 void RoundMachine::apply_sums(const NamedSums& sums) {
@@ -436,7 +371,7 @@ void RoundMachine::apply_sums(const NamedSums& sums) {
   if (state_.mask.size() > 0) state_.mask.apply(state_.parameters);
   if (!task_.ballot) return;
   keep_teacher();
-  shrink_model(sums);
+  shrink_model(state_, *pruner_, *task_.ballot, sums.at(kBallotSum));
 }
 
 // The control at its end, or the main model before it is first made smaller or coarser.
@@ -451,20 +386,6 @@ void RoundMachine::keep_teacher() {
     state_.teacher = state_.parameters;
     state_.teacher_round = plan().round;
   }
-}
-
-void RoundMachine::shrink_model(const NamedSums& sums) {
-  const ExactSum& ballots = sums.at(kBallotSum);
-  const Coupling coupling = couple(state_.graph);
-  const std::vector<double> scores = pruner_->scores(state_.graph, coupling, state_.parameters);
-  const std::vector<std::uint8_t> keep =
-      count_votes(coupling, ballots.units(), scores, task_.ballot->keep_counts);
-  Shrunk shrunk = shrink(state_.graph, coupling, keep);
-  state_.parameters = shrunk.map.gather(state_.parameters);
-  if (state_.mask.size() > 0) state_.mask = shrunk.map.gather_mask(state_.mask);
-  shrink_state(state_.strategy_state, shrunk.map);
-  state_.graph = std::move(shrunk.graph);
-  ++state_.mask_epoch;
 }
 
 void RoundMachine::require(Step step, const char* event) const {

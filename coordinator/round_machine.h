@@ -3,51 +3,32 @@
 // network and no file; whoever drives it (rank 0 over MPI, a gateway, a simulator, a test) carries
 // events and obeys actions. The same events in any order of arrival lead to the same state.
 //
-//   begin -> SendTask -> ReportArrived x sites -> [SendTask (sense) -> ReportArrived x sites]
-//   -> [SendTask (calibration) -> ReportArrived x sites] -> [Evaluate -> Evaluated] -> CommitRound
-//   -> Committed -> SendTask ... Finish
+//   begin -> SendTask -> ReportArrived x sites
+//   -> [SendTask (gate, sense, calibration, gate: those that there are) -> ReportArrived x sites]
+//   -> [Evaluate -> Evaluated] -> CommitRound -> Committed -> SendTask ... Finish
 //
 // Owned and called by one thread.
 
-#include <cstdint>   // for int64_t
-#include <memory>    // for unique_ptr
-#include <optional>  // for optional
-#include <set>       // for set
-#include <string>    // for string
-#include <variant>   // for variant
-#include <vector>    // for vector
+#include <cstdint>     // for int64_t
+#include <functional>  // for function
+#include <memory>      // for unique_ptr
+#include <optional>    // for optional
+#include <set>         // for set
+#include <string>      // for string
+#include <variant>     // for variant
+#include <vector>      // for vector
 
 #include "algorithms/allocator.h"
 #include "algorithms/pruner.h"
 #include "algorithms/strategy.h"
 #include "coordinator/round_plan.h"
+#include "coordinator/round_record.h"
 #include "coordinator/server_state.h"
 #include "core/eval_sums.h"
 #include "core/experiment.h"
 #include "core/task.h"
 
 namespace coppice {
-
-// What is known of a finished round; the driver adds seconds and writes it down.
-struct RoundRecord {
-  std::int64_t position = 0;  // commits before it
-  RoundPlan plan;
-  std::vector<ClientRow> rows;  // by client; one a client of the cohort
-  double train_loss = 0.0;      // weighted mean over accepted clients
-  std::int64_t samples = 0;
-  std::int64_t bytes_up = 0;
-  std::int64_t bytes_down = 0;
-  std::int64_t refused = 0;
-  std::int64_t missing = 0;
-  std::int64_t parameters = 0;  // after the round
-  double density = 1.0;         // of the dense model's parameters
-  double mean_bits = 32.0;      // of a stored parameter
-  std::int64_t mask_epoch = 0;
-  std::optional<Allotment> allotment;  // of a round that chose densities and bits
-  double norm_median = 0.0;
-  std::optional<EvalSums> test;
-  std::optional<EvalSums> validation;
-};
 
 // Events.
 struct ReportArrived {
@@ -110,20 +91,22 @@ class RoundMachine {
   TeacherView teacher() const;
 
  private:
+  // What a round asks of its clients, in this order: to train, to compare the model with the dense
+  // one before a choice that may be taken back, to make their tables, to count activations, to
+  // compare the finished model.
+  enum class Question { kUpdate, kGate, kTable, kCounts, kComparison };
   enum class Step { kIdle, kAwaitingReports, kEvaluating, kCommitting, kFinished };
 
   const RoundPlan& plan() const { return plans_[static_cast<std::size_t>(state_.position)]; }
   const ServerState& start_of_track() const;
   Action next_task();
-  Action send_task(ClientTask task);
+  Action ask(Question question, ClientTask task);
+  Action ask_next();
   ClientTask make_task() const;
-  std::vector<std::int64_t> select_cohort(std::int64_t round) const;
   void add_ballot(ClientTask& task) const;
-  void add_distillation(ClientTask& task) const;
-  ClientTask follow_up_task() const;
+  ClientTask follow_up() const;
   ClientTask sense_task() const;
-  ClientTask calibration_task() const;
-  bool senses() const { return plan().choices > state_.choices; }
+  bool senses() const;
   bool calibrates() const;
   std::optional<Action> take(ReportArrived event);
   std::optional<Action> close_if_complete();
@@ -131,12 +114,14 @@ class RoundMachine {
   void close_training();
   void close_sensing();
   void close_calibration();
+  void close_gate();
+  bool is_at_target() const;
   void refresh_weight_grids();
-  void fill_rows();
   void count_teacher_bytes();
-  void merge_follow_up_rows();
+  void count_reference_bytes();
+  using IsPlanned = std::function<bool(const RoundPlan&)>;
+  std::set<std::int64_t> clients_before(const IsPlanned& is_planned) const;
   void apply_sums(const NamedSums& sums);
-  void shrink_model(const NamedSums& sums);
   void keep_teacher();
   void require(Step step, const char* event) const;
 
@@ -150,8 +135,10 @@ class RoundMachine {
   std::unique_ptr<Pruner> pruner_;        // null without pruning
   std::unique_ptr<Allocator> allocator_;  // null without allocation
   Step step_ = Step::kIdle;
+  Question question_ = Question::kUpdate;
   std::set<std::int64_t> sites_;    // of the group
   std::set<std::int64_t> waiting_;  // those whose report of this round is outstanding
+  std::int64_t max_weight_ = 1;     // of the round's first task
   ClientTask task_;
   RankReport reports_;
   RoundRecord record_;

@@ -8,21 +8,37 @@
 namespace coppice {
 namespace {
 
-// Where `steps` steps from fraction `start` to `end` of the rounds fall: at the ends of these
-// rounds, counted from 1. The last comes before the last round, if there is more than one.
-std::vector<std::int64_t> spread(double start, double end, std::int64_t steps,
-                                 std::int64_t rounds) {
+// From which round to which something is done, at their ends and counted from 1, that begins after
+// fraction `start` of the rounds and is done after `end`. The last comes before the last round, if
+// there is more than one.
+struct Span {
+  std::int64_t first = 1;
+  std::int64_t last = 1;
+};
+Span span_of(double start, double end, std::int64_t rounds) {
   const std::int64_t latest = std::max<std::int64_t>(1, rounds - 1);
   const auto at = [&](double fraction) {
     return std::clamp<std::int64_t>(std::llround(fraction * static_cast<double>(rounds)), 1,
                                     latest);
   };
   const std::int64_t first = at(start);
-  const std::int64_t last = std::max(first, at(end));
-  if (steps == 1) return {last};
+  return {first, std::max(first, at(end))};
+}
+
+// Where `steps` steps fall, evenly.
+std::vector<std::int64_t> spread(const Span& span, std::int64_t steps) {
+  if (steps == 1) return {span.last};
   std::vector<std::int64_t> at_rounds;
   for (std::int64_t step = 0; step < steps; ++step)
-    at_rounds.push_back(first + (last - first) * step / (steps - 1));
+    at_rounds.push_back(span.first + (span.last - span.first) * step / (steps - 1));
+  return at_rounds;
+}
+
+// Where steps fall that are `apart` rounds apart.
+std::vector<std::int64_t> every(const Span& span, std::int64_t apart) {
+  std::vector<std::int64_t> at_rounds;
+  for (std::int64_t round = span.first; round <= span.last; round += apart)
+    at_rounds.push_back(round);
   return at_rounds;
 }
 
@@ -43,7 +59,7 @@ std::vector<double> keep_fractions(const ExperimentConfig& config) {
   std::vector<double> keep(static_cast<std::size_t>(rounds), 1.0);
   if (prune.pruner == "none") return keep;
   const std::vector<std::int64_t> done =
-      steps_done(spread(prune.start, prune.end, prune.steps, rounds), rounds);
+      steps_done(spread(span_of(prune.start, prune.end, rounds), prune.steps), rounds);
   for (std::size_t i = 0; i < keep.size(); ++i) {
     if (done[i] > 0) keep[i] = cubic_keep_fraction(prune.target, done[i], prune.steps);
   }
@@ -78,21 +94,31 @@ void allocate(const ExperimentConfig& config, Track& track) {
   if (!config.compress.allocates()) return;
   const AllocateConfig& choice = config.compress.allocate;
   const std::int64_t rounds = config.train.rounds;
-  const std::vector<std::int64_t> done =
-      steps_done(spread(choice.start, choice.end, choice.steps, rounds), rounds);
+  const Span span = span_of(choice.start, choice.end, rounds);
+  std::vector<std::int64_t> chosen = spread(span, choice.steps);
+  if (config.compress.is_gated()) {
+    chosen = every(span, config.compress.gate.recovery_rounds);
+    for (std::size_t i = 1; i < chosen.size(); ++i)
+      track[static_cast<std::size_t>(chosen[i] - 1)].gates = true;
+    if (chosen.size() > 1) chosen.pop_back();
+  }
+  const std::vector<std::int64_t> done = steps_done(chosen, rounds);
   for (std::size_t i = 0; i < track.size(); ++i) {
     track[i].choices = done[i];
-    const bool is_done = i > 0 && done[i - 1] == choice.steps;
+    const bool is_done = i > 0 && done[i - 1] == done.back();
     if (done[i] > 0 || track[i].phase == "train")
       track[i].phase = done[i] == 0 ? "warmup" : is_done ? "recover" : "allocate";
   }
 }
 
-// After the last shrink and allocation; what is left of the rounds trains on the grids.
+// After the last shrink, allocation and gate; what is left of the rounds trains on the grids.
 void quantize(const ExperimentConfig& config, Track& track) {
   if (!config.compress.quantizes()) return;
   const RoundPlan& end = track.back();
-  const std::int64_t start = rounds_of(config.compress.quantize.start, track);
+  std::int64_t start = rounds_of(config.compress.quantize.start, track);
+  for (const RoundPlan& plan : track) {
+    if (plan.gates) start = std::max(start, plan.round);
+  }
   for (std::size_t i = 1; i < track.size(); ++i) {
     const RoundPlan& before = track[i - 1];
     if (track[i].round <= start || before.keep_fraction != end.keep_fraction ||
@@ -121,6 +147,10 @@ void calibrate(const ExperimentConfig& config, Track& track) {
   }
 }
 
+void compare(const ExperimentConfig& config, Track& track) {
+  track.back().is_compared = config.compress.constraints.min_retention.has_value();
+}
+
 // The pipeline's stages, each laid over the rounds that it takes. Exporting and validating follow
 // the last round (launch/federation.cpp).
 Track main_track(const ExperimentConfig& config) {
@@ -130,6 +160,7 @@ Track main_track(const ExperimentConfig& config) {
   quantize(config, track);
   distil(config, track);
   calibrate(config, track);
+  compare(config, track);
   return track;
 }
 

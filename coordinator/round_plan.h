@@ -31,7 +31,11 @@ struct RoundPlan {
   std::int64_t choices = 0;
   bool is_quantized = false;  // clients train with the quantization plan
   bool calibrates = false;    // after the update, activations are counted and grids chosen
-  bool distills = false;      // clients learn from the teacher too, if there is one
+  // With compress.gate: the last choice is judged after the update, and taken back or kept.
+  bool gates = false;
+  // The finished model is compared with the dense one, for min_retention.
+  bool is_compared = false;
+  bool distills = false;  // clients learn from the teacher too, if there is one
   bool is_evaluated = true;
   bool is_last_of_track = false;
 
@@ -44,6 +48,11 @@ struct RoundPlan {
 // begin after quantize.start of the rounds and after the last shrink and allocation; activations
 // are counted at the end of the round before them, and again at the end of the last. With too few
 // rounds there are none of them, and the trained model is calibrated only.
+//
+// With compress.gate, choices are made at the ends of rounds that are gate.recovery_rounds apart,
+// from allocate.start to allocate.end, and judged at the next of these rounds, before its own
+// choice; at the last one there is only a judgement. allocate.steps then is the size of the first
+// step. How far a choice goes, and whether it stays, is ServerState's.
 std::vector<RoundPlan> plan_rounds(const ExperimentConfig& config);
 
 }  // namespace coppice

@@ -44,13 +44,46 @@ Json row_json(const ClientRow& row) {
                      row.seconds, row.bytes_up, row.bytes_down};
 }
 
-Json allotment_json(const std::optional<Allotment>& allotment) {
+// [[bytes, predicted loss], ...].
+Json reachable_json(const std::vector<ReachableFile>& files) {
+  Json::Array out;
+  for (const ReachableFile& file : files)
+    out.emplace_back(Json::Array{file.bytes, file.predicted_loss});
+  return out;
+}
+
+Json allotment_json(const std::optional<ModelAllotment>& allotment) {
   if (!allotment) return {};
   Json out;
   out.set("bytes", allotment->bytes);
   out.set("fits", allotment->fits);
   out.set("predicted_loss", allotment->predicted_loss ? Json(*allotment->predicted_loss) : Json());
   out.set("gap", allotment->gap ? Json(*allotment->gap) : Json());
+  out.set("file_bytes", allotment->file_bytes);
+  out.set("reachable", reachable_json(allotment->reachable));
+  return out;
+}
+
+template <typename Value>
+Json optional_json(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json();
+}
+
+Json gate_json(const std::optional<GateRecord>& gate) {
+  if (!gate) return {};
+  Json out;
+  out.set("both", gate->counts.both);
+  out.set("only_dense", gate->counts.only_dense);
+  out.set("only_compressed", gate->counts.only_compressed);
+  out.set("neither", gate->counts.neither);
+  const Retention none;
+  const Retention& retention = gate->retention ? *gate->retention : none;
+  out.set("retention", gate->retention ? Json(retention.estimate) : Json());
+  out.set("lower_bound", optional_json(retention.lower_bound));
+  out.set("upper_bound", optional_json(retention.upper_bound));
+  out.set("passed", gate->has_passed);
+  out.set("progress", optional_json(gate->progress));
+  out.set("file_bytes", optional_json(gate->file_bytes));
   return out;
 }
 
@@ -76,6 +109,7 @@ Json metrics_json(const RoundRecord& record, const RoundSeconds& seconds) {
   out.set("density", record.density);
   out.set("mean_bits", record.mean_bits);
   out.set("allotment", allotment_json(record.allotment));
+  out.set("gate", gate_json(record.gate));
   out.set("refused", record.refused);
   out.set("missing", record.missing);
   out.set("clients", static_cast<std::int64_t>(record.rows.size()));

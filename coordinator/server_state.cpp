@@ -1,5 +1,9 @@
 #include "coordinator/server_state.h"
 
+#include <string>       // for string
+#include <string_view>  // for string_view
+#include <utility>      // for move
+
 namespace coppice {
 namespace {
 
@@ -7,6 +11,12 @@ namespace {
 constexpr const char* kTeacher = "coppice.teacher";
 constexpr const char* kTeacherRound = "coppice.teacher_round";
 constexpr const char* kAllocation = "coppice.allocation";  // choices made, then the bits
+constexpr const char* kSteps = "coppice.steps";  // progress, step, whether one failed, tried
+// Of the model before a choice that is not judged yet; buffers of the strategy follow the last.
+constexpr const char* kKeptParameters = "coppice.kept.parameters";
+constexpr const char* kKeptMask = "coppice.kept.mask";  // 0s and 1s
+constexpr const char* kKeptBits = "coppice.kept.bits";
+constexpr const char* kKeptStrategy = "coppice.kept.strategy.";
 
 std::vector<float> take_buffer(NamedBuffers& buffers, const char* name) {
   const auto found = buffers.find(name);
@@ -14,6 +24,44 @@ std::vector<float> take_buffer(NamedBuffers& buffers, const char* name) {
   std::vector<float> values = std::move(found->second);
   buffers.erase(found);
   return values;
+}
+
+void add_steps(const ServerState& state, NamedBuffers& out) {
+  const StepControl& steps = state.steps;
+  if (steps == StepControl() && !state.before_choice) return;
+  out[kSteps] = {static_cast<float>(steps.progress), static_cast<float>(steps.step),
+                 steps.has_failed ? 1.0F : 0.0F, static_cast<float>(state.tried)};
+  if (!state.before_choice) return;
+  const KeptModel& kept = *state.before_choice;
+  out[kKeptParameters] = kept.parameters;
+  for (std::int64_t i = 0; i < kept.mask.size(); ++i)
+    out[kKeptMask].push_back(kept.mask.keeps(i) ? 1.0F : 0.0F);
+  for (const int bits : kept.weight_bits) out[kKeptBits].push_back(static_cast<float>(bits));
+  for (const auto& [name, values] : kept.strategy_state) out[kKeptStrategy + name] = values;
+}
+
+void take_steps(NamedBuffers& buffers, ServerState& state) {
+  const std::vector<float> steps = take_buffer(buffers, kSteps);
+  if (steps.size() != 4) return;
+  state.steps = {.progress = static_cast<std::int64_t>(steps[0]),
+                 .step = static_cast<std::int64_t>(steps[1]),
+                 .has_failed = steps[2] != 0.0F};
+  state.tried = static_cast<std::int64_t>(steps[3]);
+  if (!buffers.contains(kKeptParameters)) return;
+  KeptModel& kept = state.before_choice.emplace();
+  kept.parameters = take_buffer(buffers, kKeptParameters);
+  const std::vector<float> mask = take_buffer(buffers, kKeptMask);
+  kept.mask = Mask(std::ssize(mask));
+  for (std::size_t i = 0; i < mask.size(); ++i)
+    kept.mask.set(static_cast<std::int64_t>(i), mask[i] != 0.0F);
+  for (const float bits : take_buffer(buffers, kKeptBits))
+    kept.weight_bits.push_back(static_cast<int>(bits));
+  const std::string_view prefix = kKeptStrategy;
+  for (auto buffer = buffers.lower_bound(kKeptStrategy);
+       buffer != buffers.end() && buffer->first.starts_with(prefix);) {
+    kept.strategy_state[buffer->first.substr(prefix.size())] = std::move(buffer->second);
+    buffer = buffers.erase(buffer);
+  }
 }
 
 }  // namespace
@@ -31,11 +79,12 @@ Checkpoint to_checkpoint(const ServerState& state, std::int64_t round) {
     checkpoint.server_state[kTeacher] = state.teacher;
     checkpoint.server_state[kTeacherRound] = {static_cast<float>(state.teacher_round)};
   }
-  if (!state.weight_bits.empty()) {
+  if (!state.weight_bits.empty() || state.choices > 0) {
     std::vector<float>& allocation = checkpoint.server_state[kAllocation];
     allocation.push_back(static_cast<float>(state.choices));
     for (const int bits : state.weight_bits) allocation.push_back(static_cast<float>(bits));
   }
+  add_steps(state, checkpoint.server_state);
   return checkpoint;
 }
 
@@ -46,18 +95,22 @@ ServerState from_checkpoint(Checkpoint checkpoint, std::int64_t position, double
   std::vector<int> bits;
   for (std::size_t i = 1; i < allocation.size(); ++i)
     bits.push_back(static_cast<int>(allocation[i]));
-  return {.graph = std::move(checkpoint.graph),
-          .parameters = std::move(checkpoint.parameters),
-          .mask = std::move(checkpoint.mask).value_or(Mask()),
-          .strategy_state = std::move(checkpoint.server_state),
-          .weight_bits = std::move(bits),
-          .choices = allocation.empty() ? 0 : static_cast<std::int64_t>(allocation.front()),
-          .plan = std::move(checkpoint.plan),
-          .teacher = std::move(teacher),
-          .teacher_round = round.empty() ? 0 : static_cast<std::int64_t>(round.front()),
-          .position = position,
-          .mask_epoch = checkpoint.mask_epoch,
-          .norm_median = norm_median};
+  ServerState state{
+      .graph = std::move(checkpoint.graph),
+      .parameters = std::move(checkpoint.parameters),
+      .mask = std::move(checkpoint.mask).value_or(Mask()),
+      .strategy_state = {},
+      .weight_bits = std::move(bits),
+      .choices = allocation.empty() ? 0 : static_cast<std::int64_t>(allocation.front()),
+      .plan = std::move(checkpoint.plan),
+      .teacher = std::move(teacher),
+      .teacher_round = round.empty() ? 0 : static_cast<std::int64_t>(round.front()),
+      .position = position,
+      .mask_epoch = checkpoint.mask_epoch,
+      .norm_median = norm_median};
+  take_steps(checkpoint.server_state, state);
+  state.strategy_state = std::move(checkpoint.server_state);
+  return state;
 }
 
 }  // namespace coppice

@@ -6,6 +6,7 @@
 #include <optional>  // for optional
 #include <vector>    // for vector
 
+#include "algorithms/gate.h"
 #include "core/checkpoint.h"
 #include "core/graph.h"
 #include "core/mask.h"
@@ -13,15 +14,29 @@
 
 namespace coppice {
 
+// What a choice that is not good enough goes back to.
+struct KeptModel {
+  std::vector<float> parameters;
+  Mask mask;
+  NamedBuffers strategy_state;
+  std::vector<int> weight_bits;
+};
+
 struct ServerState {
   Graph graph;
   std::vector<float> parameters;
   Mask mask;  // of the parameters; masked ones are zero. Of size 0: everything is kept
   NamedBuffers strategy_state;
   // What an allocator decided beside the mask: the bits of each of quantized_parameters(graph), and
-  // how many choices are made (RoundPlan::choices; below 2^24). Empty and 0: nothing yet.
+  // how many choices are made (RoundPlan::choices; below 2^24), those that were taken back
+  // included. Empty and 0: nothing yet.
   std::vector<int> weight_bits;
   std::int64_t choices = 0;
+  // With compress.gate: how far the model has come; and, from a choice to its judgement, how far it
+  // went (in the units of `steps`) and the model before it.
+  StepControl steps = {};
+  std::int64_t tried = 0;
+  std::optional<KeptModel> before_choice = {};
   QuantPlan plan;              // empty until the model is quantized
   std::vector<float> teacher;  // parameters of the dense graph that the student listens to; empty:
                                // there is none yet
@@ -44,8 +59,9 @@ struct TeacherModel {
 
 // What a run may start with beside the dense model.
 struct OtherModels {
-  std::optional<ServerState> student = {};   // what the main track trains instead of the dense
-  std::optional<TeacherModel> teacher = {};  // from a file; else the run makes its own
+  std::optional<ServerState> student = {};     // what the main track trains instead of the dense
+  std::optional<TeacherModel> teacher = {};    // from a file; else the run makes its own
+  std::optional<TeacherModel> reference = {};  // dense, of another run; else the run's own control
 };
 
 // The state as a checkpoint and back; `position` and `norm_median` are the commit record's.

@@ -110,6 +110,15 @@ struct AllocateConfig {
   friend bool operator==(const AllocateConfig&, const AllocateConfig&) = default;
 };
 
+// Compression in steps of their own size: a choice is judged by the clients' held-out samples after
+// some rounds of recovery, and taken back if too little of the dense model's accuracy is left.
+struct GateConfig {
+  std::int64_t recovery_rounds = 0;  // between a choice and its judgement; 0: nothing is taken back
+  double confidence = 0.95;          // of the bounds on the retention
+
+  friend bool operator==(const GateConfig&, const GateConfig&) = default;
+};
+
 struct QuantizeConfig {
   std::int64_t bits = 32;  // of weights: 8, 4, or 32 for no quantization
   // Codes of 8 bits keep to [-63, 63], so that integer kernels that add pairs of products in 16
@@ -143,11 +152,14 @@ struct CompressConfig {
   Constraints constraints;
   PruneConfig prune;
   AllocateConfig allocate;
+  GateConfig gate;
   QuantizeConfig quantize;
   DistillConfig distill;
   std::string latency_table;  // file of the device that the model is for; empty: none
 
   bool allocates() const { return allocate.allocator != "none"; }
+  // Whether a choice is taken back that costs too much.
+  bool is_gated() const { return gate.recovery_rounds > 0; }
   // Whether the finished model has integers: an allocator gives every layer its bits.
   bool quantizes() const { return quantize.bits != 32 || allocates(); }
 

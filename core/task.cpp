@@ -53,6 +53,10 @@ NamedSums empty_sums(const ClientTask& task, SumSizes sizes) {
     sums.emplace(kSensitivitySum, ExactSum(cells, task.sense->grid, task.max_weight));
     return sums;
   }
+  if (task.gate) {
+    sums.emplace(kOutcomeSum, ExactSum(kOutcomes, task.gate->grid, task.max_weight));
+    return sums;
+  }
   sums.emplace(kUpdateSum, ExactSum(sizes.parameters, task.update_grid, task.max_weight));
   if (task.ballot)
     sums.emplace(kBallotSum, ExactSum(sizes.units, task.ballot->grid, task.max_weight));

@@ -25,6 +25,8 @@ inline constexpr const char* kHistogramSum =
 
 inline constexpr const char* kSensitivitySum =
     "sensitivities";  // growth of the client's loss for each candidate, times its weight
+inline constexpr const char* kOutcomeSum =
+    "outcomes";  // labels that both, only the dense, only this and neither model have right
 
 // Asks every client which units to keep. Units and groups are those of couple(graph) for the task's
 // graph.
@@ -59,6 +61,16 @@ struct SenseRequest {
   friend bool operator==(const SenseRequest&, const SenseRequest&) = default;
 };
 
+// Asks every client to answer for its own held-out samples with the dense model and with this one,
+// instead of training, and to count who was right (algorithms/gate.h). Fewer than 2^24 labels a
+// client.
+struct GateRequest {
+  std::int64_t batch_size = 256;  // samples that are answered for at once
+  GridSpec grid{24, 0};
+
+  friend bool operator==(const GateRequest&, const GateRequest&) = default;
+};
+
 // One round's work, the same for every client of the cohort.
 struct ClientTask {
   std::int64_t round = 1;          // of its track; random streams use it
@@ -74,9 +86,10 @@ struct ClientTask {
   std::optional<BallotRequest> ballot;
   std::optional<CalibrationRequest> calibration;  // present: count, do not train
   std::optional<SenseRequest> sense;              // present: make its table, do not train
+  std::optional<GateRequest> gate;                // present: compare, do not train
   std::vector<std::int64_t> cohort;               // client ids, ascending
 
-  bool trains() const { return !calibration && !sense; }
+  bool trains() const { return !calibration && !sense && !gate; }
 
   friend bool operator==(const ClientTask&, const ClientTask&) = default;
 };
@@ -137,6 +150,9 @@ struct SumSizes {
 
 // Bins of one node's histogram.
 inline constexpr std::int64_t kHistogramBins = 512;
+
+// The counts in kOutcomeSum.
+inline constexpr std::int64_t kOutcomes = 4;
 
 // The empty sums that `task` asks for.
 NamedSums empty_sums(const ClientTask& task, SumSizes sizes);

@@ -106,11 +106,12 @@ std::vector<Verdict> judge(const Constraints& limits, const Validation& validati
   at_most("max_peak_memory", limits.max_peak_memory,
           static_cast<double>(validation.measurement.process_bytes));
   if (limits.min_retention) {
-    out.push_back(
-        {.name = "min_retention",
-         .limit = *limits.min_retention,
-         .measured = validation.retention,
-         .is_met = validation.retention && *validation.retention >= *limits.min_retention});
+    const std::optional<double>& judged =
+        validation.judged_retention ? validation.judged_retention : validation.retention;
+    out.push_back({.name = "min_retention",
+                   .limit = *limits.min_retention,
+                   .measured = judged,
+                   .is_met = judged && *judged >= *limits.min_retention});
   }
   return out;
 }

@@ -55,7 +55,9 @@ struct Validation {
   Measurement measurement;
   PairedCounts counts;              // on the test split
   std::optional<double> retention;  // as far as the caller can tell
-  std::string model_sha256;         // of the model in the file
+  // What is held against the limit in place of `retention`, by a caller who knows how sure it is.
+  std::optional<double> judged_retention = {};
+  std::string model_sha256;  // of the model in the file
   std::string file_sha256;
 };
 

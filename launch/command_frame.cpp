@@ -13,6 +13,7 @@ std::vector<std::uint8_t> encode_command(const StepCommand& command) {
   out.bytes(command.task_frame);
   out.bytes(command.model_frame);
   out.bytes(command.teacher_frame);
+  out.bytes(command.reference_frame);
   out.bytes(command.cpk);
   out.u64(command.assignments.size());
   for (const auto& clients : command.assignments) out.int64s(clients);
@@ -29,6 +30,7 @@ StepCommand decode_command(std::span<const std::uint8_t> bytes) {
   command.task_frame = in.bytes();
   command.model_frame = in.bytes();
   command.teacher_frame = in.bytes();
+  command.reference_frame = in.bytes();
   command.cpk = in.bytes();
   const std::uint64_t ranks = in.u64();
   if (ranks > in.left() / 8) throw WireError("step: more ranks than bytes");

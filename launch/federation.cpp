@@ -10,10 +10,12 @@
 #include "core/config/config.h"
 #include "core/digest.h"
 #include "core/failpoint.h"
+#include "core/file.h"
 #include "core/text.h"
 #include "deploy/validation.h"
 #include "launch/artefacts.h"
 #include "launch/assignment.h"
+#include "launch/certificate.h"
 #include "launch/command_frame.h"
 #include "launch/summary.h"
 #include "launch/version.h"
@@ -103,6 +105,7 @@ class Leader {
     OtherModels others;
     if (world.student) others.student = start_of(world.student->graph, world.student->parameters);
     if (world.teacher) others.teacher = {world.teacher->graph, world.teacher->parameters};
+    if (world.reference) others.reference = {world.reference->graph, world.reference->parameters};
     return others;
   }
 
@@ -141,6 +144,17 @@ class Leader {
     return encode_model({teacher.graph->to_json(), "", *teacher.parameters});
   }
 
+  // The dense model, with the first task of this process that compares with it.
+  std::vector<std::uint8_t> reference_frame(const ClientTask& task) {
+    if (is_reference_sent_ || !task.gate) return {};
+    is_reference_sent_ = true;
+    if (world_.reference)
+      return encode_model({world_.reference->graph.to_json(), "", world_.reference->parameters});
+    const std::string path = (session_.folder().model_path() / "dense.safetensors").string();
+    const Checkpoint control = checkpoint_from_bytes(read_file(path), path);
+    return encode_model({control.graph.to_json(), "", control.parameters});
+  }
+
   std::optional<Action> train(const ClientTask& task) {
     failpoint("after_plan");
     if (observer_ != nullptr && task.trains()) observer_->round_started(task, config_.train.rounds);
@@ -153,6 +167,7 @@ class Leader {
     command.task_frame = encode_task(task);
     command.model_frame = model_frame();
     command.teacher_frame = teacher_frame(task);
+    command.reference_frame = reference_frame(task);
     command.assignments = placement_.place(task.cohort);
     return in_step([&] {
       send(communicator_, command);
@@ -236,6 +251,7 @@ class Leader {
     validation.model_sha256 = model_sha256(model);
     validation.retention = ratio(last_accuracy(session_.metrics(), false).validation,
                                  dense_reference(config_, session_.metrics()).validation);
+    validation.judged_retention = judged_retention(config_, session_.metrics());
     if (!shipped.program) {  // what is shipped is the checkpoint, and nothing can run it but us
       const std::filesystem::path file = session_.folder().model_path() / "model.safetensors";
       validation.file_bytes = static_cast<std::int64_t>(std::filesystem::file_size(file));
@@ -283,6 +299,7 @@ class Leader {
   Placement placement_;
   Clock::time_point step_began_;
   bool is_teacher_sent_ = false;
+  bool is_reference_sent_ = false;
   RoundSeconds seconds_;
 };
 

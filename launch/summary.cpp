@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "launch/certificate.h"
 
 namespace coppice {
 namespace {
@@ -153,7 +154,11 @@ Json make_summary(const ExperimentConfig& config, const std::vector<Json>& metri
   out.set("dense_train_memory_bytes",
           totals.dense_train_memory_bytes ? Json(*totals.dense_train_memory_bytes) : Json());
   out.set("clients_refused", static_cast<std::int64_t>(total(metrics, "refused")));
-  out.set("constraints", verdicts_json(judge(config.compress.constraints, totals.validation)));
+  const std::vector<Verdict> verdicts = judge(config.compress.constraints, totals.validation);
+  out.set("constraints", verdicts_json(verdicts));
+  const RunEnding ending{verdicts, totals.validation, dense.validation};
+  out.set("certificate", certificate_json(config, metrics, ending));
+  out.set("frontier", frontier_json(config, metrics, ending));
   return out;
 }
 

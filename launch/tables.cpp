@@ -9,6 +9,7 @@
 
 #include "core/coupling.h"
 #include "core/text.h"
+#include "launch/ending_text.h"
 
 namespace coppice {
 namespace {
@@ -294,13 +295,6 @@ double slack(const Verdict& verdict) {
   return must_be_large ? *verdict.measured / verdict.limit : verdict.limit / *verdict.measured;
 }
 
-std::string quantity(const std::string& constraint, double value) {
-  if (constraint == "min_retention") return fmt::format("{:.2f}%", 100.0 * value);
-  const bool is_time = constraint.starts_with("max_latency");
-  return is_time ? fmt::format("{:.6g} us", value)
-                 : with_commas(static_cast<std::int64_t>(value)) + " B";
-}
-
 std::vector<Verdict> verdicts_of(const Json& constraints) {
   std::vector<Verdict> out;
   for (const auto& [name, entry] : constraints.as_object()) {
@@ -315,6 +309,13 @@ std::vector<Verdict> verdicts_of(const Json& constraints) {
 }
 
 }  // namespace
+
+std::string quantity(const std::string& constraint, double value) {
+  if (constraint == "min_retention") return fmt::format("{:.2f}%", 100.0 * value);
+  const bool is_time = constraint.starts_with("max_latency");
+  return is_time ? fmt::format("{:.6g} us", value)
+                 : with_commas(static_cast<std::int64_t>(value)) + " B";
+}
 
 std::string verdict_table(std::span<const Verdict> verdicts) {
   if (verdicts.empty()) return {};
@@ -352,7 +353,7 @@ std::string closing_table(const Json& summary, const std::vector<Json>& metrics)
                      bytes("bytes_up"), bytes("bytes_down"),
                      duration(summary.at("seconds").as_number()));
   out += verdict_table(verdicts_of(summary.at("constraints")));
-  return out;
+  return out + ending_text(summary);
 }
 
 }  // namespace coppice

@@ -52,6 +52,9 @@ Json layers_json(const Graph& graph, const Graph* dense = nullptr, const LayerUs
 // One row a coupling group that can be pruned: its layers, units kept and units of `dense`.
 std::string kept_table(const Graph& graph, const Graph& dense);
 
+// A value of a constraint with its unit: "21,771 B", "134.772 us", "99.48%".
+std::string quantity(const std::string& constraint, double value);
+
 // A line for each constraint, and if one is not met, which binds most and the best reached.
 std::string verdict_table(std::span<const Verdict> verdicts);
 

@@ -65,6 +65,10 @@ RankReport Worker::train(const StepCommand& command) {
     ModelMessage teacher = decode_model(command.teacher_frame);
     clients_.set_teacher(Graph::from_json(teacher.graph_json), std::move(teacher.parameters));
   }
+  if (!command.reference_frame.empty()) {
+    ModelMessage dense = decode_model(command.reference_frame);
+    clients_.set_reference(Graph::from_json(dense.graph_json), std::move(dense.parameters));
+  }
   const auto bytes_down =
       static_cast<std::int64_t>(command.task_frame.size() + command.model_frame.size());
   const std::vector<std::int64_t>& ours = command.assignments.at(static_cast<std::size_t>(node_));

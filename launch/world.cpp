@@ -1,5 +1,7 @@
 #include "launch/world.h"
 
+#include <filesystem>  // for path
+
 #include "core/checkpoint.h"
 #include "core/digest.h"
 #include "core/error.h"
@@ -85,15 +87,15 @@ std::vector<float> initial_weights(const std::string& path, const Graph& graph) 
 }
 
 // The finished model of an earlier run, or another network for the same data.
-World::Network read_teacher(const std::string& path, const Dataset& dataset) {
+World::Network read_other(const char* key, const std::string& path, const Dataset& dataset) {
   Checkpoint checkpoint = read_network(path);
   const Graph& graph = checkpoint.graph;
   if (graph.input().shape != dataset.sample_shape ||
       graph.output().shape.back() != dataset.classes) {
-    throw ConfigError(text("compress.distill.teacher: ", path, " takes ",
-                           shape_text(graph.input().shape), " and tells ",
-                           graph.output().shape.back(), " classes apart; the data has ",
-                           shape_text(dataset.sample_shape), " and ", dataset.classes));
+    throw ConfigError(text(key, ": ", path, " takes ", shape_text(graph.input().shape),
+                           " and tells ", graph.output().shape.back(),
+                           " classes apart; the data has ", shape_text(dataset.sample_shape),
+                           " and ", dataset.classes));
   }
   return {std::move(checkpoint.graph), std::move(checkpoint.parameters)};
 }
@@ -117,6 +119,7 @@ ExecutorChoice executor_for(const ExperimentConfig& config, const World& world) 
   std::vector<const Graph*> graphs = {&world.graph};
   if (world.student) graphs.push_back(&world.student->graph);
   if (world.teacher) graphs.push_back(&world.teacher->graph);
+  if (world.reference) graphs.push_back(&world.reference->graph);
   std::vector<LossKind> terms = {LossKind::kCrossEntropy};
   if (!config.compress.distill.feature.empty()) terms.push_back(LossKind::kFeatureMatching);
   return choose_executor(config.train.executor, graphs, terms);
@@ -147,7 +150,14 @@ World make_world(const ExperimentConfig& config) {
   if (distill.has_student()) world.student = make_student(config, *world.dataset);
   const bool is_file =
       distill.teacher != "none" && distill.teacher != "control" && distill.teacher != "warmup";
-  if (is_file) world.teacher = read_teacher(distill.teacher, *world.dataset);
+  if (is_file)
+    world.teacher = read_other("compress.distill.teacher", distill.teacher, *world.dataset);
+  const CompressConfig& compress = config.compress;
+  if (compress.constraints.min_retention && !compress.dense_reference.empty()) {
+    const std::string path =
+        (std::filesystem::path(compress.dense_reference) / "model" / "model.safetensors").string();
+    world.reference = read_other("compress.dense_reference", path, *world.dataset);
+  }
   if (!distill.feature.empty()) check_feature(distill.feature, world);
   world.executor = executor_for(config, world);
   return world;
@@ -161,9 +171,10 @@ std::string data_sha256(const World& world) {
     digest_values(digest, client.train);
     digest_values(digest, client.validation);
   }
-  if (world.teacher) {
-    digest.update(world.teacher->graph.to_json());
-    digest_values(digest, world.teacher->parameters);
+  for (const std::optional<World::Network>* other : {&world.teacher, &world.reference}) {
+    if (!*other) continue;
+    digest.update((*other)->graph.to_json());
+    digest_values(digest, (*other)->parameters);
   }
   return hex(digest.finish());
 }

@@ -27,6 +27,8 @@ struct World {
   };
   std::optional<Network> student;  // compress.distill.student, with its initial weights
   std::optional<Network> teacher;  // compress.distill.teacher, if it is a file
+  // The model of compress.dense_reference, where a min_retention is judged by it.
+  std::optional<Network> reference;
 
   ExecutorChoice executor;  // for all of these networks
 
@@ -42,7 +44,7 @@ Graph graph_for(const ModelConfig& config, const Dataset& dataset);
 World make_world(const ExperimentConfig& config);
 
 // SHA-256 over every sample, label and the partition: what a run's identity knows of its data; and
-// over a teacher from a file.
+// over models from files.
 std::string data_sha256(const World& world);
 
 }  // namespace coppice

@@ -1,5 +1,8 @@
 #include "core/config/rules.h"
 
+#include <algorithm>  // for clamp, max
+#include <cmath>      // for llround
+
 #include "core/text.h"
 
 namespace coppice {
@@ -89,6 +92,32 @@ std::optional<Conflict> allocate_conflict(const CompressConfig& compress) {
   return std::nullopt;
 }
 
+// The round at whose end a fraction of the rounds is over; never the last one.
+std::int64_t round_at(double fraction, std::int64_t rounds) {
+  const std::int64_t latest = std::max<std::int64_t>(1, rounds - 1);
+  return std::clamp<std::int64_t>(std::llround(fraction * static_cast<double>(rounds)), 1, latest);
+}
+
+std::optional<Conflict> gate_conflict(const ExperimentConfig& config) {
+  const CompressConfig& compress = config.compress;
+  if (!compress.is_gated()) return std::nullopt;
+  const char* key = "compress.gate.recovery_rounds";
+  if (!compress.allocates())
+    return Conflict{key, "there are no choices to judge; set compress.allocate.allocator"};
+  if (!compress.constraints.min_retention)
+    return Conflict{key, "there is nothing to judge by; set compress.constraints.min_retention"};
+  if (compress.prune.pruner != "none")
+    return Conflict{key,
+                    "channels that are gone do not come back; set compress.prune.pruner: none"};
+  const std::int64_t rounds = config.train.rounds;
+  const std::int64_t between =
+      round_at(compress.allocate.end, rounds) - round_at(compress.allocate.start, rounds);
+  if (between >= compress.gate.recovery_rounds) return std::nullopt;
+  return Conflict{key, text("expected at most the ", between, " of the ", rounds,
+                            " rounds between compress.allocate.start and end, got ",
+                            compress.gate.recovery_rounds)};
+}
+
 std::optional<Conflict> compress_conflict(const ExperimentConfig& config) {
   const CompressConfig& compress = config.compress;
   if (compress.quantize.reduce_range && compress.quantize.bits != 8 && !compress.allocates()) {
@@ -106,6 +135,7 @@ std::optional<Conflict> compress_conflict(const ExperimentConfig& config) {
                     "compress.control is true as well; keep one of them"};
   }
   if (auto conflict = allocate_conflict(compress)) return conflict;
+  if (auto conflict = gate_conflict(config)) return conflict;
   if (auto conflict = distill_conflict(compress)) return conflict;
   if (!compress.constraints.min_retention) return std::nullopt;
   if (!compress.control && compress.dense_reference.empty()) {

@@ -142,6 +142,9 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(compress.allocate.batches, (Count{1, 10'000}), "", "Pairs of half-batches whose gradients a client measures for its table of sensitivities."),
       COPPICE_KEY(compress.allocate.half_batch, (Count{1, 65536}), "samples", "Samples of a half-batch."),
 
+      COPPICE_KEY(compress.gate.recovery_rounds, (Count{0, kMany}), "rounds", "Rounds between a choice of compress.allocate and its judgement on the clients' held-out samples; one that leaves less than compress.constraints.min_retention is taken back; 0: none is."),
+      COPPICE_KEY(compress.gate.confidence, (RealNumber{.at_least = 0.5, .below = 1}), "", "Of the lower bound on the retention that is judged, and of what the certificate says."),
+
       COPPICE_KEY(compress.quantize.bits, bits, "bits", "Bits of a stored weight; 32: no quantization. Activations have 8 bits."),
       COPPICE_KEY(compress.quantize.reduce_range, TrueOrFalse{}, "", "Keeps 8-bit weight codes within [-63, 63]: onnxruntime's signed kernels then cannot saturate without VNNI."),
       COPPICE_KEY(compress.quantize.start, kShareBelowOne, "", "Fraction of the rounds after which training is quantization-aware; never before the last shrink."),

@@ -51,6 +51,7 @@ ClientTask sample_task() {
                    .grid = {12, 30}};
   task.calibration =
       CalibrationRequest{.nodes = {"relu1", "hidden"}, .samples = 64, .grid = {25, 0}};
+  task.gate = GateRequest{.batch_size = 31, .grid = {20, 0}};
   task.cohort = {0, 3, 9};
   return task;
 }

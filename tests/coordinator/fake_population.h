@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <set>
@@ -54,6 +55,9 @@ struct FakePopulation {
   std::set<std::int64_t> poisoned = {};         // send NaN
   std::set<std::int64_t> poisoned_tables = {};  // tables that are not finite
   double scale = 0.01;                          // of updates
+  // Of a client's 1,000 held-out labels the dense model has 800 right; how many of them the model
+  // in `state` has wrong.
+  std::function<std::int64_t(const ServerState& state)> lost = [](const ServerState&) { return 0; };
 
   std::vector<float> update(std::int64_t client, std::int64_t round, std::size_t size) const {
     RandomStream stream({.client = client, .task = round});
@@ -68,6 +72,7 @@ struct FakePopulation {
                    const std::vector<std::int64_t>& clients) const {
     if (task.calibration) return count(task, clients);
     if (task.sense) return sense(task, state, clients);
+    if (task.gate) return compare(task, state, clients);
     const Coupling coupling = couple(state.graph);
     RankReport report;
     NamedSums& sums = report.sums[{task.model_version, 0, task.mask_epoch}];
@@ -96,6 +101,24 @@ struct FakePopulation {
       row.bytes_up = 10;
       row.status = is_poisoned ? ClientStatus::kRefused : ClientStatus::kAccepted;
       row.reason = is_poisoned ? RefusalReason::kNotFinite : RefusalReason::kNone;
+      report.rows.push_back(row);
+    }
+    return report;
+  }
+
+  RankReport compare(const ClientTask& task, const ServerState& state,
+                     const std::vector<std::int64_t>& clients) const {
+    RankReport report;
+    NamedSums& sums = report.sums[sum_key(task)];
+    sums = empty_sums(task, {});
+    for (const std::int64_t client : clients) {
+      const auto wrong = static_cast<float>(lost(state));
+      const std::vector<float> counts{800.0F - wrong, wrong, 0.0F, 200.0F};
+      if (!sums.at(kOutcomeSum).add(counts, 1)) throw Error("outcomes did not fit");
+      ClientRow row;
+      row.client = client;
+      row.bytes_up = 10;
+      row.status = ClientStatus::kAccepted;
       report.rows.push_back(row);
     }
     return report;

@@ -12,8 +12,9 @@ namespace {
 // each.
 std::vector<int> visits_of(std::string_view failpoint) {
   if (failpoint == "after_client") return {1, 7, 18};
-  if (failpoint == "after_sense") return {1, 7};  // of five clients' tables after two rounds
-  if (failpoint == "after_count") return {1, 7};  // before and after the quantized round
+  if (failpoint == "after_sense") return {1, 7};        // of five clients' tables after two rounds
+  if (failpoint == "after_compare") return {1, 7, 11};  // of five clients after four rounds
+  if (failpoint == "after_count") return {1, 7};        // before and after the quantized round
   if (failpoint == "after_start" || failpoint == "after_control" || failpoint == "before_model" ||
       failpoint == "before_report" || failpoint == "before_summary") {
     return {1};
@@ -68,8 +69,10 @@ class KillAtFailpointTest : public KillTest,
 TEST_P(KillAtFailpointTest, ResumesToTheUndisturbedRun) {
   // One config has all that clients are asked for, the other is the one that most runs are like.
   const bool is_sensing = GetParam() == "after_sense" || GetParam() == "after_commit";
-  const std::vector<std::string> more{is_sensing ? "allocated.yaml" : "compressed.yaml",
-                                      "comm.codec=int8"};
+  const char* config = GetParam() == "after_compare" ? "gated.yaml"
+                       : is_sensing                  ? "allocated.yaml"
+                                                     : "compressed.yaml";
+  const std::vector<std::string> more{config, "comm.codec=int8"};
   const RunResult expected = undisturbed(more);
   EXPECT_FALSE(expected.cpk.empty());
   for (const int visit : visits_of(GetParam())) {

@@ -75,6 +75,8 @@ INSTANTIATE_TEST_SUITE_P(
         Variety{
             "AllocatedRotated",
             {"allocated.yaml", "comm.codec=rotated", "comm.bits=2", "train.clients_per_round=3"}},
+        Variety{"Gated", {"gated.yaml"}},
+        Variety{"GatedSomeClients", {"gated.yaml", "train.clients_per_round=3"}},
         Variety{"AllocatedTopK", {"allocated.yaml", "comm.codec=topk"}},
         Variety{"WarmUpTeacher4Bits", kWarmUpTeacher4Bits},
         Variety{"Student",

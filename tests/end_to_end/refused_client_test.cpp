@@ -16,12 +16,13 @@ class RefusedClientTest : public RunTest {
   }
 
   static std::vector<std::string> on(const std::string& file, std::vector<std::string> more) {
-    more.insert(more.end(), {"data.name=npz", "data.root=" + file, "data.partition.scheme=by_key",
-                             "data.partition.clients=0", "compress.control=false"});
+    more.insert(more.begin(), {"data.name=npz", "data.root=" + file, "data.partition.scheme=by_key",
+                               "data.partition.clients=0", "compress.control=false"});
     return more;
   }
 
-  void expect_equal_without(const std::vector<std::string>& more) const {
+  // `refused` times in all, at least once in each of the main track's first three rounds.
+  void expect_equal_without(const std::vector<std::string>& more, int refused = 3) const {
     const Outcome outcome = run({.out = "with", .more = on("with.npz", more)});
     ASSERT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
     for (int round = 1; round <= 3; ++round) {
@@ -32,7 +33,7 @@ class RefusedClientTest : public RunTest {
     }
     EXPECT_EQ(outcome.out.find("client=3 reason"), std::string::npos) << outcome.out;
     const Json summary = Json::parse(content_of(path("with") / "summary.json"), "summary.json");
-    EXPECT_EQ(summary.at("clients_refused").as_integer(), 3);
+    EXPECT_EQ(summary.at("clients_refused").as_integer(), refused);
     EXPECT_EQ(summary.at("model_sha256").as_text(),
               model_of({.out = "without", .more = on("without.npz", more)}));
   }
@@ -54,6 +55,23 @@ TEST_F(RefusedClientTest, InEveryPhaseOfThePipelineLeavesTheModelOfTheOthers) {
   expect_equal_without({"data.validation_fraction=0",
                         "compress.quantize={bits: 8, start: 0.6, calibration_samples: 12}",
                         "compress.distill={teacher: warmup}"});
+}
+
+TEST_F(RefusedClientTest, WithAllocationLeavesTheModelOfTheOthers) {
+  expect_equal_without({"data.validation_fraction=0", "compress.prune.pruner=none",
+                        "compress.constraints.max_bytes=600",
+                        "compress.allocate={allocator: joint, batches: 2, half_batch: 4}",
+                        "compress.quantize.calibration_samples=12"});
+}
+
+// It has no say in the judgements either: its held-out samples are as wild as the others.
+TEST_F(RefusedClientTest, WithAGateLeavesTheModelOfTheOthers) {
+  expect_equal_without(
+      {"data.validation_fraction=0.25", "train.rounds=6", "compress.prune.pruner=none",
+       "compress.control=true", "compress.constraints={max_bytes: 600, min_retention: 0.3}",
+       "compress.allocate={allocator: joint, start: 0.35, end: 0.7, batches: 2, half_batch: 4}",
+       "compress.gate.recovery_rounds=1", "compress.quantize.calibration_samples=12"},
+      12);
 }
 
 TEST_F(RefusedClientTest, StaysRefusedAfterAKill) {

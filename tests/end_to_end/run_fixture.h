@@ -30,7 +30,8 @@ class RunTest : public ::testing::Test {
  protected:
   // tiny.yaml: a perceptron on IDX images, five clients, three rounds of control and three that
   // halve the parameters; lenet5.yaml and resnet20.yaml: the same with another network;
-  // compressed.yaml: the whole pipeline, quantized to 8 bits and taught by the control.
+  // compressed.yaml: the whole pipeline, quantized to 8 bits and taught by the control;
+  // allocated.yaml: the same, layers get their bits and densities; gated.yaml: choices are judged.
   RunTest();
 
   const std::filesystem::path& folder() const { return folder_.path(); }

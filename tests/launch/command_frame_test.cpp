@@ -13,6 +13,7 @@ StepCommand sample() {
           .exit_code = 3,
           .task_frame = {1, 2, 3},
           .model_frame = {4, 5},
+          .reference_frame = {6},
           .assignments = {{7, 8}, {}, {9}}};
 }
 
@@ -22,6 +23,7 @@ TEST(CommandFrameTest, CommandsReadBackEqual) {
   EXPECT_EQ(back.exit_code, 3);
   EXPECT_EQ(back.task_frame, sample().task_frame);
   EXPECT_EQ(back.model_frame, sample().model_frame);
+  EXPECT_EQ(back.reference_frame, sample().reference_frame);
   EXPECT_EQ(back.assignments, sample().assignments);
   EXPECT_EQ(decode_command(encode_command({})).kind, StepKind::kStop);
 }
