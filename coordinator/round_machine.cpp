@@ -1,12 +1,14 @@
 #include "coordinator/round_machine.h"
 
-#include <algorithm>  // for equal, lower_bound, max, nth_element, sort
+#include <algorithm>  // for equal, max, min, sort
 #include <numeric>    // for accumulate
-#include <utility>    // for exchange, swap
+#include <utility>    // for move
 
 #include "algorithms/quantize.h"
 #include "comm/messages.h"
 #include "coordinator/allocation.h"
+#include "coordinator/client_rows.h"
+#include "coordinator/pruning.h"
 #include "coordinator/quantization.h"
 #include "core/coupling.h"
 #include "core/error.h"
@@ -19,41 +21,6 @@ namespace {
 
 constexpr int kUpdateRangeBits =
     6;  // a parameter moves by less than 64 in a round, or the report is refused
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0.0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-constexpr std::int64_t kVacant = -1;
-
-// Brings the row of cohort[i] to place i: in place, for a large cohort's rows are not kept twice. A
-// client without a row gets one that says so, other clients' rows go.
-void put_in_order(std::vector<ClientRow>& rows, const std::vector<std::int64_t>& cohort) {
-  ClientRow vacant;
-  vacant.client = kVacant;
-  if (rows.size() < cohort.size()) rows.resize(cohort.size(), vacant);
-  for (ClientRow& row : rows) {
-    while (row.client != kVacant) {
-      const auto place = std::ranges::lower_bound(cohort, row.client);
-      if (place == cohort.end() || *place != row.client) {
-        row = vacant;
-        continue;
-      }
-      ClientRow& there = rows[static_cast<std::size_t>(place - cohort.begin())];
-      if (&there == &row) break;
-      if (there.client == row.client) {  // reported twice
-        row = vacant;
-      } else {
-        std::swap(row, there);
-      }
-    }
-  }
-  rows.resize(cohort.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) rows[i].client = cohort[i];
-}
 
 }  // namespace
 
@@ -110,6 +77,7 @@ Action RoundMachine::next_task() {
   record_ = {};
   record_.position = state_.position;
   record_.plan = plan();
+  record_.norm_median = state_.norm_median;
   return send_task(make_task());
 }
 
@@ -205,9 +173,7 @@ ClientTask RoundMachine::follow_up_task() const {
   task.mask_epoch = state_.mask_epoch;
   task.codec = task_.codec;
   task.codec_options = task_.codec_options;
-  for (const ClientRow& row : record_.rows) {
-    if (row.status == ClientStatus::kAccepted) task.cohort.push_back(row.client);
-  }
+  task.cohort = accepted_clients(record_);
   return task;
 }
 
@@ -239,18 +205,7 @@ void RoundMachine::add_ballot(ClientTask& task) const {
   if (pruner_ == nullptr || plan().keep_fraction >= 1.0) return;
   const auto most = static_cast<std::int64_t>(
       plan().keep_fraction * static_cast<double>(start_of_track().graph.parameter_count()));
-  if (state_.graph.parameter_count() <= most) return;
-  const Coupling coupling = couple(state_.graph);
-  std::vector<std::int64_t> counts =
-      keep_counts(state_.graph, coupling, most, config_.compress.prune.multiple);
-  bool is_smaller = false;
-  for (std::size_t g = 0; g < counts.size(); ++g) {
-    is_smaller =
-        is_smaller || counts[g] < static_cast<std::int64_t>(coupling.groups[g].units.size());
-  }
-  if (!is_smaller) return;  // every group is down to its last unit: what is left cannot go
-  task.ballot = BallotRequest{
-      .pruner = config_.compress.prune.pruner, .keep_counts = std::move(counts), .grid = {1, 0}};
+  task.ballot = ballot_request(state_, config_.compress.prune, most);
 }
 
 std::optional<Action> RoundMachine::handle(Event event) {
@@ -321,7 +276,8 @@ std::optional<Action> RoundMachine::close_if_complete() {
 }
 
 void RoundMachine::close_training() {
-  fill_rows();
+  set_rows(record_, std::move(reports_.rows), task_.cohort);
+  state_.norm_median = record_.norm_median;
   count_teacher_bytes();
   apply_sums(reports_.sums.at(sum_key(task_)));
   if (!state_.plan.is_empty()) refresh_weight_grids();
@@ -329,7 +285,7 @@ void RoundMachine::close_training() {
 }
 
 void RoundMachine::close_sensing() {
-  merge_follow_up_rows();
+  add_follow_up_rows(record_, reports_.rows);
   const ExactSum& table = reports_.sums.at(sum_key(task_)).at(kSensitivitySum);
   if (table.weight() == 0) return;  // all were refused: the next round asks again
   record_.allotment = allocate_weights(state_, *allocator_, *task_.sense, table,
@@ -338,7 +294,7 @@ void RoundMachine::close_sensing() {
 }
 
 void RoundMachine::close_calibration() {
-  merge_follow_up_rows();
+  add_follow_up_rows(record_, reports_.rows);
   set_activation_grids(state_, task_.calibration->nodes, reports_.sums.at(sum_key(task_)));
   refresh_weight_grids();
 }
@@ -364,30 +320,6 @@ Action RoundMachine::close_round() {
   return CommitRound{std::move(record_)};
 }
 
-// One row a client of the cohort, by client; those without a report are missing. Summed in that
-// order, so that doubles do not depend on who reported first.
-void RoundMachine::fill_rows() {
-  record_.rows = std::exchange(reports_.rows, {});
-  put_in_order(record_.rows, task_.cohort);
-  std::vector<double> norms;
-  double loss = 0.0;
-  std::int64_t weight = 0;
-  for (const ClientRow& row : record_.rows) {
-    record_.bytes_up += row.bytes_up;
-    record_.bytes_down += row.bytes_down;
-    record_.samples += row.samples;
-    record_.refused += row.status == ClientStatus::kRefused ? 1 : 0;
-    record_.missing += row.status == ClientStatus::kMissing ? 1 : 0;
-    if (row.status != ClientStatus::kAccepted) continue;
-    norms.push_back(row.update_norm);
-    loss += row.loss * static_cast<double>(row.weight);
-    weight += row.weight;
-  }
-  record_.train_loss = weight == 0 ? 0.0 : loss / static_cast<double>(weight);
-  if (!norms.empty()) state_.norm_median = median(std::move(norms));
-  record_.norm_median = state_.norm_median;
-}
-
 // Every client of the cohort that listens to the teacher for the first time has received it.
 // Cohorts are a function of seed and round, so that a resumed run counts the same.
 void RoundMachine::count_teacher_bytes() {
@@ -402,28 +334,8 @@ void RoundMachine::count_teacher_bytes() {
       continue;
     for (const std::int64_t client : select_cohort(earlier.round)) have.insert(client);
   }
-  for (ClientRow& row : record_.rows) {
-    if (row.status == ClientStatus::kMissing || have.contains(row.client)) continue;
-    row.bytes_down += bytes;
-    record_.bytes_down += bytes;
-  }
-}
-
-// A client that is refused when it is asked for more is a refused client of the round.
-void RoundMachine::merge_follow_up_rows() {
-  for (const ClientRow& counted : reports_.rows) {
-    const auto row = std::ranges::find(record_.rows, counted.client, &ClientRow::client);
-    if (row == record_.rows.end()) continue;
-    row->bytes_up += counted.bytes_up;
-    row->bytes_down += counted.bytes_down;
-    record_.bytes_up += counted.bytes_up;
-    record_.bytes_down += counted.bytes_down;
-    if (counted.status != ClientStatus::kRefused || row->status != ClientStatus::kAccepted)
-      continue;
-    row->status = counted.status;
-    row->reason = counted.reason;
-    ++record_.refused;
-  }
+  add_bytes_down(record_, bytes,
+                 [&](std::int64_t client) { return !have.contains(client); });
 }
 
 void RoundMachine::apply_sums(const NamedSums& sums) {
@@ -436,7 +348,7 @@ void RoundMachine::apply_sums(const NamedSums& sums) {
   if (state_.mask.size() > 0) state_.mask.apply(state_.parameters);
   if (!task_.ballot) return;
   keep_teacher();
-  shrink_model(sums);
+  shrink_model(state_, *pruner_, *task_.ballot, sums.at(kBallotSum));
 }
 
 // The control at its end, or the main model before it is first made smaller or coarser.
@@ -451,20 +363,6 @@ void RoundMachine::keep_teacher() {
     state_.teacher = state_.parameters;
     state_.teacher_round = plan().round;
   }
-}
-
-void RoundMachine::shrink_model(const NamedSums& sums) {
-  const ExactSum& ballots = sums.at(kBallotSum);
-  const Coupling coupling = couple(state_.graph);
-  const std::vector<double> scores = pruner_->scores(state_.graph, coupling, state_.parameters);
-  const std::vector<std::uint8_t> keep =
-      count_votes(coupling, ballots.units(), scores, task_.ballot->keep_counts);
-  Shrunk shrunk = shrink(state_.graph, coupling, keep);
-  state_.parameters = shrunk.map.gather(state_.parameters);
-  if (state_.mask.size() > 0) state_.mask = shrunk.map.gather_mask(state_.mask);
-  shrink_state(state_.strategy_state, shrunk.map);
-  state_.graph = std::move(shrunk.graph);
-  ++state_.mask_epoch;
 }
 
 void RoundMachine::require(Step step, const char* event) const {

@@ -21,33 +21,13 @@
 #include "algorithms/pruner.h"
 #include "algorithms/strategy.h"
 #include "coordinator/round_plan.h"
+#include "coordinator/round_record.h"
 #include "coordinator/server_state.h"
 #include "core/eval_sums.h"
 #include "core/experiment.h"
 #include "core/task.h"
 
 namespace coppice {
-
-// What is known of a finished round; the driver adds seconds and writes it down.
-struct RoundRecord {
-  std::int64_t position = 0;  // commits before it
-  RoundPlan plan;
-  std::vector<ClientRow> rows;  // by client; one a client of the cohort
-  double train_loss = 0.0;      // weighted mean over accepted clients
-  std::int64_t samples = 0;
-  std::int64_t bytes_up = 0;
-  std::int64_t bytes_down = 0;
-  std::int64_t refused = 0;
-  std::int64_t missing = 0;
-  std::int64_t parameters = 0;  // after the round
-  double density = 1.0;         // of the dense model's parameters
-  double mean_bits = 32.0;      // of a stored parameter
-  std::int64_t mask_epoch = 0;
-  std::optional<Allotment> allotment;  // of a round that chose densities and bits
-  double norm_median = 0.0;
-  std::optional<EvalSums> test;
-  std::optional<EvalSums> validation;
-};
 
 // Events.
 struct ReportArrived {
@@ -132,11 +112,8 @@ class RoundMachine {
   void close_sensing();
   void close_calibration();
   void refresh_weight_grids();
-  void fill_rows();
   void count_teacher_bytes();
-  void merge_follow_up_rows();
   void apply_sums(const NamedSums& sums);
-  void shrink_model(const NamedSums& sums);
   void keep_teacher();
   void require(Step step, const char* event) const;
 

@@ -1,0 +1,25 @@
+#pragma once
+// How the server's model becomes a smaller one: it asks clients which units to keep, counts their
+// ballots, and removes the others. Pure functions of their arguments.
+
+#include <cstdint>   // for int64_t
+#include <optional>  // for optional
+
+#include "algorithms/pruner.h"
+#include "coordinator/server_state.h"
+#include "core/experiment.h"
+#include "core/task.h"
+
+namespace coppice {
+
+// What clients are to vote on so that at most `most` parameters are left; nothing if the model is
+// that small, or nothing more can go because every group is down to its last unit.
+std::optional<BallotRequest> ballot_request(const ServerState& state, const PruneConfig& prune,
+                                            std::int64_t most);
+
+// Removes what the ballots, answers to `request`, do not keep; ties are broken by the scores that
+// `pruner` gives the model's own weights.
+void shrink_model(ServerState& state, const Pruner& pruner, const BallotRequest& request,
+                  const ExactSum& ballots);
+
+}  // namespace coppice
