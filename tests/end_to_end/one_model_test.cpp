@@ -77,6 +77,7 @@ INSTANTIATE_TEST_SUITE_P(
             {"allocated.yaml", "comm.codec=rotated", "comm.bits=2", "train.clients_per_round=3"}},
         Variety{"AllocatedTopK", {"allocated.yaml", "comm.codec=topk"}},
         Variety{"WarmUpTeacher4Bits", kWarmUpTeacher4Bits},
+        Variety{"TaylorBallots", {"compress.prune.pruner=taylor"}},
         Variety{"Student",
                 {"compressed.yaml", "compress.prune.pruner=none", "compress.distill.student=mlp",
                  "compress.distill.student_hidden=[4]"}},
