@@ -14,14 +14,26 @@
 
 namespace coppice {
 
+// Mean gradients of disjoint halves of a client's batches at the parameters that are scored, one
+// after the other in the arena's layout, two of them a batch.
+struct HalfBatchGradients {
+  std::span<const float> values;
+  std::int64_t half_batch = 0;  // samples of a half
+};
+
 class Pruner {
  public:
   virtual ~Pruner() = default;
 
-  // One score a unit, larger is more worth keeping, from parameters after local training (arena
-  // layout of `graph`).
+  // Whether scores need more than the parameters.
+  virtual bool needs_gradients() const { return false; }
+
+  // One finite score a unit, larger is more worth keeping, from parameters after local training
+  // (arena layout of `graph`). `gradients` is empty for those that need none, and where a client
+  // has fewer than two samples: then all scores are 0. A gradient that is not finite counts as 0.
   virtual std::vector<double> scores(const Graph& graph, const Coupling& coupling,
-                                     std::span<const float> parameters) const = 0;
+                                     std::span<const float> parameters,
+                                     const HalfBatchGradients& gradients) const = 0;
 };
 
 struct PrunerInfo {

@@ -33,6 +33,7 @@ class Reporter {
       : task_(task),
         graph_(graph),
         global_(global.parameters),
+        seed_(seed),
         adder_(task, seed),
         at_once_(UpdateAdder::clients_at_once(graph.parameter_count())),
         waiting_models_(waiting_models) {
@@ -53,9 +54,10 @@ class Reporter {
     *sums_ = empty_sums(task, {.parameters = sent, .units = coupling_.unit_count});
   }
 
-  // The client that `executor` has just trained. Its model may wait for others', to be added with
-  // them.
-  void add(const ClientRow& row, Executor& executor) {
+  // The client that `executor` has just trained on `samples`. Its model may wait for others', to be
+  // added with them.
+  void add(const ClientRow& row, Executor& executor, const SampleSource& samples) {
+    if (pruner_ != nullptr && pruner_->needs_gradients()) return add_scored(row, executor, samples);
     if (kept_) {
       kept_model_ = kept_->gather(executor.parameters());
       waiting_.push_back({row, kept_model_});
@@ -79,6 +81,20 @@ class Reporter {
   }
 
  private:
+  // Gradients take the executor's parameters away, so the model is kept aside; it does not wait.
+  void add_scored(const ClientRow& row, Executor& executor, const SampleSource& samples) {
+    add_waiting();
+    const std::span<const float> trained = executor.parameters();
+    const std::vector<float> model(trained.begin(), trained.end());
+    const GradientPairs pairs =
+        gradient_pairs(executor, {.parameters = model}, samples, *task_.ballot,
+                       {seed_, row.client, task_.round, Purpose::kImportance});
+    scores_ = pruner_->scores(graph_, coupling_, model, {pairs.values, pairs.half_batch});
+    kept_model_ = kept_ ? kept_->gather(model) : model;
+    waiting_.push_back({row, kept_model_});
+    add_waiting();
+  }
+
   void add_waiting() {
     adder_.add(waiting_, global_, sums_->at(kUpdateSum));
     for (TrainedClient& client : waiting_) {
@@ -94,11 +110,12 @@ class Reporter {
 
   // `sent` is what of the client's model travels.
   void add_ballot(ClientRow& row, std::span<const float> sent) {
-    const std::vector<double> scores =
-        kept_ ? pruner_->scores(graph_, coupling_, kept_->scatter(sent))
-              : pruner_->scores(graph_, coupling_, sent);
+    if (!pruner_->needs_gradients()) {
+      scores_ = kept_ ? pruner_->scores(graph_, coupling_, kept_->scatter(sent), {})
+                      : pruner_->scores(graph_, coupling_, sent, {});
+    }
     const auto ballot_frame =
-        encode_ballot(make_ballot(coupling_, scores, task_.ballot->keep_counts));
+        encode_ballot(make_ballot(coupling_, scores_, task_.ballot->keep_counts));
     row.bytes_up += static_cast<std::int64_t>(ballot_frame.size());
     const bool is_added = sums_->at(kBallotSum).add(decode_ballot(ballot_frame), row.weight);
     if (!is_added) throw Error("a ballot of 0s and 1s did not fit its grid");
@@ -107,6 +124,7 @@ class Reporter {
   const ClientTask& task_;
   const Graph& graph_;
   std::span<const float> global_;
+  std::uint64_t seed_;
   std::optional<IndexMap> kept_;  // of a masked model
   std::vector<float> kept_global_;
   std::vector<float> kept_model_;
@@ -116,6 +134,7 @@ class Reporter {
   std::vector<AlignedBuffer>& waiting_models_;
   Coupling coupling_;
   std::unique_ptr<Pruner> pruner_;
+  std::vector<double> scores_;  // of the client whose ballot is next
   RankReport report_;
   NamedSums* sums_ = nullptr;
 };
@@ -245,7 +264,7 @@ RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
       row.samples = result.samples_seen;
       row.seconds = seconds_since(begin);
       row.bytes_down = bytes_down;
-      reporter.add(row, *executor_);
+      reporter.add(row, *executor_, samples);
       failpoint("after_client");
     } catch (const Error&) {
       std::throw_with_nested(Error(text("round ", task.round, ", client ", client)));

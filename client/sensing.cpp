@@ -91,15 +91,19 @@ struct Pairs {
   std::int64_t half = 0;  // samples
 };
 
-Pairs pairs_of(const SampleSource& source, const SenseRequest& request) {
-  const std::int64_t half = std::min(request.half_batch, source.size / 2);
+Pairs pairs_of(const SampleSource& source, std::int64_t batches, std::int64_t half_batch) {
+  const std::int64_t half = std::min(half_batch, source.size / 2);
   if (half == 0) return {};
-  return {.count = std::min(request.batches, source.size / (2 * half)), .half = half};
+  return {.count = std::min(batches, source.size / (2 * half)), .half = half};
+}
+
+Pairs pairs_of(const SampleSource& source, const SenseRequest& request) {
+  return pairs_of(source, request.batches, request.half_batch);
 }
 
 void visit_pairs(Executor& executor, const ModelView& model, const SampleSource& source,
                  const Pairs& pairs, const SensingDraw& draw, const PairVisitor& visit) {
-  RandomStream stream({draw.seed, Purpose::kSensing, draw.client, draw.round});
+  RandomStream stream({draw.seed, draw.purpose, draw.client, draw.round});
   const std::vector<std::int64_t> order = random_permutation(source.size, stream);
   GradientProbe probe(executor, model, source);
   std::vector<float> first;
@@ -114,6 +118,21 @@ void visit_pairs(Executor& executor, const ModelView& model, const SampleSource&
 }
 
 }  // namespace
+
+GradientPairs gradient_pairs(Executor& executor, const ModelView& model,
+                             const SampleSource& source, const BallotRequest& request,
+                             const SensingDraw& draw) {
+  Pairs pairs = pairs_of(source, request.batches, request.half_batch);
+  const std::int64_t floats = std::max<std::int64_t>(1, 2 * std::ssize(model.parameters));
+  pairs.count = std::min(pairs.count, std::max<std::int64_t>(1, kMostFloats / floats));
+  GradientPairs out{.values = {}, .half_batch = pairs.half};
+  visit_pairs(executor, model, source, pairs, draw,
+              [&](std::span<const float> first, std::span<const float> second) {
+                out.values.insert(out.values.end(), first.begin(), first.end());
+                out.values.insert(out.values.end(), second.begin(), second.end());
+              });
+  return out;
+}
 
 std::vector<float> estimate_curvature(Executor& executor, const ModelView& model,
                                       const SampleSource& source, const SenseRequest& request,

@@ -7,17 +7,30 @@
 #include <span>     // for span
 #include <vector>   // for vector
 
+#include "core/random.h"
 #include "core/task.h"
 #include "models/executor.h"
 
 namespace coppice {
 
-// Where the half-batches come from: Philox of (seed, kSensing, client, round).
+// Where the half-batches come from: Philox of (seed, purpose, client, round).
 struct SensingDraw {
   std::uint64_t seed = 1;
   std::int64_t client = 0;
   std::int64_t round = 1;
+  Purpose purpose = Purpose::kSensing;
 };
+
+// Mean gradients of the cross-entropy at `model`, without its grids and its mask, over pairs of
+// disjoint half-batches, as pruners read them. As many pairs as `request` asks for and the client's
+// samples give, at most 256 MiB; of fewer than 2 samples, none.
+struct GradientPairs {
+  std::vector<float> values;    // arena after arena
+  std::int64_t half_batch = 0;  // samples
+};
+GradientPairs gradient_pairs(Executor& executor, const ModelView& model,
+                             const SampleSource& source, const BallotRequest& request,
+                             const SensingDraw& draw);
 
 // The diagonal of the empirical Fisher matrix of the cross-entropy at `model`, without its grids
 // and its mask, one value a parameter: the mean over pairs of disjoint half-batches of

@@ -277,6 +277,8 @@ std::vector<std::uint8_t> encode_task(const ClientTask& task) {
   if (task.ballot) {
     out.text(task.ballot->pruner);
     out.int64s(task.ballot->keep_counts);
+    out.i64(task.ballot->batches);
+    out.i64(task.ballot->half_batch);
     write_grid(out, task.ballot->grid);
   }
   write_calibration(out, task.calibration);
@@ -306,6 +308,10 @@ ClientTask decode_task(std::span<const std::uint8_t> frame) {
     BallotRequest ballot;
     ballot.pruner = in.text();
     ballot.keep_counts = in.int64s();
+    ballot.batches = in.i64();
+    ballot.half_batch = in.i64();
+    if (ballot.batches < 1 || ballot.half_batch < 1)
+      throw WireError("task: expected half-batches of at least 1 for a ballot");
     ballot.grid = read_grid(in);
     task.ballot = std::move(ballot);
   }

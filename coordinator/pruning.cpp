@@ -19,13 +19,16 @@ std::optional<BallotRequest> ballot_request(const ServerState& state, const Prun
         is_smaller || counts[g] < static_cast<std::int64_t>(coupling.groups[g].units.size());
   }
   if (!is_smaller) return std::nullopt;
-  return BallotRequest{.pruner = prune.pruner, .keep_counts = std::move(counts), .grid = {1, 0}};
+  return BallotRequest{.pruner = prune.pruner,
+                       .keep_counts = std::move(counts),
+                       .batches = prune.batches,
+                       .half_batch = prune.half_batch,
+                       .grid = {1, 0}};
 }
 
-void shrink_model(ServerState& state, const Pruner& pruner, const BallotRequest& request,
-                  const ExactSum& ballots) {
+void shrink_model(ServerState& state, const BallotRequest& request, const ExactSum& ballots) {
   const Coupling coupling = couple(state.graph);
-  const std::vector<double> scores = pruner.scores(state.graph, coupling, state.parameters);
+  const std::vector<double> scores = unit_magnitudes(state.graph, coupling, state.parameters);
   const std::vector<std::uint8_t> keep =
       count_votes(coupling, ballots.units(), scores, request.keep_counts);
   Shrunk shrunk = shrink(state.graph, coupling, keep);

@@ -17,9 +17,8 @@ namespace coppice {
 std::optional<BallotRequest> ballot_request(const ServerState& state, const PruneConfig& prune,
                                             std::int64_t most);
 
-// Removes what the ballots, answers to `request`, do not keep; ties are broken by the scores that
-// `pruner` gives the model's own weights.
-void shrink_model(ServerState& state, const Pruner& pruner, const BallotRequest& request,
-                  const ExactSum& ballots);
+// Removes what the ballots, answers to `request`, do not keep; ties are broken by the magnitudes of
+// the model's own weights (unit_magnitudes()).
+void shrink_model(ServerState& state, const BallotRequest& request, const ExactSum& ballots);
 
 }  // namespace coppice

@@ -371,7 +371,7 @@ void RoundMachine::apply_sums(const NamedSums& sums) {
   if (state_.mask.size() > 0) state_.mask.apply(state_.parameters);
   if (!task_.ballot) return;
   keep_teacher();
-  shrink_model(state_, *pruner_, *task_.ballot, sums.at(kBallotSum));
+  shrink_model(state_, *task_.ballot, sums.at(kBallotSum));
 }
 
 // The control at its end, or the main model before it is first made smaller or coarser.

@@ -327,4 +327,19 @@ std::vector<double> unit_magnitudes(const Graph& graph, const Coupling& coupling
   return scores;
 }
 
+std::vector<double> unit_products(const Graph& graph, const Coupling& coupling,
+                                  std::span<const float> values, std::span<const float> factors) {
+  std::vector<double> sums(static_cast<std::size_t>(coupling.unit_count));
+  visit_elements(
+      graph, coupling,
+      [](const AxisUnits& axis, const ParameterSpec& parameter) {
+        return axis.is_produced && parameter.is_trainable;
+      },
+      [&](const AxisUnits&, std::int64_t index, int unit) {
+        const auto i = static_cast<std::size_t>(index);
+        sums[static_cast<std::size_t>(unit)] += double{values[i]} * double{factors[i]};
+      });
+  return sums;
+}
+
 }  // namespace coppice

@@ -71,4 +71,11 @@ void zero_units(const Graph& graph, const Coupling& coupling, std::span<const st
 std::vector<double> unit_magnitudes(const Graph& graph, const Coupling& coupling,
                                     std::span<const float> arena);
 
+// The sum of values[i] * factors[i] over everything that produces a unit, biases and norms too, and
+// is trained: with a gradient as the factors, what the loss would change by to first order if the
+// unit went, with the sign turned. Both arenas of `graph`; one sum a unit, added in double in the
+// order of the parameters.
+std::vector<double> unit_products(const Graph& graph, const Coupling& coupling,
+                                  std::span<const float> values, std::span<const float> factors);
+
 }  // namespace coppice

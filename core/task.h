@@ -33,6 +33,9 @@ inline constexpr const char* kOutcomeSum =
 struct BallotRequest {
   std::string pruner;                     // a line of pruners.def
   std::vector<std::int64_t> keep_counts;  // one a group: how many units it shall keep
+  // Of pruners that need gradients: pairs of half-batches, and the samples of a half.
+  std::int64_t batches = 8;
+  std::int64_t half_batch = 32;
   GridSpec grid{1, 0};
 
   friend bool operator==(const BallotRequest&, const BallotRequest&) = default;

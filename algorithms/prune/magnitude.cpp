@@ -6,7 +6,8 @@ namespace {
 class Magnitude final : public Pruner {
  public:
   std::vector<double> scores(const Graph& graph, const Coupling& coupling,
-                             std::span<const float> parameters) const override {
+                             std::span<const float> parameters,
+                             const HalfBatchGradients&) const override {
     return unit_magnitudes(graph, coupling, parameters);
   }
 };

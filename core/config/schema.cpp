@@ -131,6 +131,8 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(compress.prune.start, kShareBelowOne, "", "Fraction of the rounds after which shrinking begins."),
       COPPICE_KEY(compress.prune.end, kPositiveShare, "", "Fraction of the rounds after which it is done; the rest recovers."),
       COPPICE_KEY(compress.prune.steps, (Count{1, 1000}), "", "Shrinks on the way; fewer where the rounds do not suffice."),
+      COPPICE_KEY(compress.prune.batches, (Count{1, 4096}), "", "Pairs of half-batches whose gradients taylor and fisher look at, of each client."),
+      COPPICE_KEY(compress.prune.half_batch, (Count{1, 4096}), "samples", "Samples of a half-batch; fewer where a client has fewer."),
       COPPICE_KEY(compress.prune.multiple, (Count{1, 1024}), "channels", "Widths are rounded up to a multiple of so many channels, where a layer has as many; 8 suits every instruction set."),
 
       COPPICE_KEY(compress.allocate.allocator, Text{100}, "", "What gives each layer its density and bits, so that the file fits compress.constraints.max_bytes: one of `coppice list allocators`, or none."),

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <memory>
 #include <numeric>
 
 #include "algorithms/pruner.h"
 #include "core/parameter_arena.h"
+#include "core/random.h"
 #include "tests/core/thrown.h"
 #include "tests/models/input_specs.h"
 
@@ -28,8 +31,28 @@ Graph network() {
 class PruningTest : public testing::Test {
  protected:
   std::vector<double> scores(std::string_view pruner, std::uint64_t seed) const {
+    const std::vector<float> gradients = made_up_gradients(seed);
     return make_pruner(pruner)->scores(graph_, coupling_,
-                                       initial_parameters(graph_, seed).values());
+                                       initial_parameters(graph_, seed).values(), {gradients, 4});
+  }
+  // Of two batches, four arenas.
+  std::vector<float> made_up_gradients(std::uint64_t seed) const {
+    RandomStream stream({.seed = seed, .purpose = Purpose::kGenerated, .client = 1, .task = 1});
+    std::vector<float> out(4 * static_cast<std::size_t>(graph_.parameter_count()));
+    for (float& value : out) value = static_cast<float>(stream.next_normal());
+    return out;
+  }
+  // What a loss that is linear, with this gradient, loses with the unit.
+  double loss_with(std::span<const float> gradient, std::span<const float> weights,
+                   std::size_t unit) const {
+    std::vector<float> without(weights.begin(), weights.end());
+    std::vector<std::uint8_t> keep(static_cast<std::size_t>(coupling_.unit_count), 1);
+    keep[unit] = 0;
+    zero_units(graph_, coupling_, keep, without);
+    double change = 0.0;
+    for (std::size_t i = 0; i < without.size(); ++i)
+      change += double{gradient[i]} * (double{weights[i]} - double{without[i]});
+    return change;
   }
   std::int64_t kept_in(std::span<const float> ballot, std::size_t group) const {
     std::int64_t count = 0;
@@ -68,6 +91,50 @@ TEST_F(PruningTest, EveryPrunerGivesOneFiniteScoreAUnitThatDependsOnTheWeights) 
   }
   EXPECT_TRUE(contains(thrown_text<ConfigError>([] { make_pruner("magnitud"); }),
                        "did you mean 'magnitude'"));
+}
+
+TEST_F(PruningTest, GradientScoresAreWhatLinearLossesChangeBy) {
+  const ParameterArena arena = initial_parameters(graph_, 5);
+  const std::vector<float> gradients = made_up_gradients(5);
+  const auto size = static_cast<std::size_t>(graph_.parameter_count());
+  const auto part = [&](std::size_t i) { return std::span(gradients).subspan(i * size, size); };
+  const auto of = [&](const char* name) {
+    return make_pruner(name)->scores(graph_, coupling_, arena.values(), {gradients, 4});
+  };
+  const std::vector<double> taylor = of("taylor");
+  const std::vector<double> fisher = of("fisher");
+  for (std::size_t unit = 0; unit < taylor.size(); ++unit) {
+    double squares = 0.0;
+    double differences = 0.0;
+    for (std::size_t batch = 0; batch < 2; ++batch) {
+      const double first = loss_with(part(2 * batch), arena.values(), unit);
+      const double second = loss_with(part(2 * batch + 1), arena.values(), unit);
+      squares += first * first + second * second;
+      differences += (first - second) * (first - second);
+    }
+    EXPECT_NEAR(taylor[unit], squares, 1e-4 * squares + 1e-12) << unit;
+    EXPECT_NEAR(fisher[unit], differences, 1e-4 * differences + 1e-12) << unit;
+  }
+}
+
+TEST_F(PruningTest, GradientsThatSayNothingScoreNothing) {
+  const ParameterArena arena = initial_parameters(graph_, 5);
+  std::vector<float> gradients = made_up_gradients(5);
+  for (const char* name : {"taylor", "fisher"}) {
+    const std::unique_ptr<Pruner> pruner = make_pruner(name);
+    EXPECT_TRUE(pruner->needs_gradients());
+    for (const double score : pruner->scores(graph_, coupling_, arena.values(), {}))
+      EXPECT_EQ(score, 0.0);
+    const std::span<const float> odd = std::span(gradients).first(gradients.size() - 1);
+    EXPECT_TRUE(contains(thrown_text<ConfigError>([&] {
+                           pruner->scores(graph_, coupling_, arena.values(), {odd, 4});
+                         }),
+                         "expected pairs of gradients"));
+    std::vector<float> broken = gradients;
+    std::ranges::fill(broken, std::numeric_limits<float>::quiet_NaN());
+    for (const double score : pruner->scores(graph_, coupling_, arena.values(), {broken, 4}))
+      EXPECT_EQ(score, 0.0);
+  }
 }
 
 TEST_F(PruningTest, BallotKeepsExactlyTheCounts) {

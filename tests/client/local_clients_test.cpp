@@ -8,6 +8,7 @@
 #include <numeric>
 #include <optional>
 
+#include "algorithms/pruner.h"
 #include "algorithms/quantize.h"
 #include "comm/codec.h"
 #include "core/parameter_arena.h"
@@ -193,25 +194,34 @@ TEST_F(LocalClientsTest, EveryCodecDeliversTheSameInAnyOrderAndUnbiasedOnesNearl
 }
 
 TEST_F(LocalClientsTest, BallotsAreSummedByWeight) {
-  ClientTask task = task_for({0, 1, 2});
   const Coupling coupling = couple(graph_);
   std::vector<std::int64_t> counts;
   for (const CouplingGroup& group : coupling.groups)
     counts.push_back(group.is_prunable ? 3 : static_cast<std::int64_t>(group.units.size()));
-  task.ballot = BallotRequest{.pruner = "magnitude", .keep_counts = counts, .grid = {1, 0}};
+  const RankReport without = train(task_for({0, 2}), {0, 2});
   poison(1);
-  const RankReport report = train(task, {0, 1, 2});
-  const ExactSum& ballots = report.sums.begin()->second.at(kBallotSum);
-  EXPECT_EQ(ballots.weight(), 16);  // the poisoned client has no vote
-  std::int64_t hidden = 0;
-  for (const int g : coupling.prunable_groups()) {
-    for (const int unit : coupling.groups[static_cast<std::size_t>(g)].units) {
-      const std::int64_t votes = ballots.units()[static_cast<std::size_t>(unit)];
-      EXPECT_EQ(votes % 8, 0);
-      hidden += votes;
+  for (const PrunerInfo& info : known_pruners()) {
+    ClientTask task = task_for({0, 1, 2});
+    task.ballot =
+        BallotRequest{.pruner = std::string(info.name), .keep_counts = counts, .grid = {1, 0}};
+    const RankReport report = train(task, {0, 1, 2});
+    expect_same_sums(report, train(task, {2, 1, 0}));
+    const NamedSums& sums = report.sums.begin()->second;
+    const ExactSum& ballots = sums.at(kBallotSum);
+    EXPECT_EQ(ballots.weight(), 16) << info.name;  // the poisoned client has no vote
+    std::int64_t hidden = 0;
+    for (const int g : coupling.prunable_groups()) {
+      for (const int unit : coupling.groups[static_cast<std::size_t>(g)].units) {
+        const std::int64_t votes = ballots.units()[static_cast<std::size_t>(unit)];
+        EXPECT_EQ(votes % 8, 0) << info.name;
+        hidden += votes;
+      }
     }
+    EXPECT_EQ(hidden, 2 * 8 * 3) << info.name;
+    // Looking at gradients leaves the update as it was.
+    EXPECT_TRUE(std::ranges::equal(update_of(report).units(), update_of(without).units()))
+        << info.name;
   }
-  EXPECT_EQ(hidden, 2 * 8 * 3);
 }
 
 TEST_F(LocalClientsTest, TaskThatCannotBeRunIsNoClientsFault) {

@@ -183,7 +183,7 @@ struct FakePopulation {
       std::vector<float> local = state.parameters;
       for (std::size_t i = 0; i < values.size(); ++i)
         local[static_cast<std::size_t>(kept.source()[i])] += values[i] * 50.0F;  // opinions differ
-      const auto scores = make_pruner(task.ballot->pruner)->scores(state.graph, coupling, local);
+      const auto scores = make_pruner(task.ballot->pruner)->scores(state.graph, coupling, local, {});
       const auto ballot = make_ballot(coupling, scores, task.ballot->keep_counts);
       if (!sums.at(kBallotSum).add(ballot, row.weight)) throw Error("a ballot did not fit");
     }

@@ -79,6 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
         Variety{"GatedSomeClients", {"gated.yaml", "train.clients_per_round=3"}},
         Variety{"AllocatedTopK", {"allocated.yaml", "comm.codec=topk"}},
         Variety{"WarmUpTeacher4Bits", kWarmUpTeacher4Bits},
+        Variety{"TaylorBallots", {"compress.prune.pruner=taylor"}},
         Variety{"Student",
                 {"compressed.yaml", "compress.prune.pruner=none", "compress.distill.student=mlp",
                  "compress.distill.student_hidden=[4]"}},
