@@ -14,6 +14,8 @@ namespace coppice {
 
 namespace {
 
+constexpr std::int64_t kMostLevels = 65536;
+
 constexpr auto kCodecs = std::to_array<CodecInfo>({
 #define COPPICE_CODEC(name, sentence) {#name, sentence},
 #include "comm/codecs.def"
@@ -38,6 +40,13 @@ std::unique_ptr<Codec> make_codec(std::string_view name, const CodecOptions& opt
     throw ConfigError(text("codec ", name, ": expected a fraction above 0 and at most 1, got ",
                            options.fraction));
   }
+  if (options.levels < 1 || options.levels > kMostLevels) {
+    throw ConfigError(
+        text("codec ", name, ": expected 1 to ", kMostLevels, " levels, got ", options.levels));
+  }
+  if (options.max_bytes < 0)
+    throw ConfigError(
+        text("codec ", name, ": expected at least 0 bytes a frame, got ", options.max_bytes));
 #define COPPICE_CODEC(known, sentence) \
   if (name == #known) return make_##known##_codec(options);
 #include "comm/codecs.def"

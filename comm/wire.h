@@ -24,7 +24,12 @@ enum class FrameType : std::uint16_t {
   kInt4Update = 8,
   kTopKUpdate = 9,
   kRotatedUpdate = 10,
-  kSensitivities = 11
+  kSensitivities = 11,
+  kQsgdUpdate = 12,
+  kDadaquantUpdate = 13,
+  kStcUpdate = 14,
+  kResiduals = 15,
+  kModelDelta = 16
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 20;

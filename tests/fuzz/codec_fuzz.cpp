@@ -3,8 +3,8 @@
 // From the root of the checkout:
 //   clang++ -std=c++20 -g -O1 -I. -fsanitize=fuzzer,address,undefined tests/fuzz/codec_fuzz.cpp
 //     comm/codec.cpp comm/wire.cpp comm/codecs/*.cpp core/crc32c.cpp core/digest.cpp
-//     core/random.cpp core/text.cpp kernels/codes.cpp kernels/hadamard.cpp kernels/lloyd_max.cpp
-//     kernels/top_k.cpp -o /tmp/codec_fuzz
+//     core/random.cpp core/text.cpp kernels/code_stream.cpp kernels/codes.cpp
+//     kernels/hadamard.cpp kernels/lloyd_max.cpp kernels/top_k.cpp -o /tmp/codec_fuzz
 //   /tmp/codec_fuzz -max_len=4096
 // No corpus is needed: lengths and counts that fit are found within seconds.
 
@@ -29,6 +29,10 @@ const Case kCases[] = {{"dense", coppice::FrameType::kDenseUpdate, {}},
                        {"int4", coppice::FrameType::kInt4Update, {}},
                        {"rotated", coppice::FrameType::kRotatedUpdate, {.bits = 1}},
                        {"rotated", coppice::FrameType::kRotatedUpdate, {.bits = 5}},
+                       {"rotated", coppice::FrameType::kRotatedUpdate, {.max_bytes = 1 << 20}},
+                       {"qsgd", coppice::FrameType::kQsgdUpdate, {.levels = 3}},
+                       {"dadaquant", coppice::FrameType::kDadaquantUpdate, {.levels = 65536}},
+                       {"stc", coppice::FrameType::kStcUpdate, {.fraction = 0.1}},
                        {"topk", coppice::FrameType::kTopKUpdate, {.fraction = 0.1}},
                        {"topk", coppice::FrameType::kTopKUpdate, {.fraction = 1.0}}};
 

@@ -1,0 +1,139 @@
+#include "comm/codecs/level_codec.h"
+
+#include <algorithm>  // for clamp, max, min
+#include <array>      // for array
+#include <cfloat>     // for FLT_MAX, FLT_TRUE_MIN
+#include <cmath>      // for floor, nextafter, sqrt
+#include <cstdlib>    // for abs
+
+#include "comm/codecs/checks.h"
+#include "kernels/code_stream.h"
+#include "kernels/codes.h"
+
+namespace coppice {
+namespace {
+
+constexpr int kLargestSmall = 127;
+constexpr std::size_t kPiece = 1024;  // values whose random words are drawn at once
+constexpr std::size_t kHeaderBytes =
+    sizeof(std::uint64_t) + sizeof(std::uint32_t) + sizeof(float) + sizeof(std::uint32_t);
+
+// Codes have no rows: no context from above.
+std::int64_t one_row(std::size_t count) {
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(count));
+}
+
+// To values; `excess` has as many as there are codes at an end.
+void fill(float scale, std::span<const std::int8_t> small, std::span<const std::uint16_t> excess,
+          std::span<float> out) {
+  kernels::codes_to_values(small.data(), scale, std::ssize(small), out.data());
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < small.size() && at < excess.size(); ++i) {
+    if (std::abs(int{small[i]}) != kLargestSmall) continue;
+    const double magnitude = double{scale} * (kLargestSmall + excess[at++]);
+    const double value = small[i] < 0 ? -magnitude : magnitude;
+    out[i] = static_cast<float>(std::clamp(value, -double{FLT_MAX}, double{FLT_MAX}));
+  }
+}
+
+}  // namespace
+
+LevelCodec::LevelCodec(std::string_view name, FrameType type, std::int64_t levels)
+    : name_(name), type_(type), levels_(levels) {}
+
+// The smallest float that is at least the length / levels_, so that no code exceeds them.
+float LevelCodec::scale_of(std::span<const float> values) const {
+  const double length = std::sqrt(kernels::dot(values.data(), values.data(), std::ssize(values)));
+  if (length == 0.0) return 0.0F;
+  const auto levels = static_cast<double>(levels_);
+  auto scale = static_cast<float>(std::min(length / levels, double{FLT_MAX}));
+  if (double{scale} * levels < length && scale < FLT_MAX) scale = std::nextafter(scale, FLT_MAX);
+  return std::max(scale, FLT_TRUE_MIN);
+}
+
+LevelCodec::Codes LevelCodec::quantize(std::span<const float> values, const RandomKey& key) const {
+  expect_finite(name_, values);
+  if (values.size() > UINT32_MAX)
+    throw WireError(
+        text("codec ", name_, ": expected at most 2^32 - 1 values, got ", values.size()));
+  Codes codes{.scale = scale_of(values), .small = std::vector<std::int8_t>(values.size())};
+  if (codes.scale == 0.0F) return codes;
+  std::array<std::uint32_t, kPiece> words;
+  RandomStream stream(key);
+  for (std::size_t begin = 0; begin < values.size(); begin += kPiece) {
+    const std::size_t count = std::min(kPiece, values.size() - begin);
+    stream.fill(std::span(words).first(count));
+    for (std::size_t i = 0; i < count; ++i) {
+      const double steps = double{values[begin + i]} / double{codes.scale};
+      const auto code = static_cast<int>(std::floor(steps + words[i] * 0x1p-32));
+      codes.small[begin + i] =
+          static_cast<std::int8_t>(std::clamp(code, -kLargestSmall, kLargestSmall));
+      if (std::abs(code) >= kLargestSmall)
+        codes.excess.push_back(static_cast<std::uint16_t>(std::abs(code) - kLargestSmall));
+    }
+  }
+  return codes;
+}
+
+void LevelCodec::encode(std::span<const float> values, const RandomKey& key,
+                        std::vector<std::uint8_t>& out) const {
+  const Codes codes = quantize(values, key);
+  std::vector<std::uint8_t> stream;
+  kernels::encode_codes(codes.small, one_row(values.size()), stream);
+  begin_frame(out);
+  WireWriter writer(out);
+  writer.u64(values.size());
+  writer.u32(static_cast<std::uint32_t>(levels_));
+  writer.f32(codes.scale);
+  writer.u32(static_cast<std::uint32_t>(stream.size()));
+  out.insert(out.end(), stream.begin(), stream.end());
+  for (const std::uint16_t excess : codes.excess) writer.u16(excess);
+  finish_frame(type_, out);
+}
+
+void LevelCodec::decode(std::span<const std::uint8_t> frame, std::span<float> out) const {
+  WireReader reader(read_frame(type_, frame), text("codec ", name_));
+  expect_count(name_, out.size(), reader.u64());
+  const std::uint32_t levels = reader.u32();
+  if (levels != static_cast<std::uint64_t>(levels_))
+    throw WireError(text("codec ", name_, ": expected ", levels_, " levels, got ", levels));
+  const float scale = expect_scale(name_, reader.f32(), 0);
+  const auto stream = reader.raw(reader.u32());
+  const int largest = static_cast<int>(std::min<std::int64_t>(levels_, kLargestSmall));
+  std::vector<std::int8_t> small(out.size());
+  if (!kernels::decode_codes(stream, one_row(out.size()), largest, small)) {
+    throw WireError(text("codec ", name_, ": expected a stream of ", out.size(),
+                         " codes of at most ", largest, ", got other bytes"));
+  }
+  std::vector<std::uint16_t> excess;
+  for (const std::int8_t code : small) {
+    if (std::abs(int{code}) != kLargestSmall) continue;
+    excess.push_back(reader.u16());
+    if (kLargestSmall + excess.back() > levels_) {
+      throw WireError(text("codec ", name_, ": expected codes of at most ", levels_, ", got ",
+                           kLargestSmall + excess.back()));
+    }
+  }
+  reader.expect_end();
+  fill(scale, small, excess, out);
+}
+
+// The stream is only counted, which takes half the time of writing and reading it.
+std::size_t LevelCodec::round_trip(std::span<const float> values, const RandomKey& key,
+                                   std::span<float> out,
+                                   std::vector<std::uint8_t>& /*scratch*/) const {
+  expect_count(name_, out.size(), values.size());
+  const Codes codes = quantize(values, key);
+  fill(codes.scale, codes.small, codes.excess, out);
+  return kFrameHeaderBytes + kHeaderBytes +
+         kernels::coded_bytes(codes.small, one_row(values.size())) +
+         codes.excess.size() * sizeof(std::uint16_t);
+}
+
+// A step of the scale, which is that of as many values as a frame may have, all of them as large.
+double LevelCodec::error_bound(double max_magnitude) const {
+  return 0x1p16 * max_magnitude / static_cast<double>(levels_) * (1.0 + 0x1p-22) +
+         max_magnitude * 0x1p-22 + 2.0 * double{FLT_TRUE_MIN};
+}
+
+}  // namespace coppice
