@@ -224,13 +224,13 @@ void fit_file(ServerState& state, std::int64_t max_bytes) {
   };
   // The fewest, as if the file became smaller with each of them; whatever is found was counted.
   std::size_t too_few = 0;
-  std::size_t enough = order.size() / 2;
-  if (file_bytes(to_checkpoint(without(enough), 0)).file > max_bytes) return;
+  std::size_t enough = order.size();
   while (enough - too_few > 1) {
     const std::size_t middle = too_few + (enough - too_few) / 2;
     const bool fits = file_bytes(to_checkpoint(without(middle), 0)).file <= max_bytes;
     (fits ? enough : too_few) = middle;
   }
+  if (enough > (order.size() + 1) / 2) return;
   state = without(enough);
   ++state.mask_epoch;
 }

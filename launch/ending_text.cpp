@@ -2,8 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <utility>  // for pair
-
 #include "launch/tables.h"
 
 namespace coppice {
@@ -66,11 +64,10 @@ std::string frontier_text(const Json& frontier) {
 }  // namespace
 
 std::string ending_text(const Json& summary) {
-  for (const auto& [field, text_of] :
-       {std::pair("certificate", certificate_text), std::pair("frontier", frontier_text)}) {
-    const Json* ending = summary.find(field);
-    if (ending != nullptr && !ending->is_null()) return text_of(*ending);
-  }
+  const Json* certificate = summary.find("certificate");
+  const Json* frontier = summary.find("frontier");
+  if (certificate != nullptr && !certificate->is_null()) return certificate_text(*certificate);
+  if (frontier != nullptr && !frontier->is_null()) return frontier_text(*frontier);
   return {};
 }
 

@@ -10,9 +10,8 @@ namespace {
 
 // Lines of metrics.jsonl, with the fields that an ending reads.
 Json line(std::int64_t round, const char* rest) {
-  return Json::parse(R"({"round":)" + std::to_string(round) + R"(,"phase":"allocate",)" + rest +
-                         "}",
-                     "line");
+  return Json::parse(
+      R"({"round":)" + std::to_string(round) + R"(,"phase":"allocate",)" + rest + "}", "line");
 }
 
 constexpr const char* kFirst =
@@ -61,8 +60,7 @@ TEST(CertificateTest, SaysWhatIsKnownOfTheModelThatWasKept) {
   const Validation validation = measured();
   const std::vector<Verdict> verdicts{
       {.name = "min_retention", .limit = 0.95, .measured = 0.97, .is_met = true}};
-  const Json certificate =
-      certificate_json(gated(), metrics(), {verdicts, validation, 0.9});
+  const Json certificate = certificate_json(gated(), metrics(), {verdicts, validation, 0.9});
   EXPECT_EQ(certificate.at("config_sha256").as_text(), config_sha256(gated()));
   EXPECT_EQ(certificate.at("seed").as_integer(), 7);
   EXPECT_EQ(certificate.at("file_bytes").as_integer(), 1010);
