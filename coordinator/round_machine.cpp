@@ -6,7 +6,6 @@
 
 #include "algorithms/quantize.h"
 #include "comm/messages.h"
-#include "coordinator/allocation.h"
 #include "coordinator/quantization.h"
 #include "core/coupling.h"
 #include "core/error.h"
@@ -58,17 +57,21 @@ void put_in_order(std::vector<ClientRow>& rows, const std::vector<std::int64_t>&
 }  // namespace
 
 RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> weights,
-                           ServerState dense, OtherModels others)
+                           ServerState dense, OtherModels others, AllocationInputs known)
     : config_(std::move(config)),
       weights_(std::move(weights)),
       dense_(std::move(dense)),
       others_(std::move(others)),
+      known_(std::move(known)),
       state_(dense_),
       plans_(plan_rounds(config_)),
       strategy_(make_strategy(config_.strategy)) {
   if (config_.compress.prune.pruner != "none") pruner_ = make_pruner(config_.compress.prune.pruner);
-  if (config_.compress.allocates())
+  if (config_.compress.allocates()) {
     allocator_ = make_allocator(config_.compress.allocate.allocator);
+    check_allocation(config_.compress, *allocator_,
+                     others_.student ? others_.student->graph : dense_.graph, known_);
+  }
   const auto population = static_cast<std::int64_t>(weights_.size());
   if (config_.train.clients_per_round > population) {
     throw ConfigError(text("train.clients_per_round: ", config_.train.clients_per_round,
@@ -223,7 +226,7 @@ ClientTask RoundMachine::calibration_task() const {
 ClientTask RoundMachine::sense_task() const {
   ClientTask task = follow_up_task();
   task.max_weight = task_.max_weight;
-  task.sense = sense_request(state_, config_.compress, task.max_weight);
+  task.sense = sense_request(state_, config_.compress, task.max_weight, known_);
   return task;
 }
 
@@ -313,7 +316,10 @@ std::optional<Action> RoundMachine::close_if_complete() {
     close_sensing();
   } else {
     close_training();
-    if (senses()) return send_task(sense_task());
+    if (senses()) {
+      fold_norms(state_);  // a mask is of the network that is deployed
+      return send_task(sense_task());
+    }
   }
   if (!calibrates()) return close_round();
   fold_norms(state_);
@@ -332,8 +338,9 @@ void RoundMachine::close_sensing() {
   merge_follow_up_rows();
   const ExactSum& table = reports_.sums.at(sum_key(task_)).at(kSensitivitySum);
   if (table.weight() == 0) return;  // all were refused: the next round asks again
-  record_.allotment = allocate_weights(state_, *allocator_, *task_.sense, table,
-                                       allocation_target(config_.compress, plan().choices));
+  record_.allotment =
+      allocate_weights(state_, *allocator_, *task_.sense, table,
+                       allocation_target(config_.compress, plan().choices), known_.latencies);
   state_.choices = plan().choices;
 }
 
@@ -346,8 +353,9 @@ void RoundMachine::close_calibration() {
 void RoundMachine::refresh_weight_grids() {
   const CompressConfig& compress = config_.compress;
   set_weight_grids(state_, compress.quantize);
-  if (compress.allocates() && state_.choices == compress.allocate.steps)
-    fit_file(state_, compress.constraints.max_bytes.value());
+  if (compress.allocates() && compress.constraints.max_bytes &&
+      state_.choices == compress.allocate.steps)
+    fit_file(state_, *compress.constraints.max_bytes, known_.latencies);
 }
 
 Action RoundMachine::close_round() {

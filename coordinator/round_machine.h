@@ -20,6 +20,7 @@
 #include "algorithms/allocator.h"
 #include "algorithms/pruner.h"
 #include "algorithms/strategy.h"
+#include "coordinator/allocation.h"
 #include "coordinator/round_plan.h"
 #include "coordinator/server_state.h"
 #include "core/eval_sums.h"
@@ -43,7 +44,7 @@ struct RoundRecord {
   double density = 1.0;         // of the dense model's parameters
   double mean_bits = 32.0;      // of a stored parameter
   std::int64_t mask_epoch = 0;
-  std::optional<Allotment> allotment;  // of a round that chose densities and bits
+  std::optional<ModelAllotment> allotment;  // of a round that chose densities and bits
   double norm_median = 0.0;
   std::optional<EvalSums> test;
   std::optional<EvalSums> validation;
@@ -83,9 +84,9 @@ class RoundMachine {
  public:
   // `weights[k]` = training samples of client k. `dense` is the model both tracks start from.
   // Throws ConfigError for an unknown strategy, pruner or allocator, a cohort larger than the
-  // population, or a grid that the weights overflow.
+  // population, or a grid that the weights overflow, and as check_allocation().
   RoundMachine(ExperimentConfig config, std::vector<std::int64_t> weights, ServerState dense,
-               OtherModels others = {});
+               OtherModels others = {}, AllocationInputs known = {});
 
   // Continues after commits that are on disk, with the state that they left.
   void restore(ServerState state);
@@ -144,6 +145,7 @@ class RoundMachine {
   std::vector<std::int64_t> weights_;
   ServerState dense_;
   OtherModels others_;
+  AllocationInputs known_;
   ServerState state_;
   std::vector<RoundPlan> plans_;
   std::unique_ptr<Strategy> strategy_;
