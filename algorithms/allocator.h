@@ -1,8 +1,8 @@
 #pragma once
-// Methods that give every layer a density and a bit width within a budget of bytes: the knapsack of
-// algorithms/allocation.h and those that it is measured against. An allocator decides nothing else:
-// tables, training on the grids, coding and schedule are the same for all. Pure functions; any
-// thread; equal problems give equal allotments.
+// Methods that give every layer a density and a bit width within a budget of bytes, of microseconds
+// or both: the knapsack of algorithms/allocation.h and those that it is measured against. An
+// allocator decides nothing else: tables, training on the grids, coding and schedule are the same
+// for all. Pure functions; any thread; equal problems give equal allotments.
 
 #include <cstddef>      // for size_t
 #include <cstdint>      // for int64_t
@@ -32,10 +32,10 @@ using ByteCount = std::function<std::int64_t(std::size_t index, const WeightCand
 struct AllocationProblem {
   std::span<const AllocatedTensor> tensors;
   std::span<const WeightCandidate> candidates;
-  // A tensor each: loss and bytes of each of `candidates`, in their order.
+  // A tensor each: loss, bytes and microseconds of each of `candidates`, in their order.
   std::span<const LayerCandidates> costs;
-  std::int64_t max_bytes = 0;  // of all tensors together
-  ByteCount bytes;             // for what is not one of `candidates`
+  Budget budget;    // of all tensors together; at least one of the two
+  ByteCount bytes;  // for what is not one of `candidates`
 };
 
 struct Allotment {
@@ -53,7 +53,12 @@ class Allocator {
  public:
   virtual ~Allocator() = default;
 
-  // Throws ConfigError if the problem has no tensor or no candidate, or its lists differ in length.
+  // Whether budgets of microseconds are kept. A method that knows bytes alone throws ConfigError
+  // for one, and for a problem without a budget of bytes.
+  virtual bool knows_time() const = 0;
+
+  // Throws ConfigError if the problem has no tensor, no candidate or no budget, or its lists differ
+  // in length.
   virtual Allotment allot(const AllocationProblem& problem) const = 0;
 };
 
@@ -67,5 +72,7 @@ std::unique_ptr<Allocator> make_allocator(std::string_view name);  // throws Con
 
 // Throws as Allocator::allot() does.
 void check(const AllocationProblem& problem);
+// The budget of a problem for methods that know bytes alone; throws for any other.
+std::int64_t bytes_alone(const AllocationProblem& problem);
 
 }  // namespace coppice

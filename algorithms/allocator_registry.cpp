@@ -33,6 +33,8 @@ std::unique_ptr<Allocator> make_allocator(std::string_view name) {
 void check(const AllocationProblem& problem) {
   if (problem.tensors.empty()) throw ConfigError("allocator: expected a tensor, got none");
   if (problem.candidates.empty()) throw ConfigError("allocator: expected a candidate, got none");
+  if (!problem.budget.bytes && !problem.budget.microseconds)
+    throw ConfigError("allocator: expected a budget of bytes or microseconds, got none");
   if (problem.costs.size() != problem.tensors.size()) {
     throw ConfigError(text("allocator: expected costs of ", problem.tensors.size(),
                            " tensors, got ", problem.costs.size()));
@@ -45,6 +47,13 @@ void check(const AllocationProblem& problem) {
                            problem.candidates.size(), " candidates, got ",
                            problem.costs[i].size()));
   }
+}
+
+std::int64_t bytes_alone(const AllocationProblem& problem) {
+  check(problem);
+  if (problem.budget.microseconds)
+    throw ConfigError("allocator: expected no budget of microseconds: this one knows bytes alone");
+  return problem.budget.bytes.value();
 }
 
 }  // namespace coppice

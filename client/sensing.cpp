@@ -1,9 +1,12 @@
 #include "client/sensing.h"
 
-#include <algorithm>   // for max, min, transform
+#include <algorithm>   // for max, min, transform, upper_bound
 #include <functional>  // for function, minus
 #include <iterator>    // for back_inserter, ssize
+#include <numeric>     // for iota
+#include <utility>     // for move
 
+#include "algorithms/block_axes.h"
 #include "algorithms/curvature.h"
 #include "algorithms/sensitivity.h"
 #include "core/error.h"
@@ -82,6 +85,68 @@ class GradientProbe {
   std::vector<std::int64_t> resolved_;
 };
 
+// How much more, or less, a sample of a class may count than another one.
+constexpr double kMostClassWeight = 10.0;
+
+// Draws samples of a client as if it had the class mix of all clients: a class by what the client
+// has of it times class_weights() (algorithms/curvature.h), then one of its samples.
+class ClassDraw {
+ public:
+  // Throws ConfigError for a label that `global_counts` has no class for.
+  ClassDraw(const SampleSource& source, std::span<const std::int64_t> global_counts) {
+    std::vector<std::vector<std::int64_t>> samples(global_counts.size());
+    std::vector<std::int64_t> all(static_cast<std::size_t>(source.size));
+    std::iota(all.begin(), all.end(), std::int64_t{0});
+    std::vector<std::int32_t> labels(all.size());
+    source.labels(all, labels);
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      const auto label = static_cast<std::size_t>(labels[i]);
+      if (label >= samples.size()) {
+        throw ConfigError(
+            text("sensitivities: expected labels below ", samples.size(), ", got ", labels[i]));
+      }
+      samples[label].push_back(all[i]);
+    }
+    std::vector<std::int64_t> counts;
+    for (const std::vector<std::int64_t>& of_class : samples)
+      counts.push_back(std::ssize(of_class));
+    const std::vector<double> weights = class_weights(global_counts, counts, kMostClassWeight);
+    double end = 0.0;
+    for (std::size_t c = 0; c < counts.size(); ++c) {
+      if (counts[c] == 0) continue;
+      end += weights[c] * static_cast<double>(counts[c]);
+      ends_.push_back(end);
+      samples_.push_back(std::move(samples[c]));
+    }
+  }
+
+  std::int64_t next(RandomStream& stream) const {
+    const double at = stream.next_uniform_double() * ends_.back();
+    const auto found = std::upper_bound(ends_.begin(), ends_.end() - 1, at);
+    const std::vector<std::int64_t>& of_class =
+        samples_[static_cast<std::size_t>(found - ends_.begin())];
+    return of_class[stream.next_below(of_class.size())];
+  }
+
+ private:
+  std::vector<std::vector<std::int64_t>> samples_;  // of each class that the client has
+  std::vector<double> ends_;                        // of the classes' shares, one after the other
+};
+
+// The samples of all halves, one after the other. Balanced ones may come twice: that leaves halves
+// independent, as the estimate wants them.
+std::vector<std::int64_t> drawn_samples(const SampleSource& source,
+                                        std::span<const std::int64_t> class_counts,
+                                        std::int64_t count, const SensingDraw& draw) {
+  RandomStream stream({draw.seed, draw.purpose, draw.client, draw.round});
+  if (class_counts.empty()) return random_permutation(source.size, stream);
+  std::vector<std::int64_t> out;
+  if (count == 0) return out;
+  const ClassDraw classes(source, class_counts);
+  for (std::int64_t i = 0; i < count; ++i) out.push_back(classes.next(stream));
+  return out;
+}
+
 // Called with the mean gradients of two halves; valid until it returns.
 using PairVisitor = std::function<void(std::span<const float>, std::span<const float>)>;
 
@@ -102,9 +167,10 @@ Pairs pairs_of(const SampleSource& source, const SenseRequest& request) {
 }
 
 void visit_pairs(Executor& executor, const ModelView& model, const SampleSource& source,
-                 const Pairs& pairs, const SensingDraw& draw, const PairVisitor& visit) {
-  RandomStream stream({draw.seed, draw.purpose, draw.client, draw.round});
-  const std::vector<std::int64_t> order = random_permutation(source.size, stream);
+                 const Pairs& pairs, std::span<const std::int64_t> class_counts,
+                 const SensingDraw& draw, const PairVisitor& visit) {
+  const std::vector<std::int64_t> order =
+      drawn_samples(source, class_counts, 2 * pairs.half * pairs.count, draw);
   GradientProbe probe(executor, model, source);
   std::vector<float> first;
   std::vector<float> second;
@@ -126,7 +192,7 @@ GradientPairs gradient_pairs(Executor& executor, const ModelView& model,
   const std::int64_t floats = std::max<std::int64_t>(1, 2 * std::ssize(model.parameters));
   pairs.count = std::min(pairs.count, std::max<std::int64_t>(1, kMostFloats / floats));
   GradientPairs out{.values = {}, .half_batch = pairs.half};
-  visit_pairs(executor, model, source, pairs, draw,
+  visit_pairs(executor, model, source, pairs, {}, draw,
               [&](std::span<const float> first, std::span<const float> second) {
                 out.values.insert(out.values.end(), first.begin(), first.end());
                 out.values.insert(out.values.end(), second.begin(), second.end());
@@ -139,7 +205,7 @@ std::vector<float> estimate_curvature(Executor& executor, const ModelView& model
                                       const SensingDraw& draw) {
   std::vector<float> curvature(model.parameters.size());
   const Pairs pairs = pairs_of(source, request);
-  visit_pairs(executor, model, source, pairs, draw,
+  visit_pairs(executor, model, source, pairs, request.class_counts, draw,
               [&](std::span<const float> first, std::span<const float> second) {
                 accumulate_curvature(first, second, pairs.half, curvature);
               });
@@ -155,12 +221,12 @@ CandidateChanges::CandidateChanges(const Graph& graph, std::span<const float> pa
   for (const std::string& name : request.parameters) {
     const int index = graph.parameter_named(name);
     if (index < 0) throw ConfigError(text("sensitivities: no parameter '", name, "'"));
-    tensors_.push_back(&graph.parameters()[static_cast<std::size_t>(index)]);
-    elements += tensors_.back()->size();
+    tensors_.push_back(with_block_axes(graph, graph.parameters()[static_cast<std::size_t>(index)]));
+    elements += tensors_.back().size();
   }
   if (elements * std::ssize(request.candidates) > kMostFloats) return;
-  for (const ParameterSpec* tensor : tensors_) {
-    candidate_changes(*tensor, part_of(parameters, *tensor), request.candidates,
+  for (const ParameterSpec& tensor : tensors_) {
+    candidate_changes(tensor, part_of(parameters, tensor), request.candidates,
                       [this](std::size_t, std::span<const float> change) {
                         changes_.emplace_back(change.begin(), change.end());
                       });
@@ -171,7 +237,7 @@ void CandidateChanges::add(std::span<const float> differences, std::int64_t half
                            std::span<double> table) const {
   const std::size_t candidates = request_.candidates.size();
   for (std::size_t t = 0; t < tensors_.size(); ++t) {
-    const ParameterSpec& tensor = *tensors_[t];
+    const ParameterSpec& tensor = tensors_[t];
     const auto add_one = [&](std::size_t candidate, std::span<const float> change) {
       double& entry = table[t * candidates + candidate];
       for (auto rest = differences; !rest.empty(); rest = rest.subspan(parameters_.size()))
@@ -197,7 +263,7 @@ std::vector<float> estimate_sensitivities(Executor& executor, const ModelView& m
     changes.add(differences, pairs.half, table);
     differences.clear();
   };
-  visit_pairs(executor, model, source, pairs, draw,
+  visit_pairs(executor, model, source, pairs, request.class_counts, draw,
               [&](std::span<const float> first, std::span<const float> second) {
                 if (std::ssize(differences) + std::ssize(first) > kMostFloats) add_all();
                 std::ranges::transform(first, second, std::back_inserter(differences),

@@ -7,6 +7,7 @@
 #include <span>     // for span
 #include <vector>   // for vector
 
+#include "core/graph.h"
 #include "core/random.h"
 #include "core/task.h"
 #include "models/executor.h"
@@ -35,7 +36,10 @@ GradientPairs gradient_pairs(Executor& executor, const ModelView& model,
 // The diagonal of the empirical Fisher matrix of the cross-entropy at `model`, without its grids
 // and its mask, one value a parameter: the mean over pairs of disjoint half-batches of
 // accumulate_curvature() (algorithms/curvature.h). As many pairs as `request` asks for and the
-// client's samples give; of fewer than 2 samples, zeros. Not finite where the loss is not.
+// client's samples give; of fewer than 2 samples, zeros. Not finite where the loss is not. With
+// class counts in the request, samples are drawn with replacement, a class with the probability
+// that it has among all clients, at most 10 times more or less often than at this one; then the
+// variance is that of a client with this mix. Throws ConfigError for labels beyond the counts.
 std::vector<float> estimate_curvature(Executor& executor, const ModelView& model,
                                       const SampleSource& source, const SenseRequest& request,
                                       const SensingDraw& draw);
@@ -44,8 +48,9 @@ std::vector<float> estimate_curvature(Executor& executor, const ModelView& model
 // so it is made once for a task, unless it would take more than 256 MiB.
 class CandidateChanges {
  public:
-  // All three must outlive this; `parameters` in the arena's layout. Throws ConfigError for a
-  // parameter that the graph does not have and for candidates that there cannot be.
+  // `parameters` and `request` must outlive this; parameters in the arena's layout. Throws
+  // ConfigError for a parameter that the graph does not have and for candidates that there cannot
+  // be.
   CandidateChanges(const Graph& graph, std::span<const float> parameters,
                    const SenseRequest& request);
 
@@ -58,7 +63,7 @@ class CandidateChanges {
            std::span<double> table) const;
 
  private:
-  std::vector<const ParameterSpec*> tensors_;
+  std::vector<ParameterSpec> tensors_;  // with_block_axes() (algorithms/block_axes.h)
   std::span<const float> parameters_;
   const SenseRequest& request_;
   std::vector<std::vector<float>> changes_;  // a tensor and candidate; empty: too many to keep

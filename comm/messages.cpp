@@ -196,6 +196,7 @@ void write_sense(WireWriter& out, const std::optional<SenseRequest>& sense) {
   }
   out.i64(sense->batches);
   out.i64(sense->half_batch);
+  out.int64s(sense->class_counts);
   write_grid(out, sense->grid);
 }
 
@@ -214,6 +215,7 @@ std::optional<SenseRequest> read_sense(WireReader& in) {
   }
   sense.batches = in.i64();
   sense.half_batch = in.i64();
+  sense.class_counts = in.int64s();
   sense.grid = read_grid(in);
   return sense;
 }

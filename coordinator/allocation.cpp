@@ -4,21 +4,27 @@
 #include <cmath>      // for abs, ceil, exp, log, pow
 #include <span>       // for span
 #include <string>     // for string
+#include <utility>    // for move
 #include <vector>     // for vector
 
+#include "algorithms/block_axes.h"
 #include "algorithms/quantize.h"
 #include "algorithms/sensitivity.h"
 #include "coordinator/quantization.h"
 #include "core/checkpoint.h"
+#include "core/error.h"
+#include "core/text.h"
 #include "deploy/file_bytes.h"
+#include "deploy/latency_of_weights.h"
 
 namespace coppice {
 namespace {
 
 constexpr int kTableRangeBits = 12;  // a loss grows by less than 4,096
 
-const ParameterSpec& spec_of(const Graph& graph, const std::string& name) {
-  return *std::ranges::find(graph.parameters(), name, &ParameterSpec::name);
+// With the axes of its blocks: of the same size and elements.
+ParameterSpec spec_of(const Graph& graph, const std::string& name) {
+  return with_block_axes(graph, *std::ranges::find(graph.parameters(), name, &ParameterSpec::name));
 }
 
 template <typename Value>
@@ -33,12 +39,6 @@ Mask kept_of(const ParameterSpec& spec, std::span<const float> weights,
                                        : kept_by_magnitude(weights, candidate.density);
 }
 
-std::vector<float> masked(std::span<const float> weights, const Mask& mask) {
-  std::vector<float> kept(weights.begin(), weights.end());
-  mask.apply(kept);
-  return kept;
-}
-
 // Where there are none yet: they take as many bytes whatever they are.
 void add_activation_grids(Checkpoint& checkpoint) {
   if (!checkpoint.plan.activations.empty()) return;
@@ -47,7 +47,8 @@ void add_activation_grids(Checkpoint& checkpoint) {
 }
 
 // Bytes of the file beside the weights' codes: of the model with all those weights zero.
-std::int64_t bytes_without_weights(const ServerState& state, const SenseRequest& request) {
+std::int64_t bytes_without_weights(const ServerState& state, const SenseRequest& request,
+                                   const LatencyTable* latencies) {
   Checkpoint checkpoint;
   checkpoint.graph = state.graph;
   checkpoint.parameters = state.parameters;
@@ -58,14 +59,14 @@ std::int64_t bytes_without_weights(const ServerState& state, const SenseRequest&
     std::fill(weights.begin(), weights.end(), 0.0F);
   }
   add_activation_grids(checkpoint);
-  return file_bytes(checkpoint).file;
+  return file_bytes(checkpoint, latencies).file;
 }
 
 // Weights whose codes are not zero, by rising magnitude (ties: the lower index).
 std::vector<std::int64_t> smallest_first(const ServerState& state) {
   std::vector<std::int64_t> order;
   for (const WeightQuant& quant : state.plan.weights) {
-    const ParameterSpec& spec = spec_of(state.graph, quant.parameter);
+    const ParameterSpec spec = spec_of(state.graph, quant.parameter);
     const std::vector<std::int8_t> codes =
         weight_codes(part_of<const float>(state.parameters, spec), quant);
     for (std::size_t i = 0; i < codes.size(); ++i) {
@@ -78,32 +79,102 @@ std::vector<std::int64_t> smallest_first(const ServerState& state) {
   return order;
 }
 
-std::vector<AllocatedTensor> tensors_of(const ServerState& state, const SenseRequest& request) {
-  std::vector<AllocatedTensor> out;
-  for (const std::string& name : request.parameters)
-    out.push_back({name, part_of<const float>(state.parameters, spec_of(state.graph, name))});
-  return out;
-}
-
-std::vector<LayerCandidates> costs_of(const SenseRequest& request, const ExactSum& table,
-                                      const ByteCount& bytes) {
-  std::vector<float> losses(static_cast<std::size_t>(table.size()));
-  table.mean(losses);
-  std::vector<LayerCandidates> out;
-  for (std::size_t p = 0; p < request.parameters.size(); ++p) {
-    LayerCandidates& layer = out.emplace_back();
-    for (std::size_t c = 0; c < request.candidates.size(); ++c)
-      layer.push_back({.loss = losses[p * request.candidates.size() + c],
-                       .bytes = bytes(p, request.candidates[c])});
+// What each way to store each of a request's parameters costs.
+class StorageCosts {
+ public:
+  // All must outlive this; `latencies` may be null.
+  StorageCosts(const ServerState& state, const SenseRequest& request, const LatencyTable* latencies)
+      : request_(request), other_bytes_(bytes_without_weights(state, request, latencies)) {
+    for (const std::string& name : request.parameters) {
+      specs_.push_back(spec_of(state.graph, name));
+      tensors_.push_back({name, part_of<const float>(state.parameters, specs_.back())});
+    }
+    if (latencies != nullptr) times_.emplace(state.graph, request.parameters, *latencies);
   }
-  return out;
+
+  std::span<const AllocatedTensor> tensors() const { return tensors_; }
+  Budget others() const {
+    return {.bytes = other_bytes_, .microseconds = times_ ? times_->other_microseconds() : 0.0};
+  }
+
+  Candidate of(std::size_t index, const WeightCandidate& candidate) const {
+    const std::vector<float> stored = kept(index, candidate);
+    Candidate out{.bytes = bytes_of(index, stored, candidate.bits)};
+    if (times_) out.microseconds = times_->microseconds(index, stored, candidate.bits);
+    return out;
+  }
+  std::int64_t bytes(std::size_t index, const WeightCandidate& candidate) const {
+    return bytes_of(index, kept(index, candidate), candidate.bits);
+  }
+
+  // With the losses of the clients' table.
+  std::vector<LayerCandidates> all(const ExactSum& table) const {
+    std::vector<float> losses(static_cast<std::size_t>(table.size()));
+    table.mean(losses);
+    std::vector<LayerCandidates> out;
+    for (std::size_t p = 0; p < specs_.size(); ++p) {
+      LayerCandidates& layer = out.emplace_back();
+      for (const WeightCandidate& candidate : request_.candidates) {
+        const std::size_t entry = p * request_.candidates.size() + layer.size();
+        layer.push_back(of(p, candidate));
+        layer.back().loss = losses[entry];
+      }
+    }
+    return out;
+  }
+
+  // Of the whole model.
+  ModelAllotment of_model(Allotment allotment) const {
+    ModelAllotment out{std::move(allotment)};
+    out.file_bytes = other_bytes_ + out.bytes;
+    if (!times_) return out;
+    out.microseconds = times_->other_microseconds();
+    for (std::size_t p = 0; p < specs_.size(); ++p)
+      *out.microseconds += of(p, out.candidates[p]).microseconds;
+    return out;
+  }
+
+ private:
+  std::vector<float> kept(std::size_t index, const WeightCandidate& candidate) const {
+    const std::span<const float> weights = tensors_[index].weights;
+    std::vector<float> out(weights.begin(), weights.end());
+    kept_of(specs_[index], weights, candidate).apply(out);
+    return out;
+  }
+  std::int64_t bytes_of(std::size_t index, std::span<const float> stored, int bits) const {
+    const ParameterSpec& spec = specs_[index];
+    return coded_bytes(stored, spec.shape, weight_quant(spec, stored, bits));
+  }
+
+  const SenseRequest& request_;
+  std::int64_t other_bytes_;
+  std::vector<ParameterSpec> specs_;
+  std::vector<AllocatedTensor> tensors_;
+  std::optional<WeightTimes> times_;
+};
+
+// What is left of a limit for the weights, and `slack` of what their largest choice takes beyond
+// that.
+template <typename Cost>
+std::optional<Cost> left_of(const std::optional<Cost>& limit, Cost others, Cost largest,
+                            double slack) {
+  if (!limit) return std::nullopt;
+  const Cost room = *limit - others;
+  const Cost beyond = std::max(Cost{0}, largest - room);
+  return std::max(Cost{0}, room + static_cast<Cost>(slack * static_cast<double>(beyond)));
 }
 
-std::int64_t largest_bytes(std::span<const LayerCandidates> costs) {
-  std::int64_t out = 0;
-  for (const LayerCandidates& layer : costs)
-    out += std::ranges::max(layer, {}, &Candidate::bytes).bytes;
-  return out;
+Budget budget_of(const AllocationTarget& target, const Budget& others,
+                 std::span<const LayerCandidates> costs) {
+  std::int64_t most_bytes = 0;
+  double most_microseconds = 0.0;
+  for (const LayerCandidates& layer : costs) {
+    most_bytes += std::ranges::max(layer, {}, &Candidate::bytes).bytes;
+    most_microseconds += std::ranges::max(layer, {}, &Candidate::microseconds).microseconds;
+  }
+  return {.bytes = left_of(target.budget.bytes, *others.bytes, most_bytes, target.slack),
+          .microseconds = left_of(target.budget.microseconds, *others.microseconds,
+                                  most_microseconds, target.slack)};
 }
 
 constexpr std::int64_t kReachableFiles = 12;
@@ -113,10 +184,14 @@ constexpr std::int64_t kReachableFiles = 12;
 std::vector<ReachableFile> reachable_files(std::span<const LayerCandidates> costs,
                                            std::int64_t other_bytes) {
   std::int64_t least = 0;
-  for (const LayerCandidates& layer : costs)
-    least += std::ranges::min(layer, {}, &Candidate::bytes).bytes;
+  std::int64_t most = 0;
+  for (const LayerCandidates& layer : costs) {
+    const auto [smallest, largest] = std::ranges::minmax(layer, {}, &Candidate::bytes);
+    least += smallest.bytes;
+    most += largest.bytes;
+  }
   const double growth =
-      std::log(static_cast<double>(std::max<std::int64_t>(1, largest_bytes(costs))) /
+      std::log(static_cast<double>(std::max<std::int64_t>(1, most)) /
                static_cast<double>(std::max<std::int64_t>(1, least)));
   std::vector<std::int64_t> budgets;
   for (std::int64_t i = 0; i < kReachableFiles; ++i) {
@@ -138,7 +213,7 @@ void take(ServerState& state, const SenseRequest& request, const Allotment& allo
   if (state.mask.size() == 0) state.mask = Mask(state.graph.parameter_count());
   state.weight_bits.clear();
   for (std::size_t p = 0; p < request.parameters.size(); ++p) {
-    const ParameterSpec& spec = spec_of(state.graph, request.parameters[p]);
+    const ParameterSpec spec = spec_of(state.graph, request.parameters[p]);
     const WeightCandidate& chosen = allotment.candidates[p];
     const Mask kept = kept_of(spec, part_of<const float>(state.parameters, spec), chosen);
     for (std::int64_t i = 0; i < kept.size(); ++i) {
@@ -153,20 +228,46 @@ void take(ServerState& state, const SenseRequest& request, const Allotment& allo
 
 }  // namespace
 
+void check_allocation(const CompressConfig& compress, const Allocator& allocator,
+                      const Graph& graph, const AllocationInputs& known) {
+  const AllocateConfig& allocate = compress.allocate;
+  const auto refuse = [](const auto&... parts) { throw ConfigError(text("compress.", parts...)); };
+  if (allocate.class_balance && known.class_counts.empty())
+    refuse("allocate.class_balance: expected data with one label a sample");
+  if (compress.constraints.max_latency_us && !allocator.knows_time()) {
+    refuse("constraints.max_latency: allocator '", allocate.allocator,
+           "' knows bytes alone; choose another one, or judge a finished run by "
+           "`coppice validate`");
+  }
+  if (compress.constraints.max_latency_us && known.latencies == nullptr)
+    refuse("constraints.max_latency: an allocator needs a compress.latency_table to meet it");
+  if (known.latencies == nullptr) return;
+  const std::vector<std::string> parameters = quantized_parameters(graph);
+  const WeightTimes times(graph, parameters, *known.latencies);
+  for (std::size_t p = 0; p < parameters.size(); ++p) {
+    const std::vector<float> zeros(static_cast<std::size_t>(spec_of(graph, parameters[p]).size()));
+    for (const std::int64_t bits : allocate.bits)
+      times.microseconds(p, zeros, static_cast<int>(bits));
+  }
+}
+
 SenseRequest sense_request(const ServerState& state, const CompressConfig& compress,
-                           std::int64_t max_weight) {
+                           std::int64_t max_weight, const AllocationInputs& known) {
   SenseRequest request;
   request.parameters = quantized_parameters(state.graph);
   const AllocateConfig& allocate = compress.allocate;
-  for (const double density : allocate.densities) {
+  const auto add = [&](WeightCandidate candidate) {
     for (const std::int64_t bits : allocate.bits) {
       const bool is_narrowed = compress.quantize.reduce_range && bits == 8;
-      request.candidates.push_back(
-          {.density = density, .bits = is_narrowed ? 7 : static_cast<int>(bits)});
+      candidate.bits = is_narrowed ? 7 : static_cast<int>(bits);
+      request.candidates.push_back(candidate);
     }
-  }
+  };
+  for (const double density : allocate.densities) add({.density = density});
+  for (const double density : allocate.block_densities) add({.block_density = density});
   request.batches = allocate.batches;
   request.half_batch = allocate.half_batch;
+  if (allocate.class_balance) request.class_counts = known.class_counts;
   request.grid = grid_for(kTableRangeBits, max_weight);
   return request;
 }
@@ -174,46 +275,46 @@ SenseRequest sense_request(const ServerState& state, const CompressConfig& compr
 AllocationTarget allocation_target(const CompressConfig& compress, std::int64_t choices) {
   const double left =
       1.0 - static_cast<double>(choices) / static_cast<double>(compress.allocate.steps);
-  return {.max_bytes = compress.constraints.max_bytes.value(), .slack = std::pow(left, 3)};
+  return {.budget = {.bytes = compress.constraints.max_bytes,
+                     .microseconds = compress.constraints.max_latency_us},
+          .slack = std::pow(left, 3)};
 }
 
 ModelAllotment allocate_weights(ServerState& state, const Allocator& allocator,
                                 const SenseRequest& request, const ExactSum& table,
-                                const AllocationTarget& target) {
-  const std::vector<AllocatedTensor> tensors = tensors_of(state, request);
-  const ByteCount bytes = [&](std::size_t index, const WeightCandidate& candidate) {
-    const ParameterSpec& spec = spec_of(state.graph, tensors[index].name);
-    const std::span<const float> weights = tensors[index].weights;
-    const std::vector<float> kept = masked(weights, kept_of(spec, weights, candidate));
-    return coded_bytes(kept, spec.shape, weight_quant(spec, kept, candidate.bits));
-  };
-  const std::vector<LayerCandidates> costs = costs_of(request, table, bytes);
-  const std::int64_t other_bytes = bytes_without_weights(state, request);
-  const std::int64_t room = target.max_bytes - other_bytes;
-  const auto slack = static_cast<std::int64_t>(
-      target.slack * static_cast<double>(std::max<std::int64_t>(0, largest_bytes(costs) - room)));
-  ModelAllotment allotment{allocator.allot({.tensors = tensors,
-                                            .candidates = request.candidates,
-                                            .costs = costs,
-                                            .max_bytes = std::max<std::int64_t>(0, room + slack),
-                                            .bytes = bytes})};
-  allotment.file_bytes = other_bytes + allotment.bytes;
-  allotment.reachable = reachable_files(costs, other_bytes);
+                                const AllocationTarget& target, const LatencyTable* latencies) {
+  if (target.budget.microseconds && latencies == nullptr)
+    throw ConfigError("allocation: a budget of microseconds without a latency table");
+  const StorageCosts storage(state, request, latencies);
+  const std::vector<LayerCandidates> costs = storage.all(table);
+  ModelAllotment allotment = storage.of_model(
+      allocator.allot({.tensors = storage.tensors(),
+                       .candidates = request.candidates,
+                       .costs = costs,
+                       .budget = budget_of(target, storage.others(), costs),
+                       .bytes = [&](std::size_t index, const WeightCandidate& candidate) {
+                         return storage.bytes(index, candidate);
+                       }}));
+  allotment.reachable = reachable_files(costs, *storage.others().bytes);
   take(state, request, allotment);
   return allotment;
 }
 
-std::int64_t bytes_as_chosen(const ServerState& state, const QuantizeConfig& quantize) {
+std::int64_t bytes_as_chosen(const ServerState& state, const QuantizeConfig& quantize,
+                             const LatencyTable* latencies) {
   ServerState finished = state;
   set_weight_grids(finished, quantize);
   Checkpoint checkpoint = to_checkpoint(finished, 0);
   add_activation_grids(checkpoint);
-  return file_bytes(checkpoint).file;
+  return file_bytes(checkpoint, latencies).file;
 }
 
-void fit_file(ServerState& state, std::int64_t max_bytes) {
+void fit_file(ServerState& state, std::int64_t max_bytes, const LatencyTable* latencies) {
   if (state.mask.size() == 0 || state.plan.is_empty()) return;
-  if (file_bytes(to_checkpoint(state, 0)).file <= max_bytes) return;
+  const auto fits = [&](const ServerState& one) {
+    return file_bytes(to_checkpoint(one, 0), latencies).file <= max_bytes;
+  };
+  if (fits(state)) return;
   const std::vector<std::int64_t> order = smallest_first(state);
   const auto without = [&](std::size_t count) {
     ServerState smaller = state;
@@ -227,8 +328,7 @@ void fit_file(ServerState& state, std::int64_t max_bytes) {
   std::size_t enough = order.size();
   while (enough - too_few > 1) {
     const std::size_t middle = too_few + (enough - too_few) / 2;
-    const bool fits = file_bytes(to_checkpoint(without(middle), 0)).file <= max_bytes;
-    (fits ? enough : too_few) = middle;
+    (fits(without(middle)) ? enough : too_few) = middle;
   }
   if (enough > (order.size() + 1) / 2) return;
   state = without(enough);

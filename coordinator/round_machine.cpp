@@ -32,17 +32,21 @@ std::int64_t frame_bytes(const Graph& graph, const std::vector<float>& parameter
 }  // namespace
 
 RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> weights,
-                           ServerState dense, OtherModels others)
+                           ServerState dense, OtherModels others, AllocationInputs known)
     : config_(std::move(config)),
       weights_(std::move(weights)),
       dense_(std::move(dense)),
       others_(std::move(others)),
+      known_(std::move(known)),
       state_(dense_),
       plans_(plan_rounds(config_)),
       strategy_(make_strategy(config_.strategy)) {
   if (config_.compress.prune.pruner != "none") pruner_ = make_pruner(config_.compress.prune.pruner);
-  if (config_.compress.allocates())
+  if (config_.compress.allocates()) {
     allocator_ = make_allocator(config_.compress.allocate.allocator);
+    check_allocation(config_.compress, *allocator_,
+                     others_.student ? others_.student->graph : dense_.graph, known_);
+  }
   const auto population = static_cast<std::int64_t>(weights_.size());
   if (config_.train.clients_per_round > population) {
     throw ConfigError(text("train.clients_per_round: ", config_.train.clients_per_round,
@@ -155,7 +159,7 @@ ClientTask RoundMachine::follow_up() const { return follow_up_task(task_, state_
 ClientTask RoundMachine::sense_task() const {
   ClientTask task = follow_up();
   task.max_weight = max_weight_;
-  task.sense = sense_request(state_, config_.compress, task.max_weight);
+  task.sense = sense_request(state_, config_.compress, task.max_weight, known_);
   return task;
 }
 
@@ -243,7 +247,10 @@ Action RoundMachine::ask_next() {
       if (plan().gates && state_.before_choice) return ask(Question::kGate, gate_task(follow_up()));
       [[fallthrough]];
     case Question::kGate:
-      if (senses()) return ask(Question::kTable, sense_task());
+      if (senses()) {
+        fold_norms(state_);  // a mask is of the network that is deployed
+        return ask(Question::kTable, sense_task());
+      }
       [[fallthrough]];
     case Question::kTable:
       if (calibrates()) {
@@ -280,7 +287,8 @@ void RoundMachine::close_sensing() {
                StepControl::kWhole / config_.compress.allocate.steps);
     target.slack = slack_of(state_);
   }
-  record_.allotment = allocate_weights(state_, *allocator_, *task_.sense, table, target);
+  record_.allotment = allocate_weights(state_, *allocator_, *task_.sense, table, target,
+                                       known_.latencies);
   state_.choices = plan().choices;
 }
 
@@ -297,7 +305,7 @@ void RoundMachine::close_gate() {
   record_.gate = judge(reports_.sums.at(sum_key(task_)).at(kOutcomeSum), config_.compress);
   if (question_ == Question::kComparison) return;
   record_.gate->progress = share_of(state_.tried);
-  record_.gate->file_bytes = bytes_as_chosen(state_, config_.compress.quantize);
+  record_.gate->file_bytes = bytes_as_chosen(state_, config_.compress.quantize, known_.latencies);
   settle(state_, record_.gate->has_passed);
 }
 
@@ -310,7 +318,8 @@ bool RoundMachine::is_at_target() const {
 
 void RoundMachine::refresh_weight_grids() {
   set_weight_grids(state_, config_.compress.quantize);
-  if (is_at_target()) fit_file(state_, config_.compress.constraints.max_bytes.value());
+  const std::optional<std::int64_t>& max_bytes = config_.compress.constraints.max_bytes;
+  if (is_at_target() && max_bytes) fit_file(state_, *max_bytes, known_.latencies);
 }
 
 Action RoundMachine::close_round() {

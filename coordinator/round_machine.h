@@ -21,6 +21,7 @@
 #include "algorithms/allocator.h"
 #include "algorithms/pruner.h"
 #include "algorithms/strategy.h"
+#include "coordinator/allocation.h"
 #include "coordinator/round_plan.h"
 #include "coordinator/round_record.h"
 #include "coordinator/server_state.h"
@@ -64,9 +65,9 @@ class RoundMachine {
  public:
   // `weights[k]` = training samples of client k. `dense` is the model both tracks start from.
   // Throws ConfigError for an unknown strategy, pruner or allocator, a cohort larger than the
-  // population, or a grid that the weights overflow.
+  // population, or a grid that the weights overflow, and as check_allocation().
   RoundMachine(ExperimentConfig config, std::vector<std::int64_t> weights, ServerState dense,
-               OtherModels others = {});
+               OtherModels others = {}, AllocationInputs known = {});
 
   // Continues after commits that are on disk, with the state that they left.
   void restore(ServerState state);
@@ -129,6 +130,7 @@ class RoundMachine {
   std::vector<std::int64_t> weights_;
   ServerState dense_;
   OtherModels others_;
+  AllocationInputs known_;
   ServerState state_;
   std::vector<RoundPlan> plans_;
   std::unique_ptr<Strategy> strategy_;

@@ -56,10 +56,11 @@ Json allotment_json(const std::optional<ModelAllotment>& allotment) {
   if (!allotment) return {};
   Json out;
   out.set("bytes", allotment->bytes);
+  out.set("file_bytes", allotment->file_bytes);
+  out.set("microseconds", allotment->microseconds ? Json(*allotment->microseconds) : Json());
   out.set("fits", allotment->fits);
   out.set("predicted_loss", allotment->predicted_loss ? Json(*allotment->predicted_loss) : Json());
   out.set("gap", allotment->gap ? Json(*allotment->gap) : Json());
-  out.set("file_bytes", allotment->file_bytes);
   out.set("reachable", reachable_json(allotment->reachable));
   return out;
 }

@@ -97,17 +97,19 @@ struct PruneConfig {
 };
 
 // How the layers' densities and bits are chosen, so that the file fits
-// compress.constraints.max_bytes.
+// compress.constraints.max_bytes and a sample takes no longer than max_latency.
 struct AllocateConfig {
   std::string allocator = "none";  // none | an allocator of `coppice list allocators`
   std::vector<double> densities = {1.0, 0.8,  0.65, 0.5, 0.4,  0.32, 0.25,
                                    0.2, 0.16, 0.13, 0.1, 0.08, 0.06};
+  std::vector<double> block_densities;  // of 4x4 blocks, beside those; none: no blocks
   std::vector<std::int64_t> bits = {2, 3, 4, 6, 8};
   double start = 0.2;         // fraction of the rounds after which the first choice is made
   double end = 0.6;           // fraction of the rounds after which the last one is
   std::int64_t steps = 4;     // choices on the way
   std::int64_t batches = 16;  // pairs of half-batches whose gradients a client measures
   std::int64_t half_batch = 32;
+  bool class_balance = false;  // half-batches have the class mix of all clients
 
   friend bool operator==(const AllocateConfig&, const AllocateConfig&) = default;
 };

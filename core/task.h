@@ -59,6 +59,9 @@ struct SenseRequest {
   std::vector<WeightCandidate> candidates;  // the same for every parameter
   std::int64_t batches = 16;                // pairs of half-batches that gradients are taken of
   std::int64_t half_batch = 32;             // samples
+  // Training samples of each class over all clients: half-batches are drawn as if this client had
+  // that mix (client/sensing.h). Empty: all of its samples are as likely.
+  std::vector<std::int64_t> class_counts;
   GridSpec grid{20, 20};
 
   friend bool operator==(const SenseRequest&, const SenseRequest&) = default;

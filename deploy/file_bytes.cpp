@@ -1,6 +1,7 @@
 #include "deploy/file_bytes.h"
 
 #include "algorithms/quantize.h"
+#include "deploy/layout_choice.h"
 #include "deploy/lower.h"
 #include "deploy/runtime/cpk.h"
 #include "kernels/code_stream.h"
@@ -14,9 +15,10 @@ std::int64_t coded_bytes(std::span<const float> values, const Shape& shape,
   return static_cast<std::int64_t>(kernels::coded_bytes(codes, row));
 }
 
-FileBytes file_bytes(const Checkpoint& checkpoint) {
+FileBytes file_bytes(const Checkpoint& checkpoint, const LatencyTable* table) {
   FileBytes out;
-  out.file = static_cast<std::int64_t>(runtime::write_cpk(lower(checkpoint)).size());
+  const runtime::Program program = with_chosen_layouts(lower_in_rows(checkpoint), table);
+  out.file = static_cast<std::int64_t>(runtime::write_cpk(program).size());
   std::vector<float> parameters = checkpoint.parameters;
   if (checkpoint.mask) checkpoint.mask->apply(parameters);
   const Graph& graph = checkpoint.graph;

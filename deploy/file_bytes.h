@@ -11,6 +11,7 @@
 #include "core/checkpoint.h"
 #include "core/graph.h"
 #include "core/quant_plan.h"
+#include "deploy/latency_table.h"
 
 namespace coppice {
 
@@ -28,8 +29,9 @@ struct FileBytes {
   std::vector<CodedTensor> weights;  // in the plan's order
 };
 
-// Throws as lower() does.
-FileBytes file_bytes(const Checkpoint& checkpoint);
+// With weights in the order that layout_choice.h gives them by `table` (null: by its rule), as the
+// file is written in the end. Throws as lower() and LatencyTable::microseconds() do.
+FileBytes file_bytes(const Checkpoint& checkpoint, const LatencyTable* table = nullptr);
 
 // Bytes of the codes of `values`, those of a parameter of `shape` ([out, ...], masked weights being
 // zero): of the stream alone, without the 2 bytes of each output channel's scale. The file's may be

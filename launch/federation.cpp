@@ -64,9 +64,9 @@ class Leader {
         observer_(observer),
         table_(load_latency_table(config.compress.latency_table,
                                   world.student ? world.student->graph : world.graph)),
-        identity_(identity(config, world)),
+        identity_(identity(config, world, table_)),
         machine_(config, world.client_weights(), start_of(world.graph, world.parameters),
-                 other_models(world)),
+                 other_models(world), {table_ ? &*table_ : nullptr, world.class_totals()}),
         session_({options.out, options.is_resumed, resolved_yaml(config), identity_}, machine_),
         placement_(samples_a_round(config.train, world), communicator.node_of_rank()) {}
 
@@ -109,10 +109,13 @@ class Leader {
     return others;
   }
 
-  static RunIdentity identity(const ExperimentConfig& config, const World& world) {
+  static RunIdentity identity(const ExperimentConfig& config, const World& world,
+                              const std::optional<LatencyTable>& table) {
+    std::string data = data_sha256(world);
+    if (table) data = sha256_hex(data + to_json(*table));  // an allocator chooses by it
     return {.version = std::string(kCoppiceVersion),
             .config_sha256 = config_sha256(config),
-            .data_sha256 = data_sha256(world),
+            .data_sha256 = std::move(data),
             .executor = world.executor.name,
             .isa = executor_isa(world.executor.name),
             .libraries = executor_library_version()};

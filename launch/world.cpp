@@ -49,6 +49,18 @@ std::vector<std::int64_t> World::client_weights() const {
   return weights;
 }
 
+std::vector<std::int64_t> World::class_totals() const {
+  if (dataset->labels_per_sample != 1) return {};
+  std::vector<std::int64_t> totals(static_cast<std::size_t>(dataset->classes));
+  for (const ClientData& client : partition.clients) {
+    for (const std::int64_t sample : client.train) {
+      const std::int32_t label = dataset->train.labels[static_cast<std::size_t>(sample)];
+      ++totals[static_cast<std::size_t>(label)];
+    }
+  }
+  return totals;
+}
+
 DatasetRequest dataset_request(const DataConfig& config) {
   return {.name = config.name,
           .root = config.root,

@@ -7,12 +7,26 @@ namespace {
 // second. Where it is cut, the better of its choice and allocate()'s is taken, and the gap says so.
 constexpr std::int64_t kMostStates = 1 << 13;
 
+// A choice that is the best within the bytes, and takes no longer than allowed, is the best within
+// both; else prices of both have to find one.
+Allocation best_within(const AllocationProblem& problem) {
+  const Budget& budget = problem.budget;
+  if (budget.bytes) {
+    const ExactAllocation found = exact_allocation(problem.costs, *budget.bytes, kMostStates);
+    if (!budget.microseconds ||
+        (found.allocation.is_feasible && found.allocation.microseconds <= *budget.microseconds))
+      return found.allocation;
+  }
+  return allocate(problem.costs, budget);
+}
+
 class Joint final : public Allocator {
  public:
+  bool knows_time() const override { return true; }
+
   Allotment allot(const AllocationProblem& problem) const override {
     check(problem);
-    const ExactAllocation found = exact_allocation(problem.costs, problem.max_bytes, kMostStates);
-    const Allocation& best = found.allocation;
+    const Allocation best = best_within(problem);
     Allotment out{.bytes = best.bytes, .fits = best.is_feasible, .predicted_loss = best.loss};
     if (best.is_feasible) out.gap = best.gap;
     for (const std::int64_t choice : best.choice)

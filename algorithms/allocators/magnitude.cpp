@@ -53,14 +53,16 @@ Allotment with_kept(const AllocationProblem& problem, std::span<const std::size_
     out.candidates.push_back({.density = count / size, .bits = bits});
     out.bytes += problem.bytes(t, out.candidates.back());
   }
-  out.fits = out.bytes <= problem.max_bytes;
+  out.fits = out.bytes <= *problem.budget.bytes;
   return out;
 }
 
 class Magnitude final : public Allocator {
  public:
+  bool knows_time() const override { return false; }
+
   Allotment allot(const AllocationProblem& problem) const override {
-    check(problem);
+    bytes_alone(problem);
     const int bits = fixed_bits(problem.candidates);
     const std::vector<std::size_t> order = tensors_by_magnitude(problem.tensors);
     Allotment most = with_kept(problem, order, order.size(), bits);

@@ -50,7 +50,7 @@ void widen(const AllocationProblem& problem, Allotment& allotment) {
     WeightCandidate wider = candidate;
     wider.density = candidate.density + (too_much - candidate.density) / 2.0;
     const std::int64_t bytes = bytes_of(problem, wider);
-    if (bytes > problem.max_bytes) {
+    if (bytes > *problem.budget.bytes) {
       too_much = wider.density;
       continue;
     }
@@ -63,13 +63,15 @@ void widen(const AllocationProblem& problem, Allotment& allotment) {
 
 class Uniform final : public Allocator {
  public:
+  bool knows_time() const override { return false; }
+
   Allotment allot(const AllocationProblem& problem) const override {
-    check(problem);
+    const std::int64_t max_bytes = bytes_alone(problem);
     std::vector<Total> all;
     std::vector<Total> fitting;
     for (std::size_t c = 0; c < problem.candidates.size(); ++c) {
       all.push_back(total_of(problem, c));
-      if (all.back().bytes <= problem.max_bytes) fitting.push_back(all.back());
+      if (all.back().bytes <= max_bytes) fitting.push_back(all.back());
     }
     const auto by_loss = [](const Total& t) { return std::tuple(t.loss, t.bytes, t.candidate); };
     const auto by_bytes = [](const Total& t) { return std::tuple(t.bytes, t.loss, t.candidate); };

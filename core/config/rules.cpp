@@ -75,9 +75,14 @@ std::optional<Conflict> distill_conflict(const CompressConfig& compress) {
 std::optional<Conflict> allocate_conflict(const CompressConfig& compress) {
   const AllocateConfig& allocate = compress.allocate;
   if (!compress.allocates()) return std::nullopt;
-  if (!compress.constraints.max_bytes)
+  if (!compress.constraints.max_bytes && !compress.constraints.max_latency_us)
     return Conflict{"compress.allocate.allocator",
-                    "there is no size to reach; set compress.constraints.max_bytes"};
+                    "there is no size or time to reach; set compress.constraints.max_bytes or "
+                    "max_latency"};
+  if (compress.constraints.max_latency_us && compress.latency_table.empty())
+    return Conflict{"compress.constraints.max_latency",
+                    "an allocator has to know what layers take to meet it; set "
+                    "compress.latency_table to a file of `coppice bench lut`"};
   if (allocate.start >= allocate.end)
     return Conflict{"compress.allocate.start",
                     text("expected less than the ", allocate.end, " of compress.allocate.end, got ",

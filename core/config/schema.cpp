@@ -36,6 +36,7 @@ constexpr RealNumber kNotNegative{.at_least = 0};
 constexpr RealNumber kShareBelowOne{.at_least = 0, .below = 1};
 constexpr RealNumber kShare{.at_least = 0, .at_most = 1};
 constexpr RealNumber kPositiveShare{.above = 0, .at_most = 1};
+constexpr RealNumber kProperShare{.above = 0, .below = 1};
 constexpr RealNumber kRetention{.above = 0, .at_most = 10};
 
 // The field's name is the key's path, unless the key goes by another one (COPPICE_KEY_AS).
@@ -80,7 +81,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(data.partition.classes_per_client, (Count{1, 65536}), "classes", "shards: classes that each client owns."),
       COPPICE_KEY(data.partition.min_samples, (Count{0, kMany}), "samples", "dirichlet: drawn again until every client owns at least this many."),
       COPPICE_KEY(data.validation_fraction, kShareBelowOne, "", "Part of each client's samples held out inside the client, for decisions; the test set never decides."),
-      COPPICE_KEY(data.test_fraction, (RealNumber{.above = 0, .below = 1}), "", "Test part of data sets without an official test split."),
+      COPPICE_KEY(data.test_fraction, kProperShare, "", "Test part of data sets without an official test split."),
       COPPICE_KEY(data.text_split, text_splits, "", "text: what makes a natural client."),
       COPPICE_KEY(data.context, (Count{1, 65536}), "characters", "text: length of a sample."),
       COPPICE_KEY(data.label_column, Text{256}, "", "csv: column of the label."),
@@ -135,14 +136,16 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(compress.prune.half_batch, (Count{1, 4096}), "samples", "Samples of a half-batch; fewer where a client has fewer."),
       COPPICE_KEY(compress.prune.multiple, (Count{1, 1024}), "channels", "Widths are rounded up to a multiple of so many channels, where a layer has as many; 8 suits every instruction set."),
 
-      COPPICE_KEY(compress.allocate.allocator, Text{100}, "", "What gives each layer its density and bits, so that the file fits compress.constraints.max_bytes: one of `coppice list allocators`, or none."),
+      COPPICE_KEY(compress.allocate.allocator, Text{100}, "", "What gives each layer its density and bits, so that the file fits compress.constraints.max_bytes and a sample takes no longer than max_latency (for which it needs compress.latency_table): one of `coppice list allocators`, or none."),
       COPPICE_KEY(compress.allocate.densities, (RealList{kPositiveShare}), "", "Shares of a layer's weights that may be kept."),
+      COPPICE_KEY(compress.allocate.block_densities, (RealList{kProperShare}), "", "Shares of a layer's 4x4 blocks that may be kept instead: blocks buy time, single weights bytes; []: no blocks."),
       COPPICE_KEY(compress.allocate.bits, (IntegerList{2, 8}), "bits", "Bits that a layer's codes may have, of 2, 3, 4, 6 and 8; compress.quantize.bits does not matter then."),
       COPPICE_KEY(compress.allocate.start, kShareBelowOne, "", "Fraction of the rounds after which the first choice is made."),
       COPPICE_KEY(compress.allocate.end, kPositiveShare, "", "Fraction of the rounds after which the last one is; the rest recovers."),
       COPPICE_KEY(compress.allocate.steps, (Count{1, 1000}), "", "Choices on the way, each for a smaller file; fewer where the rounds do not suffice."),
       COPPICE_KEY(compress.allocate.batches, (Count{1, 10'000}), "", "Pairs of half-batches whose gradients a client measures for its table of sensitivities."),
       COPPICE_KEY(compress.allocate.half_batch, (Count{1, 65536}), "samples", "Samples of a half-batch."),
+      COPPICE_KEY(compress.allocate.class_balance, TrueOrFalse{}, "", "Draws half-batches as if every client had the class mix of all, as far as its own samples go."),
 
       COPPICE_KEY(compress.gate.recovery_rounds, (Count{0, kMany}), "rounds", "Rounds between a choice of compress.allocate and its judgement on the clients' held-out samples; one that leaves less than compress.constraints.min_retention is taken back; 0: none is."),
       COPPICE_KEY(compress.gate.confidence, (RealNumber{.at_least = 0.5, .below = 1}), "", "Of the lower bound on the retention that is judged, and of what the certificate says."),
@@ -162,7 +165,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY_AS("compress.distill.student_hidden", compress.distill.student.hidden, (IntegerList{1, 65536}), "units", "Hidden layers of a student mlp."),
       COPPICE_KEY_AS("compress.distill.student_width", compress.distill.student.width, (Count{0, 65536}), "channels", "Width of the student, as in model.width."),
       COPPICE_KEY_AS("compress.distill.student_depth", compress.distill.student.depth, (Count{0, 1000}), "blocks", "Depth of the student, as in model.depth."),
-      COPPICE_KEY(compress.latency_table, Text{}, "", "A file of `coppice bench lut` for the device that the model is for: decides how each layer's weights are stored; empty: a rule decides."),
+      COPPICE_KEY(compress.latency_table, Text{}, "", "A file of `coppice bench lut` for the device that the model is for: decides how each layer's weights are stored, and what an allocator takes them to cost in time; empty: a rule decides."),
 
       COPPICE_KEY(comm.codec, Text{100}, "", "How updates travel: a codec of `coppice list codecs`."),
       COPPICE_KEY_AS("comm.bits", comm.options.bits, (Count{1, 8}), "bits", "rotated: bits of a value."),

@@ -3,6 +3,7 @@
 #include <algorithm>  // for max, min
 #include <utility>    // for move
 
+#include "algorithms/block_axes.h"
 #include "algorithms/quantize.h"
 #include "algorithms/sensitivity.h"
 #include "client/evaluation.h"
@@ -75,13 +76,15 @@ class Probe {
   }
 
   const SenseRequest& request() const { return request_; }
+  bool has_classes() const { return !world_.class_totals().empty(); }
 
   // The sum of the clients' tables as a round makes it.
-  std::vector<double> table() {
+  std::vector<double> table(bool is_balanced = false) {
     ClientTask task;
     task.track = "main";
     task.max_weight = samples_;
     task.sense = request_;
+    if (is_balanced) task.sense->class_counts = world_.class_totals();
     for (std::int64_t client = 0; client < std::ssize(weights_); ++client)
       task.cohort.push_back(client);
     std::size_t next = 0;
@@ -111,7 +114,7 @@ class Probe {
     }
     std::vector<double> out;
     for (const std::string& name : request_.parameters) {
-      const ParameterSpec& spec = spec_of(name);
+      const ParameterSpec spec = spec_of(name);
       const std::vector<double> layer =
           sensitivity(spec, part_of<const float>(model_.parameters, spec),
                       part_of<const float>(curvature, spec), request_.candidates);
@@ -123,7 +126,7 @@ class Probe {
   std::vector<float> compressed(const std::vector<std::size_t>& choice) const {
     std::vector<float> out = model_.parameters;
     for (std::size_t layer = 0; layer < choice.size(); ++layer) {
-      const ParameterSpec& spec = spec_of(request_.parameters[layer]);
+      const ParameterSpec spec = spec_of(request_.parameters[layer]);
       const auto weights = part_of<float>(out, spec);
       candidate_changes(spec, part_of<const float>(model_.parameters, spec),
                         {&request_.candidates[choice[layer]], 1},
@@ -149,8 +152,9 @@ class Probe {
   const Partition& partition() const { return world_.partition; }
 
  private:
-  const ParameterSpec& spec_of(const std::string& name) const {
-    return model_.graph.parameters()[static_cast<std::size_t>(model_.graph.parameter_named(name))];
+  ParameterSpec spec_of(const std::string& name) const {
+    const auto index = static_cast<std::size_t>(model_.graph.parameter_named(name));
+    return with_block_axes(model_.graph, model_.graph.parameters()[index]);
   }
 
   template <typename Value, typename Values>
@@ -224,6 +228,8 @@ std::string closing_lines(const BenchReport& report) {
 }
 
 std::string candidate_text(const WeightCandidate& candidate) {
+  if (candidate.block_density < 1.0)
+    return fmt::format("b{:g}/{}", candidate.block_density, candidate.bits);
   return fmt::format("{:g}/{}", candidate.density, candidate.bits);
 }
 
@@ -231,7 +237,8 @@ std::string candidate_text(const WeightCandidate& candidate) {
 
 BenchReport bench_sensitivity(ExperimentConfig config, std::optional<Checkpoint> model,
                               const SensitivityBenchSize& size) {
-  const AllocateConfig allocate = config.compress.allocate;
+  AllocateConfig allocate = config.compress.allocate;
+  allocate.class_balance = false;  // tables with and without are compared
   config.compress = {};
   if (!model) model = trained(config);
   config.compress.allocate = allocate;
@@ -242,9 +249,13 @@ BenchReport bench_sensitivity(ExperimentConfig config, std::optional<Checkpoint>
       drawn_samples(probe.partition(), size.samples, config.seed);
   std::vector<Predicted> predictions{{"predicted", probe.table()},
                                      {"diagonal", probe.diagonal_table()}};
+  if (probe.has_classes()) predictions.push_back({"balanced", probe.table(true)});
   const double before = probe.original_loss(samples);
   std::vector<double> measured;
-  Table table({"density/bits of each layer", "predicted", "diagonal", "measured"}, "lrrr");
+  std::vector<std::string> header{"density/bits of each layer"};
+  for (const Predicted& one : predictions) header.push_back(one.name);
+  header.emplace_back("measured");
+  Table table(header, "l" + std::string(predictions.size() + 1, 'r'));
   for (std::int64_t draw = 0; draw < size.choices; ++draw) {
     const std::vector<std::size_t> choice = drawn_choice(request, draw, config.seed);
     for (Predicted& one : predictions) one.add(request, choice);
@@ -253,9 +264,11 @@ BenchReport bench_sensitivity(ExperimentConfig config, std::optional<Checkpoint>
     std::string layers;
     for (const std::size_t candidate : choice)
       layers += (layers.empty() ? "" : " ") + candidate_text(request.candidates[candidate]);
-    table.add({layers, fmt::format("{:.4f}", predictions[0].losses.back()),
-               fmt::format("{:.4f}", predictions[1].losses.back()),
-               fmt::format("{:.4f}", measured.back())});
+    cells.push_back(std::move(layers));
+    for (const Predicted& one : predictions)
+      cells.push_back(fmt::format("{:.4f}", one.losses.back()));
+    cells.push_back(fmt::format("{:.4f}", measured.back()));
+    table.add(std::move(cells));
   }
   BenchReport report;
   report.subject =

@@ -65,7 +65,7 @@ class AllocatorTest : public testing::Test {
     return {.tensors = tensors_,
             .candidates = candidates_,
             .costs = costs_,
-            .max_bytes = max_bytes,
+            .budget = {.bytes = max_bytes},
             .bytes = [this](std::size_t index, const WeightCandidate& candidate) {
               return stored_bytes(tensors_[index].weights, candidate);
             }};
@@ -88,6 +88,90 @@ class AllocatorTest : public testing::Test {
   std::vector<AllocatedTensor> tensors_;
   std::vector<LayerCandidates> costs_;
 };
+
+// Every choice of a candidate for each of three layers.
+template <typename Visit>
+void visit_choices(std::span<const LayerCandidates> costs, const Visit& visit) {
+  for (const Candidate& a : costs[0]) {
+    for (const Candidate& b : costs[1]) {
+      for (const Candidate& c : costs[2])
+        visit(a.loss + b.loss + c.loss, a.bytes + b.bytes + c.bytes,
+              a.microseconds + b.microseconds + c.microseconds);
+    }
+  }
+}
+
+// A time for each candidate, its own draw of each layer.
+void time_by_chance(std::vector<LayerCandidates>& costs, std::int64_t draw) {
+  RandomStream stream({.client = 77, .task = draw});
+  for (LayerCandidates& layer : costs) {
+    for (Candidate& candidate : layer)
+      candidate.microseconds = 1.0 + 9.0 * stream.next_uniform_double();
+  }
+}
+
+TEST_F(AllocatorTest, JointKeepsBothBudgetsWheneverThatIsPossible) {
+  int met = 0, missed = 0, optimal = 0;
+  for (std::int64_t draw = 0; draw < 60; ++draw) {
+    time_by_chance(costs_, draw);
+    const Budget budget{.bytes = 60 + 5 * (draw % 30), .microseconds = 4.0 + 0.3 * double(draw)};
+    double best = std::numeric_limits<double>::infinity();
+    visit_choices(costs_, [&](double loss, std::int64_t bytes, double us) {
+      if (bytes <= *budget.bytes && us <= *budget.microseconds) best = std::min(best, loss);
+    });
+    AllocationProblem both = problem(0);
+    both.budget = budget;
+    const Allotment allotment = make_allocator("joint")->allot(both);
+    ASSERT_EQ(allotment.fits, std::isfinite(best)) << draw;
+    ++(allotment.fits ? met : missed);
+    if (!allotment.fits) continue;
+    EXPECT_LE(allotment.bytes, *budget.bytes) << draw;
+    EXPECT_GE(*allotment.predicted_loss, best * (1 - 1e-12)) << draw;
+    EXPECT_LE(*allotment.predicted_loss * (1 - allotment.gap.value()), best * (1 + 1e-12)) << draw;
+    optimal += *allotment.predicted_loss <= best * (1 + 1e-12) ? 1 : 0;
+  }
+  EXPECT_GT(missed, 3);
+  EXPECT_GT(met, 30);
+  EXPECT_GE(optimal, met * 9 / 10);
+}
+
+TEST_F(AllocatorTest, JointTakesABudgetOfTimeAlone) {
+  for (std::int64_t draw = 0; draw < 20; ++draw) {
+    time_by_chance(costs_, draw);
+    const double limit = 6.0 + double(draw);
+    double best = std::numeric_limits<double>::infinity();
+    visit_choices(costs_, [&](double loss, std::int64_t, double us) {
+      if (us <= limit) best = std::min(best, loss);
+    });
+    AllocationProblem timed = problem(0);
+    timed.budget = {.microseconds = limit};
+    const Allotment allotment = make_allocator("joint")->allot(timed);
+    ASSERT_EQ(allotment.fits, std::isfinite(best)) << draw;
+    if (allotment.fits) {
+      EXPECT_NEAR(*allotment.predicted_loss, best, 1e-9 + 0.05 * best) << draw;
+    }
+  }
+}
+
+TEST_F(AllocatorTest, BudgetsThatAMethodDoesNotKnowAreRefused) {
+  for (const AllocatorInfo& info : known_allocators()) {
+    const std::unique_ptr<Allocator> allocator = make_allocator(info.name);
+    AllocationProblem timed = problem(100);
+    timed.budget.microseconds = 5.0;
+    EXPECT_EQ(allocator->knows_time(), info.name == "joint") << info.name;
+    if (allocator->knows_time()) {
+      EXPECT_NO_THROW(allocator->allot(timed));
+    } else {
+      EXPECT_TRUE(contains(thrown_text<ConfigError>([&] { allocator->allot(timed); }),
+                           "no budget of microseconds"))
+          << info.name;
+    }
+    timed.budget = {};
+    EXPECT_TRUE(
+        contains(thrown_text<ConfigError>([&] { allocator->allot(timed); }), "expected a budget"))
+        << info.name;
+  }
+}
 
 TEST_F(AllocatorTest, EveryAllocatorFitsOrSaysThatItDoesNot) {
   for (const AllocatorInfo& info : known_allocators()) {

@@ -9,8 +9,10 @@
 
 #include "algorithms/sensitivity.h"
 #include "client/local_clients.h"
+#include "core/error.h"
 #include "core/parameter_arena.h"
 #include "tests/client/tiny_data.h"
+#include "tests/core/thrown.h"
 #include "tests/models/input_specs.h"
 
 namespace coppice {
@@ -46,11 +48,17 @@ SampleSource source_of(const Split& split) {
               }};
 }
 
-// Variance over all samples of each weight's gradient: (softmax - label)_c x_f.
-std::vector<double> gradient_variances(const Split& split, std::span<const float> parameters) {
+// Variance over all samples of each weight's gradient: (softmax - label)_c x_f. A sample counts as
+// its class does.
+std::vector<double> gradient_variances(const Split& split, std::span<const float> parameters,
+                                       const std::vector<double>& class_counts = {1, 1, 1}) {
   const auto size = static_cast<std::size_t>(kTinyClasses * kTinyFeatures);
   std::vector<double> sums(size), squares(size);
+  double n = 0.0;
   for (std::int64_t s = 0; s < split.size; ++s) {
+    const double count =
+        class_counts[static_cast<std::size_t>(split.labels[static_cast<std::size_t>(s)])];
+    n += count;
     const float* x = split.float32s.data() + s * kTinyFeatures;
     std::vector<double> p(kTinyClasses);
     for (std::size_t c = 0; c < kTinyClasses; ++c) {
@@ -64,12 +72,11 @@ std::vector<double> gradient_variances(const Split& split, std::span<const float
       const bool is_label = split.labels[static_cast<std::size_t>(s)] == static_cast<int>(c);
       for (std::size_t f = 0; f < kTinyFeatures; ++f) {
         const double g = (p[c] / total - (is_label ? 1.0 : 0.0)) * double{x[f]};
-        sums[c * kTinyFeatures + f] += g;
-        squares[c * kTinyFeatures + f] += g * g;
+        sums[c * kTinyFeatures + f] += count * g;
+        squares[c * kTinyFeatures + f] += count * g * g;
       }
     }
   }
-  const auto n = static_cast<double>(split.size);
   for (std::size_t i = 0; i < size; ++i) squares[i] = squares[i] / n - sums[i] * sums[i] / (n * n);
   return squares;
 }
@@ -103,6 +110,46 @@ TEST_P(SensingTest, DependsOnTheDrawAloneAndHalvesAreDisjoint) {
   const SenseRequest request = asking(3, 8);
   EXPECT_EQ(curvature(request), curvature(request));
   EXPECT_NE(curvature(request), curvature(request, 1));
+}
+
+// The first class nine times as often as the others.
+Split skewed(const Split& split) {
+  Split out;
+  for (std::int64_t s = 0; s < split.size; ++s) {
+    const std::int32_t label = split.labels[static_cast<std::size_t>(s)];
+    if (label != 0 && s % 9 != 0) continue;
+    const auto from = split.float32s.begin() + s * kTinyFeatures;
+    out.float32s.insert(out.float32s.end(), from, from + kTinyFeatures);
+    out.labels.push_back(label);
+    ++out.size;
+  }
+  return out;
+}
+
+TEST_P(SensingTest, BalancedHalvesEstimateTheVarianceUnderTheMixOfAllClients) {
+  split_ = skewed(split_);
+  std::vector<double> counts(kTinyClasses);
+  for (const std::int32_t label : split_.labels) ++counts[static_cast<std::size_t>(label)];
+  ASSERT_GT(counts[0], 5 * counts[1]);
+  std::vector<double> weights;
+  for (const double count : counts) weights.push_back(1.0 / count);  // within the bound of 10
+  const std::vector<double> expected = gradient_variances(split_, global_.values(), weights);
+  const std::vector<double> as_they_come = gradient_variances(split_, global_.values());
+  SenseRequest request = asking(256, 2);
+  request.class_counts = {500, 500, 500};
+  const std::vector<float> found = curvature(request);
+  double sum = 0.0, other = 0.0, all = 0.0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    sum += expected[i];
+    other += as_they_come[i];
+    all += double{found[i]};
+  }
+  EXPECT_GT(std::abs(other / sum - 1.0), 0.2) << "the mix makes no difference";
+  EXPECT_NEAR(all / sum, 1.0, 0.1);
+  EXPECT_EQ(found, curvature(request));
+  request.class_counts = {500, 500};
+  EXPECT_TRUE(contains(thrown_text<ConfigError>([&] { curvature(request); }),
+                       "expected labels below 2, got 2"));
 }
 
 TEST_P(SensingTest, FewSamplesGiveSmallerBatchesAndNoneGivesZeros) {
@@ -144,13 +191,15 @@ double bend_of_all(const Split& split, std::span<const float> parameters,
 TEST_P(SensingTest, TableIsTheCovarianceAlongEachCandidatesChange) {
   SenseRequest request = asking(256, 8);
   request.parameters = {"out.weight"};
-  request.candidates = {
-      {.density = 1.0, .bits = 32}, {.density = 0.5, .bits = 8}, {.density = 0.2, .bits = 2}};
+  request.candidates = {{.density = 1.0, .bits = 32},
+                        {.density = 0.5, .bits = 8},
+                        {.density = 0.2, .bits = 2},
+                        {.block_density = 0.5, .bits = 4}};
   const CandidateChanges changes(graph_, global_.values(), request);
   const std::vector<float> table =
       estimate_sensitivities(*executor_, {global_.values()}, source_of(split_), request, changes,
                              {.seed = 5, .client = 0, .round = 2});
-  ASSERT_EQ(table.size(), 3U);
+  ASSERT_EQ(table.size(), 4U);
   EXPECT_EQ(table[0], 0.0F);  // fp32 and nothing pruned
   const ParameterSpec& weight = graph_.parameters()[0];
   const auto values = global_.values().first(static_cast<std::size_t>(weight.size()));

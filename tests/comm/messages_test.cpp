@@ -48,6 +48,7 @@ ClientTask sample_task() {
                    .candidates = {{.density = 0.5, .bits = 3}, {.block_density = 0.25, .bits = 8}},
                    .batches = 4,
                    .half_batch = 9,
+                   .class_counts = {70, 0, 30},
                    .grid = {12, 30}};
   task.calibration =
       CalibrationRequest{.nodes = {"relu1", "hidden"}, .samples = 64, .grid = {25, 0}};

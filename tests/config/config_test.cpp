@@ -65,8 +65,9 @@ compress:
     max_peak_memory: 1.5MB
     min_retention: 0.985
     device: edge
-  prune: {pruner: magnitude, target: 0.3, start: 0.25, end: 0.75, steps: 5, multiple: 8}
-  allocate: {allocator: joint, densities: [0.5], bits: [4, 8], start: 0.1, end: 0.7, steps: 2, batches: 3, half_batch: 5}
+  prune: {pruner: magnitude, target: 0.3, start: 0.25, end: 0.75, steps: 5, multiple: 8,
+          batches: 4, half_batch: 16}
+  allocate: {allocator: joint, densities: [0.5], block_densities: [0.25, 0.75], bits: [4, 8], start: 0.1, end: 0.7, steps: 2, batches: 3, half_batch: 5, class_balance: true}
   latency_table: phone.json
   quantize: {bits: 8, reduce_range: true, start: 0.8, calibration_samples: 99}
   distill:
@@ -108,7 +109,9 @@ TEST(ConfigTest, KeysReachTheirFields) {
   EXPECT_EQ(config.compress.prune.steps, 5);
   EXPECT_EQ(config.compress.prune.multiple, 8);
   EXPECT_EQ(config.compress.allocate.densities, std::vector<double>{0.5});
+  EXPECT_EQ(config.compress.allocate.block_densities, (std::vector<double>{0.25, 0.75}));
   EXPECT_EQ(config.compress.allocate.bits, (std::vector<std::int64_t>{4, 8}));
+  EXPECT_TRUE(config.compress.allocate.class_balance);
   EXPECT_EQ(config.compress.latency_table, "phone.json");
   EXPECT_EQ(config.compress.quantize.bits, 8);
   EXPECT_TRUE(config.compress.quantize.reduce_range);

@@ -6,8 +6,10 @@
 
 #include "coordinator/allocation.h"
 #include "deploy/file_bytes.h"
+#include "deploy/layout_choice.h"
 #include "tests/coordinator/fake_population.h"
 #include "tests/core/thrown.h"
+#include "tests/deploy/made_up_table.h"
 
 namespace coppice {
 namespace {
@@ -206,6 +208,145 @@ TEST_P(EveryAllocatorTest, RecordsSayWhatEachChoiceTakes) {
   }
   EXPECT_EQ(bytes.size(), 4U);
   EXPECT_LT(bytes.back(), bytes.front());  // each aims lower; what else the file holds varies a bit
+}
+
+// The model of 32 hidden units, whose weights are 8 and 8 blocks; its finished network is to take
+// half as long as its dense one.
+class BlockAllocationTest : public testing::Test {
+ protected:
+  BlockAllocationTest() {
+    config_.compress.allocate.densities = {1.0, 0.5};
+    config_.compress.allocate.block_densities = {0.75, 0.5, 0.25, 0.125};
+    config_.compress.allocate.bits = {4, 8};
+    config_.compress.constraints.max_bytes = std::nullopt;
+    config_.compress.constraints.max_latency_us = limit();
+    config_.compress.latency_table = "made up";
+    population_.hidden = kHidden;
+  }
+
+  double limit() const { return table_.predict(lower_in_rows(in_integers(graph_))) / 2; }
+  FakeDriver driver(std::int64_t sites = 1, std::int64_t deal = 0) const {
+    return {config_, population_, sites, deal, {.latencies = &table_}};
+  }
+  // Blocks of a weight that are partly masked, and those of which something is kept.
+  std::pair<int, int> broken_and_kept(const ServerState& state, const char* name) const {
+    const ParameterSpec& spec =
+        state.graph.parameters()[static_cast<std::size_t>(state.graph.parameter_named(name))];
+    int broken = 0, kept = 0;
+    for (std::int64_t row = 0; row < spec.shape[0]; row += 4) {
+      for (std::int64_t column = 0; column < spec.shape[1]; column += 4) {
+        std::int64_t here = 0, all = 0;
+        for (std::int64_t r = row; r < std::min(row + 4, spec.shape[0]); ++r) {
+          for (std::int64_t c = column; c < std::min(column + 4, spec.shape[1]); ++c, ++all)
+            here += state.mask.keeps(spec.offset + r * spec.shape[1] + c) ? 1 : 0;
+        }
+        broken += here > 0 && here < all ? 1 : 0;
+        kept += here > 0 ? 1 : 0;
+      }
+    }
+    return {broken, kept};
+  }
+
+  static constexpr std::int64_t kHidden = 32;
+  Graph graph_ = small_model(kHidden).graph;
+  LatencyTable table_ = made_up_table(graph_);
+  ExperimentConfig config_ = allocated_config(10);
+  FakePopulation population_;
+};
+
+TEST_F(BlockAllocationTest, ALimitOnTimeAloneTakesWholeBlocksAndIsMet) {
+  FakeDriver driven = driver();
+  const ServerState state = driven.run_all();
+  int kept = 0;
+  for (const char* name : {"hidden.weight", "out.weight"}) {
+    const auto [broken, whole] = broken_and_kept(state, name);
+    EXPECT_EQ(broken, 0) << name;
+    kept += whole;
+  }
+  EXPECT_LT(kept, 12);  // of 16
+  EXPECT_GT(kept, 1);
+  std::vector<double> microseconds;
+  for (const RoundRecord& record : driven.records()) {
+    if (record.allotment) microseconds.push_back(record.allotment->microseconds.value());
+  }
+  ASSERT_EQ(microseconds.size(), 4U);
+  EXPECT_LE(microseconds.back(), limit());
+  EXPECT_LT(microseconds.back(), microseconds.front());
+  // By the time that the file is written, nothing has become slower.
+  const runtime::Program program =
+      with_chosen_layouts(lower_in_rows(to_checkpoint(state, 10)), &table_);
+  EXPECT_LE(table_.predict(program), microseconds.back() + 1e-3);
+}
+
+TEST_F(BlockAllocationTest, BothLimitsAreMetTogether) {
+  FakeDriver unbound = driver();
+  const std::int64_t bytes = file_bytes(to_checkpoint(unbound.run_all(), 10), &table_).file;
+  config_.compress.constraints.max_bytes = bytes - 20;
+  FakeDriver driven = driver();
+  const ServerState state = driven.run_all();
+  const Checkpoint finished = to_checkpoint(state, 10);
+  EXPECT_LE(file_bytes(finished, &table_).file, bytes - 20);
+  EXPECT_LE(table_.predict(with_chosen_layouts(lower_in_rows(finished), &table_)), limit());
+  EXPECT_LE(driven.records().back().density, 0.8);
+}
+
+TEST_F(BlockAllocationTest, GroupingAndOrderOfReportsDoNotMatter) {
+  FakeDriver one = driver();
+  const ServerState expected = one.run_all();
+  for (const std::int64_t sites : {2, 3}) {
+    FakeDriver other = driver(sites, sites);
+    EXPECT_EQ(other.run_all().mask, expected.mask);
+    EXPECT_EQ(other.state().parameters, expected.parameters);
+  }
+}
+
+TEST_F(BlockAllocationTest, WithoutALimitOnTimeItIsOnlyReported) {
+  config_.compress.constraints = {};
+  config_.compress.constraints.max_bytes = 400;
+  FakeDriver driven = driver();
+  driven.run_all();
+  int reported = 0;
+  for (const RoundRecord& record : driven.records()) {
+    if (!record.allotment) continue;
+    ++reported;
+    EXPECT_GT(record.allotment->microseconds.value(), 0.0);
+    EXPECT_GT(record.allotment->file_bytes, record.allotment->bytes);
+  }
+  EXPECT_EQ(reported, 4);
+}
+
+TEST_F(BlockAllocationTest, WhatCannotBeMetIsNamedBeforeTheFirstRound) {
+  const auto refusal = [&](const AllocationInputs& known) {
+    return thrown_text<ConfigError>([&] { FakeDriver(config_, population_, 1, 0, known); });
+  };
+  EXPECT_TRUE(contains(refusal({}), "compress.constraints.max_latency"));
+  const LatencyTable other = made_up_table(small_model(kHidden - 4).graph);
+  EXPECT_TRUE(contains(refusal({.latencies = &other}), "latency table: node 'hidden'"));
+  config_.compress.constraints.max_bytes = kTarget;
+  for (const char* name : {"uniform", "magnitude"}) {
+    config_.compress.allocate.allocator = name;
+    EXPECT_TRUE(contains(refusal({.latencies = &table_}),
+                         std::string("compress.constraints.max_latency: allocator '") + name))
+        << name;
+  }
+  config_ = allocated_config(10);
+  config_.compress.allocate.class_balance = true;
+  EXPECT_TRUE(contains(refusal({}), "compress.allocate.class_balance"));
+}
+
+TEST(AllocationTest, ClassBalanceAsksWithTheCountsOfAllClients) {
+  ExperimentConfig config = allocated_config(5);
+  const AllocationInputs known{.class_counts = {70, 25}};
+  for (const bool is_balanced : {false, true}) {
+    config.compress.allocate.class_balance = is_balanced;
+    FakeDriver driver(config, {}, 1, 0, known);
+    driver.run_all();
+    for (const ClientTask& task : driver.tasks()) {
+      if (!senses(task)) continue;
+      EXPECT_EQ(task.sense->class_counts,
+                is_balanced ? known.class_counts : std::vector<std::int64_t>{});
+    }
+  }
 }
 
 TEST(AllocationTest, UnknownAllocatorIsNamedBeforeTheFirstRound) {

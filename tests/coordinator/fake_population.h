@@ -58,6 +58,7 @@ struct FakePopulation {
   // Of a client's 1,000 held-out labels the dense model has 800 right; how many of them the model
   // in `state` has wrong.
   std::function<std::int64_t(const ServerState& state)> lost = [](const ServerState&) { return 0; };
+  std::int64_t hidden = 8;                      // units of the model that is trained
 
   std::vector<float> update(std::int64_t client, std::int64_t round, std::size_t size) const {
     RandomStream stream({.client = client, .task = round});
@@ -196,11 +197,12 @@ struct FakePopulation {
 class FakeDriver {
  public:
   FakeDriver(const ExperimentConfig& config, FakePopulation population, std::int64_t sites = 1,
-             std::int64_t deal = 0)
+             std::int64_t deal = 0, AllocationInputs known = {})
       : population_(std::move(population)),
         sites_(sites),
         deal_(deal),
-        machine_(config, population_.weights, small_model()) {}
+        machine_(config, population_.weights, small_model(population_.hidden), {},
+                 std::move(known)) {}
 
   RoundMachine& machine() { return machine_; }
   const std::vector<RoundRecord>& records() const { return records_; }

@@ -123,7 +123,7 @@ TEST(BenchTest, SensitivitiesArePredictedAndMeasuredForEveryChoice) {
   EXPECT_EQ(std::ranges::count(report.table.substr(0, report.table.find("\n\n")), '\n'), 4);
   EXPECT_EQ(report.facts.at("samples").as_integer(), 100);
   EXPECT_GT(report.facts.at("loss").as_number(), 0.0);
-  for (const std::string name : {"predicted", "diagonal"}) {
+  for (const std::string name : {"predicted", "diagonal", "balanced"}) {
     EXPECT_LE(std::abs(figure(report, name + ".rank_correlation")), 1.0);
     EXPECT_GT(figure(report, name + ".factor"), 0.0);
   }
