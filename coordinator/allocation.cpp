@@ -107,6 +107,7 @@ std::int64_t largest_bytes(std::span<const LayerCandidates> costs) {
 }
 
 constexpr std::int64_t kReachableFiles = 12;
+constexpr double kMostTrimming = 1.5;
 
 // Files from the smallest that `costs` allow to the largest, each a fixed factor larger than the
 // one before; where several budgets give one choice, once.
@@ -213,7 +214,10 @@ std::int64_t bytes_as_chosen(const ServerState& state, const QuantizeConfig& qua
 
 void fit_file(ServerState& state, std::int64_t max_bytes) {
   if (state.mask.size() == 0 || state.plan.is_empty()) return;
-  if (file_bytes(to_checkpoint(state, 0)).file <= max_bytes) return;
+  const std::int64_t bytes = file_bytes(to_checkpoint(state, 0)).file;
+  if (bytes <= max_bytes ||
+      static_cast<double>(bytes) > kMostTrimming * static_cast<double>(max_bytes))
+    return;
   const std::vector<std::int64_t> order = smallest_first(state);
   const auto without = [&](std::size_t count) {
     ServerState smaller = state;
@@ -230,7 +234,6 @@ void fit_file(ServerState& state, std::int64_t max_bytes) {
     const bool fits = file_bytes(to_checkpoint(without(middle), 0)).file <= max_bytes;
     (fits ? enough : too_few) = middle;
   }
-  if (enough > (order.size() + 1) / 2) return;
   state = without(enough);
   ++state.mask_epoch;
 }
