@@ -7,6 +7,7 @@
 
 #include "algorithms/pruner.h"
 #include "client/calibration.h"
+#include "client/input_range.h"
 #include "client/sensing.h"
 #include "client/update_adder.h"
 #include "comm/messages.h"
@@ -73,6 +74,14 @@ class Reporter {
     executor.take_parameters(model);
     waiting_.push_back({row, model.span()});
     if (std::ssize(waiting_) == at_once_) add_waiting();
+  }
+
+  // A client that was not even trained.
+  void refuse(ClientRow row, RefusalReason reason) {
+    row.status = ClientStatus::kRefused;
+    row.reason = reason;
+    row.bytes_up += row_frame_bytes();
+    report_.rows.push_back(row);
   }
 
   RankReport take() {
@@ -254,16 +263,23 @@ RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
       const auto begin = std::chrono::steady_clock::now();
       const SampleSource samples =
           source(partition_.clients.at(static_cast<std::size_t>(client)).train);
-      const TrainResult result = train_one(task, global, client, samples);
       ClientRow row;
       row.client = client;
       row.weight = samples.size;
+      row.bytes_down = bytes_down;
+      const RefusalReason hidden = global.quant == nullptr
+                                       ? RefusalReason::kNone
+                                       : hidden_by_grid(executor_->graph(), *global.quant, samples);
+      if (hidden != RefusalReason::kNone) {
+        reporter.refuse(row, hidden);
+        continue;
+      }
+      const TrainResult result = train_one(task, global, client, samples);
       row.loss = result.mean_loss;
       row.correct = result.correct;
       row.labels = result.labels_seen;
       row.samples = result.samples_seen;
       row.seconds = seconds_since(begin);
-      row.bytes_down = bytes_down;
       reporter.add(row, *executor_, samples);
       failpoint("after_client");
     } catch (const Error&) {

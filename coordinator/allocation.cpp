@@ -178,6 +178,7 @@ Budget budget_of(const AllocationTarget& target, const Budget& others,
 }
 
 constexpr std::int64_t kReachableFiles = 12;
+constexpr double kMostTrimming = 1.5;
 
 // Files from the smallest that `costs` allow to the largest, each a fixed factor larger than the
 // one before; where several budgets give one choice, once.
@@ -311,10 +312,13 @@ std::int64_t bytes_as_chosen(const ServerState& state, const QuantizeConfig& qua
 
 void fit_file(ServerState& state, std::int64_t max_bytes, const LatencyTable* latencies) {
   if (state.mask.size() == 0 || state.plan.is_empty()) return;
-  const auto fits = [&](const ServerState& one) {
-    return file_bytes(to_checkpoint(one, 0), latencies).file <= max_bytes;
+  const auto bytes_of = [&](const ServerState& one) {
+    return file_bytes(to_checkpoint(one, 0), latencies).file;
   };
-  if (fits(state)) return;
+  const std::int64_t bytes = bytes_of(state);
+  if (bytes <= max_bytes ||
+      static_cast<double>(bytes) > kMostTrimming * static_cast<double>(max_bytes))
+    return;
   const std::vector<std::int64_t> order = smallest_first(state);
   const auto without = [&](std::size_t count) {
     ServerState smaller = state;
@@ -328,9 +332,8 @@ void fit_file(ServerState& state, std::int64_t max_bytes, const LatencyTable* la
   std::size_t enough = order.size();
   while (enough - too_few > 1) {
     const std::size_t middle = too_few + (enough - too_few) / 2;
-    (fits(without(middle)) ? enough : too_few) = middle;
+    (bytes_of(without(middle)) <= max_bytes ? enough : too_few) = middle;
   }
-  if (enough > (order.size() + 1) / 2) return;
   state = without(enough);
   ++state.mask_epoch;
 }

@@ -86,9 +86,9 @@ std::int64_t bytes_as_chosen(const ServerState& state, const QuantizeConfig& qua
 
 // Once there are grids: masks the smallest weights whose codes are not zero until the file takes at
 // most `max_bytes`. Training moves codes about, and with them how well they can be coded. Does
-// nothing to a model that fits already, and nothing to one that would not fit with half of those
-// weights: that would be another model than the one that was chosen, and the target is out of
-// reach. `latencies` decides how the file's weights lie; null: a rule does.
+// nothing to a model that fits already, and nothing to a file of more than 1.5 times the target:
+// what was chosen then never fitted, and the target is not reached by taking the model apart.
+// `latencies` decides how the file's weights lie; null: a rule does.
 void fit_file(ServerState& state, std::int64_t max_bytes, const LatencyTable* latencies = nullptr);
 
 }  // namespace coppice

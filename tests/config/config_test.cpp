@@ -68,6 +68,7 @@ compress:
   prune: {pruner: magnitude, target: 0.3, start: 0.25, end: 0.75, steps: 5, multiple: 8,
           batches: 4, half_batch: 16}
   allocate: {allocator: joint, densities: [0.5], block_densities: [0.25, 0.75], bits: [4, 8], start: 0.1, end: 0.7, steps: 2, batches: 3, half_batch: 5, class_balance: true}
+  gate: {confidence: 0.9}   # its rounds do not go with a pruner
   latency_table: phone.json
   quantize: {bits: 8, reduce_range: true, start: 0.8, calibration_samples: 99}
   distill:
@@ -112,6 +113,7 @@ TEST(ConfigTest, KeysReachTheirFields) {
   EXPECT_EQ(config.compress.allocate.block_densities, (std::vector<double>{0.25, 0.75}));
   EXPECT_EQ(config.compress.allocate.bits, (std::vector<std::int64_t>{4, 8}));
   EXPECT_TRUE(config.compress.allocate.class_balance);
+  EXPECT_EQ(config.compress.gate.confidence, 0.9);
   EXPECT_EQ(config.compress.latency_table, "phone.json");
   EXPECT_EQ(config.compress.quantize.bits, 8);
   EXPECT_TRUE(config.compress.quantize.reduce_range);
@@ -133,7 +135,8 @@ TEST(ConfigTest, ResolvedTextHasEveryKeyAndLoadsToAnEqualConfig) {
   // text, would be equal.
   std::istringstream lines(resolved), default_lines(resolved_yaml(defaults));
   const std::vector<std::string> same_as_defaults = {"  layers: []", "  dense_reference: \"\"",
-                                                     "    momentum: 0", "    student_layers: []"};
+                                                     "    momentum: 0", "    student_layers: []",
+                                                     "    recovery_rounds: 0"};
   for (std::string line, other; std::getline(lines, line);) {
     ASSERT_TRUE(std::getline(default_lines, other));
     const bool is_section = line.ends_with(':');
@@ -288,6 +291,17 @@ TEST(ConfigErrorTest, ValuesThatDoNotGoTogetherAreRefusedAtTheirPlace) {
        "x.yaml:2:56: compress.constraints.min_retention: retention is decided on validation "
        "samples; set "
        "data.validation_fraction above 0"},
+      {"compress: {gate: {recovery_rounds: 2}}",
+       "x.yaml:1:36: compress.gate.recovery_rounds: there are no choices to judge; set "
+       "compress.allocate.allocator"},
+      {"compress: {gate: {recovery_rounds: 2}, allocate: {allocator: joint}, constraints: "
+       "{max_bytes: 900}}",
+       "x.yaml:1:36: compress.gate.recovery_rounds: there is nothing to judge by; set "
+       "compress.constraints.min_retention"},
+      {"compress: {gate: {recovery_rounds: 5}, allocate: {allocator: joint}, control: true, "
+       "constraints: {max_bytes: 900, min_retention: 0.9}}",
+       "x.yaml:1:36: compress.gate.recovery_rounds: expected at most the 4 of the 10 rounds "
+       "between compress.allocate.start and end, got 5"},
       {"compress: {quantize: {bits: 4, reduce_range: true}}",
        "x.yaml:1:46: compress.quantize.reduce_range: narrows codes of 8 bits; "
        "compress.quantize.bits is 4"},

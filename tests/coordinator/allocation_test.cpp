@@ -158,6 +158,15 @@ TEST_P(EveryAllocatorTest, ResumedMachineEndsTheSame) {
   }
 }
 
+TEST(AllocationTest, FileThatNeverFittedIsNotTakenApart) {
+  FakeDriver driver(allocated_config(10), {});
+  ServerState state = driver.run_all();
+  const std::int64_t bytes = file_bytes(to_checkpoint(state, 10)).file;
+  const Mask before = state.mask;
+  fit_file(state, bytes / 2);
+  EXPECT_EQ(state.mask, before);
+}
+
 TEST(AllocationTest, FileThatGrewIsMadeToFitBySmallWeightsAlone) {
   FakeDriver driver(allocated_config(10), {});
   ServerState state = driver.run_all();

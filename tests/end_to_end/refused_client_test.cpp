@@ -12,6 +12,7 @@ class RefusedClientTest : public RunTest {
  protected:
   RefusedClientTest() {
     write_tiny_npz(path("with.npz"), 5, 4);
+    write_tiny_npz(path("exploding.npz"), 5, 4, 30'000.0F);
     write_tiny_npz(path("without.npz"), 4);
   }
 
@@ -22,8 +23,9 @@ class RefusedClientTest : public RunTest {
   }
 
   // `refused` times in all, at least once in each of the main track's first three rounds.
-  void expect_equal_without(const std::vector<std::string>& more, int refused = 3) const {
-    const Outcome outcome = run({.out = "with", .more = on("with.npz", more)});
+  void expect_equal_without(const std::vector<std::string>& more, int refused = 3,
+                            const std::string& file = "with.npz") const {
+    const Outcome outcome = run({.out = "with", .more = on(file, more)});
     ASSERT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
     for (int round = 1; round <= 3; ++round) {
       const std::string line =
@@ -64,14 +66,24 @@ TEST_F(RefusedClientTest, WithAllocationLeavesTheModelOfTheOthers) {
                         "compress.quantize.calibration_samples=12"});
 }
 
-// It has no say in the judgements either: its held-out samples are as wild as the others.
-TEST_F(RefusedClientTest, WithAGateLeavesTheModelOfTheOthers) {
-  expect_equal_without(
-      {"data.validation_fraction=0.25", "train.rounds=6", "compress.prune.pruner=none",
-       "compress.control=true", "compress.constraints={max_bytes: 600, min_retention: 0.3}",
-       "compress.allocate={allocator: joint, start: 0.35, end: 0.7, batches: 2, half_batch: 4}",
-       "compress.gate.recovery_rounds=1", "compress.quantize.calibration_samples=12"},
-      12);
+// It has no say in the judgements either: its held-out samples are as wild as the others. In the
+// quantized rounds, whose grids would make them look harmless, it is refused for them.
+const std::vector<std::string> kGated{
+    "data.validation_fraction=0.25",
+    "train.rounds=6",
+    "compress.prune.pruner=none",
+    "compress.control=true",
+    "compress.constraints={max_bytes: 600, min_retention: 0.3}",
+    "compress.allocate={allocator: joint, start: 0.35, end: 0.7, batches: 2, half_batch: 4}",
+    "compress.gate.recovery_rounds=1",
+    "compress.quantize.calibration_samples=12"};
+
+TEST_F(RefusedClientTest, WithAGateLeavesTheModelOfTheOthers) { expect_equal_without(kGated, 12); }
+
+TEST_F(RefusedClientTest, ThatExplodesWithAGateLeavesTheModelOfTheOthers) {
+  std::vector<std::string> more = kGated;
+  more.emplace_back("train.max_update_norm=20");
+  expect_equal_without(more, 12, "exploding.npz");
 }
 
 TEST_F(RefusedClientTest, StaysRefusedAfterAKill) {

@@ -85,13 +85,13 @@ void write_tiny_idx(const fs::path& folder) {
   write_images(folder, "t10k", 40);
 }
 
-void write_tiny_npz(const fs::path& file, int clients, int wild_client) {
+void write_tiny_npz(const fs::path& file, int clients, int wild_client, float wild_value) {
   Columns train;
   for (int client = 0; client < clients; ++client) {
     RandomStream noise({8, Purpose::kGenerated, client, 0});
     for (int i = 0; i < kSamplesOfClient; ++i) {
       std::vector<float> features = sample(i % kClasses, noise);
-      if (client == wild_client) features.assign(kFeatures, std::numeric_limits<float>::max());
+      if (client == wild_client) features.assign(kFeatures, wild_value);
       train.add(features, i % kClasses, client);
     }
   }

@@ -2,6 +2,7 @@
 // Data sets of a few dozen samples that a few rounds can learn, made by the tests themselves.
 
 #include <filesystem>
+#include <limits>
 #include <string>
 
 namespace coppice::testing {
@@ -10,9 +11,10 @@ namespace coppice::testing {
 void write_tiny_idx(const std::filesystem::path& folder);
 
 // Vectors of 8 features in four classes (feature c and c + 4 are raised), owned by `clients`
-// clients, with an official test split. `wild_client` (-1: none) has features near the end of fp32,
-// on which training ends in NaN.
-void write_tiny_npz(const std::filesystem::path& file, int clients, int wild_client = -1);
+// clients, with an official test split. `wild_client` (-1: none) has `wild_value` for all features:
+// near the end of fp32 training ends in NaN, with thousands its update explodes.
+void write_tiny_npz(const std::filesystem::path& file, int clients, int wild_client = -1,
+                    float wild_value = std::numeric_limits<float>::max());
 
 // The same kind of samples as text: columns f0 ... f7 and label.
 void write_tiny_csv(const std::filesystem::path& file);
