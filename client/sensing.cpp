@@ -185,9 +185,8 @@ void visit_pairs(Executor& executor, const ModelView& model, const SampleSource&
 
 }  // namespace
 
-GradientPairs gradient_pairs(Executor& executor, const ModelView& model,
-                             const SampleSource& source, const BallotRequest& request,
-                             const SensingDraw& draw) {
+GradientPairs gradient_pairs(Executor& executor, const ModelView& model, const SampleSource& source,
+                             const BallotRequest& request, const SensingDraw& draw) {
   Pairs pairs = pairs_of(source, request.batches, request.half_batch);
   const std::int64_t floats = std::max<std::int64_t>(1, 2 * std::ssize(model.parameters));
   pairs.count = std::min(pairs.count, std::max<std::int64_t>(1, kMostFloats / floats));

@@ -29,9 +29,8 @@ struct GradientPairs {
   std::vector<float> values;    // arena after arena
   std::int64_t half_batch = 0;  // samples
 };
-GradientPairs gradient_pairs(Executor& executor, const ModelView& model,
-                             const SampleSource& source, const BallotRequest& request,
-                             const SensingDraw& draw);
+GradientPairs gradient_pairs(Executor& executor, const ModelView& model, const SampleSource& source,
+                             const BallotRequest& request, const SensingDraw& draw);
 
 // The diagonal of the empirical Fisher matrix of the cross-entropy at `model`, without its grids
 // and its mask, one value a parameter: the mean over pairs of disjoint half-batches of

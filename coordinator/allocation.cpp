@@ -191,9 +191,8 @@ std::vector<ReachableFile> reachable_files(std::span<const LayerCandidates> cost
     least += smallest.bytes;
     most += largest.bytes;
   }
-  const double growth =
-      std::log(static_cast<double>(std::max<std::int64_t>(1, most)) /
-               static_cast<double>(std::max<std::int64_t>(1, least)));
+  const double growth = std::log(static_cast<double>(std::max<std::int64_t>(1, most)) /
+                                 static_cast<double>(std::max<std::int64_t>(1, least)));
   std::vector<std::int64_t> budgets;
   for (std::int64_t i = 0; i < kReachableFiles; ++i) {
     const double share = static_cast<double>(i) / static_cast<double>(kReachableFiles - 1);

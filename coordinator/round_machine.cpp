@@ -287,8 +287,8 @@ void RoundMachine::close_sensing() {
                StepControl::kWhole / config_.compress.allocate.steps);
     target.slack = slack_of(state_);
   }
-  record_.allotment = allocate_weights(state_, *allocator_, *task_.sense, table, target,
-                                       known_.latencies);
+  record_.allotment =
+      allocate_weights(state_, *allocator_, *task_.sense, table, target, known_.latencies);
   state_.choices = plan().choices;
 }
 

@@ -87,7 +87,7 @@ struct PruneConfig {
   double start = 0.1;           // fraction of the rounds after which shrinking begins
   double end = 0.5;             // fraction of the rounds after which it is done
   std::int64_t steps = 3;       // shrinks on the way
-  std::int64_t batches = 8;   // pairs of half-batches whose gradients taylor and fisher look at
+  std::int64_t batches = 8;     // pairs of half-batches whose gradients taylor and fisher look at
   std::int64_t half_batch = 32;
   // Kept units are rounded up so that a group has a multiple of so many channels, where it has as
   // many; 1: not rounded.

@@ -32,8 +32,8 @@ class PruningTest : public testing::Test {
  protected:
   std::vector<double> scores(std::string_view pruner, std::uint64_t seed) const {
     const std::vector<float> gradients = made_up_gradients(seed);
-    return make_pruner(pruner)->scores(graph_, coupling_,
-                                       initial_parameters(graph_, seed).values(), {gradients, 4});
+    return make_pruner(pruner)->scores(graph_, coupling_, initial_parameters(graph_, seed).values(),
+                                       {gradients, 4});
   }
   // Of two batches, four arenas.
   std::vector<float> made_up_gradients(std::uint64_t seed) const {

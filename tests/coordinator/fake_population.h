@@ -58,7 +58,7 @@ struct FakePopulation {
   // Of a client's 1,000 held-out labels the dense model has 800 right; how many of them the model
   // in `state` has wrong.
   std::function<std::int64_t(const ServerState& state)> lost = [](const ServerState&) { return 0; };
-  std::int64_t hidden = 8;                      // units of the model that is trained
+  std::int64_t hidden = 8;  // units of the model that is trained
 
   std::vector<float> update(std::int64_t client, std::int64_t round, std::size_t size) const {
     RandomStream stream({.client = client, .task = round});
@@ -184,7 +184,8 @@ struct FakePopulation {
       std::vector<float> local = state.parameters;
       for (std::size_t i = 0; i < values.size(); ++i)
         local[static_cast<std::size_t>(kept.source()[i])] += values[i] * 50.0F;  // opinions differ
-      const auto scores = make_pruner(task.ballot->pruner)->scores(state.graph, coupling, local, {});
+      const auto scores =
+          make_pruner(task.ballot->pruner)->scores(state.graph, coupling, local, {});
       const auto ballot = make_ballot(coupling, scores, task.ballot->keep_counts);
       if (!sums.at(kBallotSum).add(ballot, row.weight)) throw Error("a ballot did not fit");
     }
