@@ -7,7 +7,9 @@
 #include "algorithms/quantize.h"
 #include "comm/messages.h"
 #include "coordinator/allocation.h"
+#include "coordinator/downlink.h"
 #include "coordinator/quantization.h"
+#include "coordinator/uplink.h"
 #include "core/coupling.h"
 #include "core/error.h"
 #include "core/index_map.h"
@@ -76,6 +78,8 @@ RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> we
   }
   if (pruner_ != nullptr)  // an op that cannot be pruned through is named before round 1
     couple(others_.student ? others_.student->graph : dense_.graph);
+  check_uplink(config_.comm, population,
+               (others_.student ? *others_.student : dense_).graph.parameter_count());
   const std::int64_t total = std::accumulate(weights_.begin(), weights_.end(), std::int64_t{0});
   grid_for(kUpdateRangeBits, std::max<std::int64_t>(1, total));
 }
@@ -119,6 +123,8 @@ const ServerState& RoundMachine::start_of_track() const {
 
 Action RoundMachine::send_task(ClientTask task) {
   task_ = std::move(task);
+  if (sends_changes())
+    send_changes(config_.comm.downlink, config_.seed, std::ssize(weights_), state_);
   reports_ = {};
   const std::int64_t units = task_.ballot ? couple(state_.graph).unit_count : 0;
   reports_.sums[sum_key(task_)] =
@@ -157,11 +163,9 @@ ClientTask RoundMachine::make_task() const {
     task.plan.memory = {.micro_batch = train.memory.micro_batch};
   if (state_.mask.size() > 0) task.plan.mask_rule = MaskRule::kKeepZero;
   strategy_->plan(task.plan);
-  if (plan().track == kMainTrack) {  // the control is trained without any compression
-    task.codec = config_.comm.codec;
-    task.codec_options = config_.comm.options;
-  }
   task.cohort = select_cohort(task.round);
+  if (plan().track == kMainTrack)  // the control is trained without any compression
+    plan_uplink(config_.comm, weights_, state_, task);
   task.max_weight = 0;
   for (const std::int64_t client : task.cohort)
     task.max_weight += weights_[static_cast<std::size_t>(client)];
@@ -323,6 +327,9 @@ std::optional<Action> RoundMachine::close_if_complete() {
 void RoundMachine::close_training() {
   fill_rows();
   count_teacher_bytes();
+  if (reports_.sums.at(sum_key(task_)).at(kUpdateSum).weight() > 0)
+    learn_uplink(task_, record_.train_loss, config_.train.rounds, std::move(reports_.residuals),
+                 config_.comm, state_);
   apply_sums(reports_.sums.at(sum_key(task_)));
   if (!state_.plan.is_empty()) refresh_weight_grids();
   keep_teacher();
@@ -369,6 +376,7 @@ Action RoundMachine::close_round() {
 void RoundMachine::fill_rows() {
   record_.rows = std::exchange(reports_.rows, {});
   put_in_order(record_.rows, task_.cohort);
+  if (sends_changes()) count_changes(state_, record_.rows);
   std::vector<double> norms;
   double loss = 0.0;
   std::int64_t weight = 0;
@@ -411,6 +419,7 @@ void RoundMachine::count_teacher_bytes() {
 
 // A client that is refused when it is asked for more is a refused client of the round.
 void RoundMachine::merge_follow_up_rows() {
+  if (sends_changes()) count_changes(state_, reports_.rows);
   for (const ClientRow& counted : reports_.rows) {
     const auto row = std::ranges::find(record_.rows, counted.client, &ClientRow::client);
     if (row == record_.rows.end()) continue;
@@ -463,6 +472,7 @@ void RoundMachine::shrink_model(const NamedSums& sums) {
   state_.parameters = shrunk.map.gather(state_.parameters);
   if (state_.mask.size() > 0) state_.mask = shrunk.map.gather_mask(state_.mask);
   shrink_state(state_.strategy_state, shrunk.map);
+  shrink_transport(state_.transport, shrunk.map);
   state_.graph = std::move(shrunk.graph);
   ++state_.mask_epoch;
 }

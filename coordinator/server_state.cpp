@@ -1,5 +1,7 @@
 #include "coordinator/server_state.h"
 
+#include <utility>  // for move
+
 namespace coppice {
 namespace {
 
@@ -36,6 +38,7 @@ Checkpoint to_checkpoint(const ServerState& state, std::int64_t round) {
     allocation.push_back(static_cast<float>(state.choices));
     for (const int bits : state.weight_bits) allocation.push_back(static_cast<float>(bits));
   }
+  write_transport(state.transport, checkpoint.server_state);
   return checkpoint;
 }
 
@@ -43,6 +46,7 @@ ServerState from_checkpoint(Checkpoint checkpoint, std::int64_t position, double
   std::vector<float> teacher = take_buffer(checkpoint.server_state, kTeacher);
   const std::vector<float> round = take_buffer(checkpoint.server_state, kTeacherRound);
   const std::vector<float> allocation = take_buffer(checkpoint.server_state, kAllocation);
+  TransportState transport = take_transport(checkpoint.server_state);
   std::vector<int> bits;
   for (std::size_t i = 1; i < allocation.size(); ++i)
     bits.push_back(static_cast<int>(allocation[i]));
@@ -57,6 +61,7 @@ ServerState from_checkpoint(Checkpoint checkpoint, std::int64_t position, double
           .teacher_round = round.empty() ? 0 : static_cast<std::int64_t>(round.front()),
           .position = position,
           .mask_epoch = checkpoint.mask_epoch,
+          .transport = std::move(transport),
           .norm_median = norm_median};
 }
 
