@@ -1,8 +1,8 @@
 #include "client/local_clients.h"
 
-#include <algorithm>  // for all_of, min, transform
+#include <algorithm>  // for all_of, find, min, transform
 #include <chrono>     // for steady_clock
-#include <cmath>      // for isfinite
+#include <cmath>      // for isfinite, pow
 #include <exception>  // for throw_with_nested
 
 #include "algorithms/pruner.h"
@@ -29,12 +29,14 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 class Reporter {
  public:
   // `waiting_models` is where models of the graph wait to be added: kept from round to round.
+  // `residuals` is what error feedback has kept of clients so far.
   Reporter(const ClientTask& task, const Graph& graph, const ModelView& global, std::uint64_t seed,
-           std::vector<AlignedBuffer>& waiting_models)
+           std::span<const Residual> residuals, std::vector<AlignedBuffer>& waiting_models)
       : task_(task),
         graph_(graph),
         global_(global.parameters),
         seed_(seed),
+        residuals_(residuals),
         adder_(task, seed),
         at_once_(UpdateAdder::clients_at_once(graph.parameter_count())),
         waiting_models_(waiting_models) {
@@ -46,6 +48,7 @@ class Reporter {
       at_once_ = 1;
       sent = kept_->new_size();
     }
+    if (task.residual_decay) at_once_ = 1;
     if (task.ballot) {
       coupling_ = couple(graph);
       pruner_ = make_pruner(task.ballot->pruner);
@@ -105,6 +108,10 @@ class Reporter {
   }
 
   void add_waiting() {
+    if (task_.residual_decay && !waiting_.empty()) {
+      residual_ = residual_of(waiting_.front().row.client);
+      waiting_.front().residual = residual_.values;
+    }
     adder_.add(waiting_, global_, sums_->at(kUpdateSum));
     for (TrainedClient& client : waiting_) {
       ClientRow& row = client.row;
@@ -113,8 +120,26 @@ class Reporter {
       row.status = is_accepted ? ClientStatus::kAccepted : ClientStatus::kRefused;
       row.bytes_up += row_frame_bytes();
       report_.rows.push_back(row);
+      if (is_accepted && task_.residual_decay) report_.residuals.push_back(residual_);
     }
     waiting_.clear();
+  }
+
+  // What `client` brings into this round: what it left out, less for each round that it missed.
+  Residual residual_of(std::int64_t client) const {
+    Residual out{
+        .client = client, .round = task_.round, .values = std::vector<float>(global_.size())};
+    const auto found = std::ranges::find(residuals_, client, &Residual::client);
+    if (found == residuals_.end()) return out;
+    if (found->values.size() != global_.size()) {
+      throw Error(text("the residual of client ", client, " has ", found->values.size(),
+                       " values, what travels has ", global_.size()));
+    }
+    const auto missed = static_cast<double>(task_.round - found->round - 1);
+    const auto factor = static_cast<float>(std::pow(*task_.residual_decay, missed));
+    std::ranges::transform(found->values, out.values.begin(),
+                           [factor](float value) { return factor * value; });
+    return out;
   }
 
   // `sent` is what of the client's model travels.
@@ -134,6 +159,8 @@ class Reporter {
   const Graph& graph_;
   std::span<const float> global_;
   std::uint64_t seed_;
+  std::span<const Residual> residuals_;
+  Residual residual_;             // of the client that waits
   std::optional<IndexMap> kept_;  // of a masked model
   std::vector<float> kept_global_;
   std::vector<float> kept_model_;
@@ -256,7 +283,7 @@ TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& glo
 
 RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
                                const NextClient& next, std::int64_t bytes_down) {
-  Reporter reporter(task, executor_->graph(), global, seed_, waiting_models_);
+  Reporter reporter(task, executor_->graph(), global, seed_, residuals_, waiting_models_);
   while (const std::optional<std::int64_t> taken = next()) {
     const std::int64_t client = *taken;
     try {

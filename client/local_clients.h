@@ -10,6 +10,7 @@
 #include <optional>    // for optional
 #include <span>        // for span
 #include <string>      // for string
+#include <utility>     // for move
 #include <vector>      // for vector
 
 #include "client/local_teacher.h"
@@ -42,6 +43,10 @@ class LocalClients {
   // The dense model that tasks with a gate compare with, until the next call. Throws ConfigError if
   // it is not one of this data, KernelError if the executor cannot run it.
   void set_reference(Graph graph, std::vector<float> parameters);
+
+  // What error feedback has kept of clients, for the next task that asks for it; a client that is
+  // not among them has left nothing out.
+  void set_residuals(std::vector<Residual> residuals) { residuals_ = std::move(residuals); }
 
   // Does `task` with one client after another (ids, until there is none) from the model `global`:
   // training, or counting activations if it asks for a calibration, or making its table of
@@ -81,6 +86,7 @@ class LocalClients {
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<LocalTeacher> teacher_;
   std::unique_ptr<LocalReference> reference_;
+  std::vector<Residual> residuals_;
   std::vector<AlignedBuffer> waiting_models_;  // trained, of the executor's graph
   std::span<const std::int64_t> owned_;
   std::vector<std::int64_t> resolved_;

@@ -1,7 +1,9 @@
 #include "client/update_adder.h"
 
-#include <algorithm>  // for clamp
-#include <optional>   // for optional
+#include <algorithm>   // for all_of, clamp, transform
+#include <cmath>       // for isfinite
+#include <functional>  // for minus, plus
+#include <optional>    // for optional
 
 #include "client/update_gate.h"
 
@@ -61,9 +63,25 @@ RefusalReason UpdateAdder::add_decoded(TrainedClient& client, std::span<const fl
   row.update_norm = difference(client.parameters, global, update_);
   const RefusalReason reason = gate(row.update_norm, task_);
   if (reason != RefusalReason::kNone) return reason;
+  if (!client.residual.empty()) {
+    std::ranges::transform(update_, client.residual, update_.begin(), std::plus<>());
+    if (!std::ranges::all_of(update_, [](float value) { return std::isfinite(value); }))
+      return RefusalReason::kNotFinite;
+    wanted_ = update_;
+  }
   const RandomKey key{seed_, Purpose::kRounding, row.client, task_.round};
-  row.bytes_up += static_cast<std::int64_t>(codec_->round_trip(update_, key, update_, frame_));
-  return add_values(sum, update_, row.weight) ? RefusalReason::kNone : RefusalReason::kOutOfRange;
+  row.bytes_up +=
+      static_cast<std::int64_t>(codec_of(row.client).round_trip(update_, key, update_, frame_));
+  if (!add_values(sum, update_, row.weight)) return RefusalReason::kOutOfRange;
+  if (!client.residual.empty())
+    std::ranges::transform(wanted_, update_, client.residual.begin(), std::minus<>());
+  return RefusalReason::kNone;
+}
+
+const Codec& UpdateAdder::codec_of(std::int64_t client) {
+  if (!task_.client_options.empty())
+    codec_ = make_codec(task_.codec, codec_options_of(task_, client));
+  return *codec_;
 }
 
 }  // namespace coppice

@@ -21,6 +21,9 @@ namespace coppice {
 struct TrainedClient {
   ClientRow row;
   std::span<const float> parameters;
+  // With error feedback what the client has left out so far, as many values as parameters; an
+  // accepted update leaves there what it leaves out. Empty: without.
+  std::span<float> residual = {};
 };
 
 class UpdateAdder {
@@ -42,12 +45,14 @@ class UpdateAdder {
   void add_as_sent(std::span<TrainedClient> clients, std::span<const float> global,
                    std::size_t frame_bytes, ExactSum& sum);
   RefusalReason add_decoded(TrainedClient& client, std::span<const float> global, ExactSum& sum);
+  const Codec& codec_of(std::int64_t client);
 
   const ClientTask& task_;
   std::uint64_t seed_;
-  std::unique_ptr<Codec> codec_;
+  std::unique_ptr<Codec> codec_;  // of the client before, if clients have options of their own
   std::vector<WeightedModel> models_;
   std::vector<float> update_;
+  std::vector<float> wanted_;  // with what was left out before
   std::vector<std::uint8_t> frame_;
 };
 

@@ -14,8 +14,6 @@ namespace coppice {
 
 namespace {
 
-constexpr std::int64_t kMostLevels = 65536;
-
 constexpr auto kCodecs = std::to_array<CodecInfo>({
 #define COPPICE_CODEC(name, sentence) {#name, sentence},
 #include "comm/codecs.def"

@@ -238,6 +238,39 @@ std::optional<GateRequest> read_gate(WireReader& in) {
   return gate;
 }
 
+constexpr std::size_t kCodecOptionsBytes = 4 * 8;
+
+void write_codec_options(WireWriter& out, const CodecOptions& options) {
+  out.i64(options.bits);
+  out.f64(options.fraction);
+  out.i64(options.levels);
+  out.i64(options.max_bytes);
+}
+
+CodecOptions read_codec_options(WireReader& in) {
+  CodecOptions options;
+  options.bits = in.i64();
+  options.fraction = in.f64();
+  options.levels = in.i64();
+  options.max_bytes = in.i64();
+  return options;
+}
+
+void write_client_codecs(WireWriter& out, const ClientTask& task) {
+  out.u64(task.client_options.size());
+  for (const CodecOptions& options : task.client_options) write_codec_options(out, options);
+  out.u8(task.residual_decay ? 1 : 0);
+  if (task.residual_decay) out.f64(*task.residual_decay);
+}
+
+void read_client_codecs(WireReader& in, ClientTask& task) {
+  task.client_options.resize(read_count(in, kCodecOptionsBytes, "client options"));
+  for (CodecOptions& options : task.client_options) options = read_codec_options(in);
+  const std::uint8_t has_feedback = in.u8();
+  if (has_feedback > 1) throw WireError("task: expected 0 or 1 decays of residuals");
+  if (has_feedback == 1) task.residual_decay = in.f64();
+}
+
 std::vector<std::uint8_t> framed(FrameType type, const std::vector<std::uint8_t>& payload) {
   std::vector<std::uint8_t> out;
   write_frame(type, payload, out);
@@ -272,8 +305,8 @@ std::vector<std::uint8_t> encode_task(const ClientTask& task) {
   write_grid(out, task.update_grid);
   out.i64(task.max_weight);
   out.text(task.codec);
-  out.i64(task.codec_options.bits);
-  out.f64(task.codec_options.fraction);
+  write_codec_options(out, task.codec_options);
+  write_client_codecs(out, task);
   out.f64(task.norm_bound);
   out.u8(task.ballot ? 1 : 0);
   if (task.ballot) {
@@ -301,8 +334,8 @@ ClientTask decode_task(std::span<const std::uint8_t> frame) {
   task.update_grid = read_grid(in);
   task.max_weight = in.i64();
   task.codec = in.text();
-  task.codec_options.bits = in.i64();
-  task.codec_options.fraction = in.f64();
+  task.codec_options = read_codec_options(in);
+  read_client_codecs(in, task);
   task.norm_bound = in.f64();
   const std::uint8_t has_ballot = in.u8();
   if (has_ballot > 1) throw WireError("task: expected 0 or 1 ballots");

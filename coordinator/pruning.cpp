@@ -35,6 +35,7 @@ void shrink_model(ServerState& state, const BallotRequest& request, const ExactS
   state.parameters = shrunk.map.gather(state.parameters);
   if (state.mask.size() > 0) state.mask = shrunk.map.gather_mask(state.mask);
   shrink_state(state.strategy_state, shrunk.map);
+  shrink_transport(state.transport, shrunk.map);
   state.graph = std::move(shrunk.graph);
   ++state.mask_epoch;
 }

@@ -13,6 +13,8 @@ void fold_norms(ServerState& state) {
   std::erase_if(state.strategy_state, [&](const auto& buffer) {
     return buffer.second.size() == state.parameters.size();
   });
+  state.transport.residuals.clear();
+  state.transport.broadcast = {};
   state.graph = std::move(folded.graph);
   state.parameters = std::move(folded.parameters);
 }

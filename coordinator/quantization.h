@@ -12,7 +12,8 @@
 namespace coppice {
 
 // Before the first grids: batch norms become part of the convolutions before them, as a plan wants
-// it. Momentum of what is no longer a parameter means nothing; it starts anew.
+// it. Momentum of what is no longer a parameter means nothing, nor does what clients have left out
+// of it; both start anew.
 void fold_norms(ServerState& state);
 
 // The grids of the weights as they are now: with the bits that an allocator chose, or those of

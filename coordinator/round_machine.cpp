@@ -10,10 +10,12 @@
 #include "coordinator/allocation.h"
 #include "coordinator/client_rows.h"
 #include "coordinator/cohort.h"
+#include "coordinator/downlink.h"
 #include "coordinator/pruning.h"
 #include "coordinator/quantization.h"
 #include "coordinator/round_tasks.h"
 #include "coordinator/step_control.h"
+#include "coordinator/uplink.h"
 #include "core/coupling.h"
 #include "core/error.h"
 #include "core/index_map.h"
@@ -54,6 +56,8 @@ RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> we
   }
   if (pruner_ != nullptr)  // an op that cannot be pruned through is named before round 1
     couple(others_.student ? others_.student->graph : dense_.graph);
+  check_uplink(config_.comm, population,
+               (others_.student ? *others_.student : dense_).graph.parameter_count());
   const std::int64_t total = std::accumulate(weights_.begin(), weights_.end(), std::int64_t{0});
   grid_for(kUpdateRangeBits, std::max<std::int64_t>(1, total));
 }
@@ -100,6 +104,8 @@ Action RoundMachine::ask(Question question, ClientTask task) {
   question_ = question;
   if (question == Question::kUpdate) max_weight_ = task.max_weight;
   task_ = std::move(task);
+  if (sends_changes())
+    send_changes(config_.comm.downlink, config_.seed, std::ssize(weights_), state_);
   reports_ = {};
   const std::int64_t units = task_.ballot ? couple(state_.graph).unit_count : 0;
   reports_.sums[sum_key(task_)] =
@@ -127,11 +133,9 @@ ClientTask RoundMachine::make_task() const {
     task.plan.memory = {.micro_batch = train.memory.micro_batch};
   if (state_.mask.size() > 0) task.plan.mask_rule = MaskRule::kKeepZero;
   strategy_->plan(task.plan);
-  if (plan().track == kMainTrack) {  // the control is trained without any compression
-    task.codec = config_.comm.codec;
-    task.codec_options = config_.comm.options;
-  }
   task.cohort = select_cohort(config_, std::ssize(weights_), task.round);
+  if (plan().track == kMainTrack)  // the control is trained without any compression
+    plan_uplink(config_.comm, weights_, state_, task);
   task.max_weight = 0;
   for (const std::int64_t client : task.cohort)
     task.max_weight += weights_[static_cast<std::size_t>(client)];
@@ -233,6 +237,7 @@ std::optional<Action> RoundMachine::take(ReportArrived event) {
 
 std::optional<Action> RoundMachine::close_if_complete() {
   if (!waiting_.empty()) return std::nullopt;
+  if (sends_changes()) count_changes(state_, reports_.rows);
   if (question_ == Question::kUpdate) close_training();
   if (question_ == Question::kTable) close_sensing();
   if (question_ == Question::kCounts) close_calibration();
@@ -272,6 +277,9 @@ void RoundMachine::close_training() {
   set_rows(record_, std::move(reports_.rows), task_.cohort);
   state_.norm_median = record_.norm_median;
   count_teacher_bytes();
+  if (reports_.sums.at(sum_key(task_)).at(kUpdateSum).weight() > 0)
+    learn_uplink(task_, record_.train_loss, config_.train.rounds, std::move(reports_.residuals),
+                 config_.comm, state_);
   apply_sums(reports_.sums.at(sum_key(task_)));
   if (!state_.plan.is_empty()) refresh_weight_grids();
   keep_teacher();

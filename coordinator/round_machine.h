@@ -83,6 +83,12 @@ class RoundMachine {
   const std::vector<RoundPlan>& plans() const { return plans_; }
   std::int64_t dense_parameters() const { return dense_.graph.parameter_count(); }
 
+  // Whether the tasks of the present round come with changes of the model, counted in their rows
+  // here, in place of all of it.
+  bool sends_changes() const {
+    return config_.comm.downlink.sends_changes() && plan().track == kMainTrack;
+  }
+
   // The teacher that tasks with a distillation term mean; graph and parameters outlive the next
   // event only. Null: there is none yet.
   struct TeacherView {

@@ -85,6 +85,7 @@ Checkpoint to_checkpoint(const ServerState& state, std::int64_t round) {
     for (const int bits : state.weight_bits) allocation.push_back(static_cast<float>(bits));
   }
   add_steps(state, checkpoint.server_state);
+  write_transport(state.transport, checkpoint.server_state);
   return checkpoint;
 }
 
@@ -92,6 +93,7 @@ ServerState from_checkpoint(Checkpoint checkpoint, std::int64_t position, double
   std::vector<float> teacher = take_buffer(checkpoint.server_state, kTeacher);
   const std::vector<float> round = take_buffer(checkpoint.server_state, kTeacherRound);
   const std::vector<float> allocation = take_buffer(checkpoint.server_state, kAllocation);
+  TransportState transport = take_transport(checkpoint.server_state);
   std::vector<int> bits;
   for (std::size_t i = 1; i < allocation.size(); ++i)
     bits.push_back(static_cast<int>(allocation[i]));
@@ -107,6 +109,7 @@ ServerState from_checkpoint(Checkpoint checkpoint, std::int64_t position, double
       .teacher_round = round.empty() ? 0 : static_cast<std::int64_t>(round.front()),
       .position = position,
       .mask_epoch = checkpoint.mask_epoch,
+      .transport = std::move(transport),
       .norm_median = norm_median};
   take_steps(checkpoint.server_state, state);
   state.strategy_state = std::move(checkpoint.server_state);

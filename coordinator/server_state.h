@@ -7,6 +7,7 @@
 #include <vector>    // for vector
 
 #include "algorithms/gate.h"
+#include "coordinator/transport_state.h"
 #include "core/checkpoint.h"
 #include "core/graph.h"
 #include "core/mask.h"
@@ -43,7 +44,8 @@ struct ServerState {
   std::int64_t teacher_round = 0;  // of the main track, after which it was there; below 2^24
   std::int64_t position = 0;       // committed rounds, over all tracks
   std::int64_t mask_epoch = 0;     // shrinks and masks of the current track
-  double norm_median = 0.0;        // of the last committed round's accepted updates; 0: none yet
+  TransportState transport;
+  double norm_median = 0.0;  // of the last committed round's accepted updates; 0: none yet
 
   // What of the parameters travels in an update.
   std::int64_t sent_parameters() const {

@@ -46,6 +46,7 @@ void settle(ServerState& state, bool has_passed) {
     state.mask = std::move(kept.mask);
     state.strategy_state = std::move(kept.strategy_state);
     state.weight_bits = std::move(kept.weight_bits);
+    state.transport.broadcast = {};  // no change of what clients hold: all of it goes out again
     ++state.mask_epoch;
   }
   state.before_choice.reset();

@@ -3,10 +3,11 @@
 // to. Every field is declared once more, with its range, unit and sentence, in
 // core/config/schema.cpp; nothing else reads YAML.
 
-#include <cstdint>  // for int64_t
-#include <map>      // for map
-#include <string>   // for string
-#include <vector>   // for vector
+#include <cstdint>   // for int64_t
+#include <map>       // for map
+#include <optional>  // for optional
+#include <string>    // for string
+#include <vector>    // for vector
 
 #include "core/codec_options.h"
 #include "core/constraints.h"
@@ -170,9 +171,24 @@ struct CompressConfig {
   friend bool operator==(const CompressConfig&, const CompressConfig&) = default;
 };
 
+// How the model travels to clients.
+struct DownlinkConfig {
+  std::string codec = "none";  // none: whole, as fp32; else what it has changed by
+  CodecOptions options;
+
+  bool sends_changes() const { return codec != "none"; }
+
+  friend bool operator==(const DownlinkConfig&, const DownlinkConfig&) = default;
+};
+
 struct CommConfig {
   std::string codec = "dense";
   CodecOptions options;
+  // rotated, qsgd: bytes of an update, on average over the clients of a round.
+  std::optional<std::int64_t> budget;
+  bool error_feedback = false;  // topk, stc
+  double residual_decay = 0.9;  // of what a client left out, for each round that it misses
+  DownlinkConfig downlink;
 
   friend bool operator==(const CommConfig&, const CommConfig&) = default;
 };

@@ -31,6 +31,7 @@ enum class Purpose : std::uint32_t {
   kGenerated = 9,        // generated data in tests and benches
   kCalibration = 10,     // task: round
   kSensing = 11,         // task: round
+  kBroadcast = 12,       // rounding of what the model has changed by; client: frames before it
   kImportance = 16,      // gradients for ballots; task: round
 };
 

@@ -1,6 +1,11 @@
 #include "core/task.h"
 
-#include <utility>  // for move
+#include <algorithm>  // for lower_bound
+#include <iterator>   // for move_iterator
+#include <utility>    // for move
+
+#include "core/error.h"
+#include "core/text.h"
 
 namespace coppice {
 
@@ -35,6 +40,16 @@ void RankReport::merge(RankReport&& other) {
   } else {
     rows.insert(rows.end(), other.rows.begin(), other.rows.end());
   }
+  residuals.insert(residuals.end(), std::move_iterator(other.residuals.begin()),
+                   std::move_iterator(other.residuals.end()));
+}
+
+const CodecOptions& codec_options_of(const ClientTask& task, std::int64_t client) {
+  if (task.client_options.empty()) return task.codec_options;
+  const auto found = std::ranges::lower_bound(task.cohort, client);
+  if (found == task.cohort.end() || *found != client)
+    throw Error(text("task: client ", client, " is not in its cohort"));
+  return task.client_options.at(static_cast<std::size_t>(found - task.cohort.begin()));
 }
 
 SumKey sum_key(const ClientTask& task) { return {task.model_version, 0, task.mask_epoch}; }

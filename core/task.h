@@ -88,6 +88,10 @@ struct ClientTask {
   std::int64_t max_weight = 1;  // no sum of this round can have a larger total weight
   std::string codec = "dense";
   CodecOptions codec_options;
+  std::vector<CodecOptions> client_options;  // of each client of the cohort; empty: codec_options
+  // Present: a client adds what its last update left out before it encodes, times this for each
+  // round of its track that it has missed since.
+  std::optional<double> residual_decay;
   double norm_bound = 0.0;  // an update with a larger L2 norm is refused; 0: off
   std::optional<BallotRequest> ballot;
   std::optional<CalibrationRequest> calibration;  // present: count, do not train
@@ -110,6 +114,17 @@ enum class RefusalReason : std::uint8_t {
 
 const char* reason_text(RefusalReason reason);
 
+// What error feedback holds of one client: the part of its updates that has not travelled yet. A
+// real client keeps it to itself; of a simulated one it moves with the state of the run, for any
+// rank may train it next, and is never counted as traffic.
+struct Residual {
+  std::int64_t client = 0;
+  std::int64_t round = 0;     // of its track, after which it stayed
+  std::vector<float> values;  // in the layout of what travels
+
+  friend bool operator==(const Residual&, const Residual&) = default;
+};
+
 // One fixed row a client: what the coordinator learns about it beside the sums.
 struct ClientRow {
   std::int64_t client = 0;
@@ -125,6 +140,9 @@ struct ClientRow {
   std::int64_t bytes_up = 0;    // encoded
   std::int64_t bytes_down = 0;  // encoded
 };
+
+// The options of a client of the cohort. Throws Error for one that is not in it.
+const CodecOptions& codec_options_of(const ClientTask& task, std::int64_t client);
 
 // Sums are kept apart by what they are relative to.
 struct SumKey {
@@ -143,6 +161,7 @@ SumKey sum_key(const ClientTask& task);
 struct RankReport {
   std::map<SumKey, NamedSums> sums;
   std::vector<ClientRow> rows;
+  std::vector<Residual> residuals;  // of accepted clients, if the task asks for error feedback
 
   // Joins another rank's report of the same round. Throws ConfigError if grids or sizes differ.
   void merge(RankReport&& other);

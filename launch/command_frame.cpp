@@ -12,6 +12,8 @@ std::vector<std::uint8_t> encode_command(const StepCommand& command) {
   out.i64(command.exit_code);
   out.bytes(command.task_frame);
   out.bytes(command.model_frame);
+  out.i64(command.model_bytes);
+  out.bytes(command.residual_frame);
   out.bytes(command.teacher_frame);
   out.bytes(command.reference_frame);
   out.bytes(command.cpk);
@@ -29,6 +31,8 @@ StepCommand decode_command(std::span<const std::uint8_t> bytes) {
   command.exit_code = static_cast<int>(in.i64());
   command.task_frame = in.bytes();
   command.model_frame = in.bytes();
+  command.model_bytes = in.i64();
+  command.residual_frame = in.bytes();
   command.teacher_frame = in.bytes();
   command.reference_frame = in.bytes();
   command.cpk = in.bytes();

@@ -11,9 +11,11 @@ enum class StepKind : std::uint8_t { kTrain = 1, kEvaluate = 2, kStop = 3, kScor
 
 struct StepCommand {
   StepKind kind = StepKind::kStop;
-  int exit_code = 0;                               // kStop
-  std::vector<std::uint8_t> task_frame = {};       // kTrain
-  std::vector<std::uint8_t> model_frame = {};      // kTrain, kEvaluate, kScore
+  int exit_code = 0;                           // kStop
+  std::vector<std::uint8_t> task_frame = {};   // kTrain
+  std::vector<std::uint8_t> model_frame = {};  // kTrain, kEvaluate, kScore
+  std::int64_t model_bytes = 0;  // kTrain: of it, that each client is counted as receiving
+  std::vector<std::uint8_t> residual_frame = {};   // kTrain: empty without error feedback
   std::vector<std::uint8_t> cpk = {};              // kScore: the model as it is shipped
   std::vector<std::uint8_t> teacher_frame = {};    // kTrain: empty if it is the last one
   std::vector<std::uint8_t> reference_frame = {};  // kTrain: of a gate; empty if it is the last one

@@ -214,16 +214,19 @@ class Parser {
         "Measure this machine: ceilings (arithmetic, memory), codecs, aggregate (sums of updates), "
         "step or round (training), latency (null rounds), lut (a latency table of a network's "
         "layers), sensitivity (predicted against measured losses), scaling (clients, ranks, "
-        "memory), runtime (a model.cpk layer by layer)");
+        "memory), runtime (a model.cpk layer by layer), uplink (what an update's bytes buy, codec "
+        "by codec)");
     app->add_option("NAME", bench_.name, join(bench_names()))->required();
     app->add_option(
         "CONFIG", bench_.config,
-        "round, step, kernels, lut, sensitivity: YAML file to measure instead of LeNet-5 (but for "
-        "sensitivity on synthetic images); lut: or a .safetensors checkpoint; runtime: a "
+        "round, step, kernels, lut, sensitivity, uplink: YAML file to measure instead of LeNet-5 "
+        "(but for the last two on synthetic images); lut: or a .safetensors checkpoint; runtime: a "
         "model.cpk");
     app->add_option("OVERRIDES", bench_.overrides, "Of a config: key=value; runtime: more files");
-    app->add_option("--model", bench_.model,
-                    "sensitivity: a .safetensors or .onnx file instead of a network trained now");
+    app->add_option(
+        "--model", bench_.model,
+        "sensitivity, uplink: a .safetensors or .onnx file instead of a network trained "
+        "now");
     app->add_option("--out", bench_.out, "lut: write the table to this file");
     app->add_option("--check", bench_.check,
                     "lut: random networks whose measured and predicted times are compared")

@@ -6,7 +6,10 @@
 
 #include "comm/codec.h"
 #include "comm/messages.h"
+#include "comm/residuals.h"
+#include "coordinator/downlink.h"
 #include "coordinator/run_session.h"
+#include "coordinator/uplink.h"
 #include "core/config/config.h"
 #include "core/digest.h"
 #include "core/failpoint.h"
@@ -132,11 +135,20 @@ class Leader {
     return samples;
   }
 
-  std::vector<std::uint8_t> model_frame() const {
+  std::vector<std::uint8_t> model_frame(const std::vector<float>& parameters) const {
     const ServerState& state = machine_.state();
     return encode_model({state.graph.to_json(),
-                         state.plan.is_empty() ? std::string() : to_json(state.plan),
-                         state.parameters, state.mask});
+                         state.plan.is_empty() ? std::string() : to_json(state.plan), parameters,
+                         state.mask});
+  }
+
+  // What clients train from. Where it travels as changes the round machine counts its bytes client
+  // by client.
+  void add_model(const ClientTask& task, StepCommand& command) const {
+    const ServerState& state = machine_.state();
+    command.model_frame = model_frame(sent_model(state));
+    if (!machine_.sends_changes()) command.model_bytes = std::ssize(command.model_frame);
+    if (task.residual_decay) command.residual_frame = encode_residuals(residuals_for(task, state));
   }
 
   // With the first task of this process that needs it.
@@ -168,7 +180,7 @@ class Leader {
     StepCommand command;
     command.kind = StepKind::kTrain;
     command.task_frame = encode_task(task);
-    command.model_frame = model_frame();
+    add_model(task, command);
     command.teacher_frame = teacher_frame(task);
     command.reference_frame = reference_frame(task);
     command.assignments = placement_.place(task.cohort);
@@ -220,7 +232,7 @@ class Leader {
     step_began_ = Clock::now();
     StepCommand command;
     command.kind = StepKind::kEvaluate;
-    command.model_frame = model_frame();
+    command.model_frame = model_frame(machine_.state().parameters);
     return in_step([&] {
       send(communicator_, command);
       const Worker::Evaluation sums = worker_.evaluate(command);
@@ -366,6 +378,11 @@ void check_memory(const ExperimentConfig& config, const World& world) {
                         : text(refusal, " (it cannot run ", world.executor.reason, ")"));
 }
 
+void check_codecs(const CommConfig& comm) {
+  make_codec(comm.codec, comm.options);
+  if (comm.downlink.sends_changes()) make_codec(comm.downlink.codec, comm.downlink.options);
+}
+
 }  // namespace
 
 RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& config,
@@ -374,8 +391,7 @@ RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& co
   std::optional<Worker> worker;
   std::string problem;
   try {
-    make_codec(config.comm.codec,
-               config.comm.options);  // an unknown name is refused before anything is written
+    check_codecs(config.comm);  // an unknown name is refused before anything is written
     world.emplace(make_world(config));
     check_constraints(config, world->student ? world->student->graph : world->graph);
     check_memory(config, *world);

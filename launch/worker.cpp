@@ -1,11 +1,13 @@
 #include "launch/worker.h"
 
-#include <algorithm>  // for count
+#include <algorithm>  // for count, move
 #include <chrono>     // for steady_clock
+#include <iterator>   // for back_inserter
 #include <optional>   // for optional
 
 #include "client/evaluation.h"
 #include "comm/messages.h"
+#include "comm/residuals.h"
 #include "comm/wire.h"
 #include "core/error.h"
 #include "core/failpoint.h"
@@ -69,8 +71,9 @@ RankReport Worker::train(const StepCommand& command) {
     ModelMessage dense = decode_model(command.reference_frame);
     clients_.set_reference(Graph::from_json(dense.graph_json), std::move(dense.parameters));
   }
-  const auto bytes_down =
-      static_cast<std::int64_t>(command.task_frame.size() + command.model_frame.size());
+  if (!command.residual_frame.empty())
+    clients_.set_residuals(decode_residuals(command.residual_frame));
+  const std::int64_t bytes_down = std::ssize(command.task_frame) + command.model_bytes;
   const std::vector<std::int64_t>& ours = command.assignments.at(static_cast<std::size_t>(node_));
   const auto begin = std::chrono::steady_clock::now();
   RankReport report = clients_.run(task, model.view(), turns(ours), bytes_down);
@@ -135,6 +138,7 @@ RankReport Worker::combine(const ClientTask& task, RankReport report, double bus
   auto frames =
       communicator_.gather(is_root ? std::vector<std::uint8_t>() : encode_rows(report.rows), kRoot);
   const auto busy = communicator_.gather(encode_seconds(busy_seconds), kRoot);
+  const auto residuals = gather_residuals(task, report.residuals);
   if (!is_root) return {};
   busy_seconds_.clear();
   for (const auto& bytes : busy)
@@ -143,6 +147,11 @@ RankReport Worker::combine(const ClientTask& task, RankReport report, double bus
     if (rank != static_cast<std::size_t>(kRoot)) append_rows(frames[rank], report.rows);
     frames[rank] = {};  // a large cohort's are not kept twice
   }
+  for (const auto& bytes : residuals) {
+    if (bytes.empty()) continue;
+    std::vector<Residual> more = decode_residuals(bytes);
+    std::ranges::move(more, std::back_inserter(report.residuals));
+  }
   // Ranks are alive or the run ends: a client that nobody took up is a fault of ours, not an
   // absence.
   if (report.rows.size() != task.cohort.size()) {
@@ -150,6 +159,15 @@ RankReport Worker::combine(const ClientTask& task, RankReport report, double bus
                      " clients, got ", report.rows.size()));
   }
   return report;
+}
+
+// Of the other ranks, a frame each; this one's own stay where they are.
+std::vector<std::vector<std::uint8_t>> Worker::gather_residuals(
+    const ClientTask& task, std::span<const Residual> residuals) {
+  if (!task.residual_decay || !task.trains()) return {};
+  const bool is_root = communicator_.rank() == kRoot;
+  return communicator_.gather(is_root ? std::vector<std::uint8_t>() : encode_residuals(residuals),
+                              kRoot);
 }
 
 }  // namespace coppice

@@ -2,8 +2,9 @@
 // The part of a run that every rank does: train its clients, evaluate its share, and meet in one
 // reduce. Owned and called by one thread.
 
-#include <span>    // for span
-#include <vector>  // for vector
+#include <cstdint>  // for uint8_t
+#include <span>     // for span
+#include <vector>   // for vector
 
 #include "client/local_clients.h"
 #include "comm/communicator.h"
@@ -46,6 +47,8 @@ class Worker {
  private:
   // This rank's turns at the clients of its node; they must outlive it.
   LocalClients::NextClient turns(std::span<const std::int64_t> clients);
+  std::vector<std::vector<std::uint8_t>> gather_residuals(const ClientTask& task,
+                                                          std::span<const Residual> residuals);
   RankReport combine(const ClientTask& task, RankReport report, double busy_seconds);
 
   Communicator& communicator_;

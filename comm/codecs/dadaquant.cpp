@@ -6,7 +6,7 @@
 namespace coppice {
 
 std::unique_ptr<Codec> make_dadaquant_codec(const CodecOptions& options) {
-  return std::make_unique<LevelCodec>("dadaquant", FrameType::kDadaquantUpdate, options.levels);
+  return std::make_unique<LevelCodec>("dadaquant", FrameType::kDadaquantUpdate, options);
 }
 
 }  // namespace coppice

@@ -14,7 +14,8 @@ namespace coppice {
 namespace {
 
 constexpr int kLargestSmall = 127;
-constexpr std::size_t kPiece = 1024;  // values whose random words are drawn at once
+constexpr std::size_t kPiece = 1024;    // values whose random words are drawn at once
+constexpr std::int64_t kStepBack = 64;  // of the levels, where a frame is too long by chance
 constexpr std::size_t kHeaderBytes =
     sizeof(std::uint64_t) + sizeof(std::uint32_t) + sizeof(float) + sizeof(std::uint32_t);
 
@@ -36,30 +37,31 @@ void fill(float scale, std::span<const std::int8_t> small, std::span<const std::
   }
 }
 
-}  // namespace
-
-LevelCodec::LevelCodec(std::string_view name, FrameType type, std::int64_t levels)
-    : name_(name), type_(type), levels_(levels) {}
-
-// The smallest float that is at least the length / levels_, so that no code exceeds them.
-float LevelCodec::scale_of(std::span<const float> values) const {
+// The smallest float that is at least the length / levels, so that no code exceeds them.
+float scale_for(std::int64_t levels, std::span<const float> values) {
   const double length = std::sqrt(kernels::dot(values.data(), values.data(), std::ssize(values)));
   if (length == 0.0) return 0.0F;
-  const auto levels = static_cast<double>(levels_);
-  auto scale = static_cast<float>(std::min(length / levels, double{FLT_MAX}));
-  if (double{scale} * levels < length && scale < FLT_MAX) scale = std::nextafter(scale, FLT_MAX);
+  const auto count = static_cast<double>(levels);
+  auto scale = static_cast<float>(std::min(length / count, double{FLT_MAX}));
+  if (double{scale} * count < length && scale < FLT_MAX) scale = std::nextafter(scale, FLT_MAX);
   return std::max(scale, FLT_TRUE_MIN);
 }
 
-LevelCodec::Codes LevelCodec::quantize(std::span<const float> values, const RandomKey& key) const {
-  expect_finite(name_, values);
-  if (values.size() > UINT32_MAX)
-    throw WireError(
-        text("codec ", name_, ": expected at most 2^32 - 1 values, got ", values.size()));
-  Codes codes{.scale = scale_of(values), .small = std::vector<std::int8_t>(values.size())};
+}  // namespace
+
+LevelCodec::LevelCodec(std::string_view name, FrameType type, const CodecOptions& options)
+    : name_(name),
+      type_(type),
+      levels_(options.levels),
+      max_bytes_(static_cast<std::size_t>(options.max_bytes)) {}
+
+LevelCodec::Codes LevelCodec::codes_at(std::int64_t levels, std::span<const float> values,
+                                       RandomStream stream) {
+  Codes codes{.levels = levels,
+              .scale = scale_for(levels, values),
+              .small = std::vector<std::int8_t>(values.size())};
   if (codes.scale == 0.0F) return codes;
   std::array<std::uint32_t, kPiece> words;
-  RandomStream stream(key);
   for (std::size_t begin = 0; begin < values.size(); begin += kPiece) {
     const std::size_t count = std::min(kPiece, values.size() - begin);
     stream.fill(std::span(words).first(count));
@@ -75,6 +77,45 @@ LevelCodec::Codes LevelCodec::quantize(std::span<const float> values, const Rand
   return codes;
 }
 
+// The stream is only counted, which takes half the time of writing it.
+std::size_t LevelCodec::frame_bytes(const Codes& codes) {
+  return kFrameHeaderBytes + kHeaderBytes +
+         kernels::coded_bytes(codes.small, one_row(codes.small.size())) +
+         codes.excess.size() * sizeof(std::uint16_t);
+}
+
+LevelCodec::Codes LevelCodec::quantize(std::span<const float> values, const RandomKey& key) const {
+  expect_finite(name_, values);
+  if (values.size() > UINT32_MAX)
+    throw WireError(
+        text("codec ", name_, ": expected at most 2^32 - 1 values, got ", values.size()));
+  const RandomStream stream(key);
+  if (max_bytes_ == 0) return codes_at(levels_, values, stream);
+  RandomStream other = stream;
+  other.seek(values.size());
+  for (std::int64_t levels = levels_within(values, other);; levels -= 1 + levels / kStepBack) {
+    Codes codes = codes_at(levels, values, stream);
+    if (frame_bytes(codes) <= max_bytes_) return codes;
+    if (levels == 1) {
+      throw ConfigError(text("codec ", name_, ": expected at least ", frame_bytes(codes),
+                             " bytes for ", values.size(), " values at one level, got ",
+                             max_bytes_));
+    }
+  }
+}
+
+// The most whose frame fits, or 1.
+std::int64_t LevelCodec::levels_within(std::span<const float> values,
+                                       const RandomStream& stream) const {
+  std::int64_t levels = 1;
+  std::int64_t too_many = kMostLevels + 1;
+  while (levels + 1 < too_many) {
+    const std::int64_t middle = levels + (too_many - levels) / 2;
+    (frame_bytes(codes_at(middle, values, stream)) > max_bytes_ ? too_many : levels) = middle;
+  }
+  return levels;
+}
+
 void LevelCodec::encode(std::span<const float> values, const RandomKey& key,
                         std::vector<std::uint8_t>& out) const {
   const Codes codes = quantize(values, key);
@@ -83,7 +124,7 @@ void LevelCodec::encode(std::span<const float> values, const RandomKey& key,
   begin_frame(out);
   WireWriter writer(out);
   writer.u64(values.size());
-  writer.u32(static_cast<std::uint32_t>(levels_));
+  writer.u32(static_cast<std::uint32_t>(codes.levels));
   writer.f32(codes.scale);
   writer.u32(static_cast<std::uint32_t>(stream.size()));
   out.insert(out.end(), stream.begin(), stream.end());
@@ -94,12 +135,16 @@ void LevelCodec::encode(std::span<const float> values, const RandomKey& key,
 void LevelCodec::decode(std::span<const std::uint8_t> frame, std::span<float> out) const {
   WireReader reader(read_frame(type_, frame), text("codec ", name_));
   expect_count(name_, out.size(), reader.u64());
-  const std::uint32_t levels = reader.u32();
-  if (levels != static_cast<std::uint64_t>(levels_))
-    throw WireError(text("codec ", name_, ": expected ", levels_, " levels, got ", levels));
+  const std::int64_t levels = reader.u32();
+  if (max_bytes_ == 0 ? levels != levels_ : levels < 1 || levels > kMostLevels)
+    throw WireError(text("codec ", name_, ": expected ", max_bytes_ == 0 ? levels_ : kMostLevels,
+                         max_bytes_ == 0 ? "" : " or fewer", " levels, got ", levels));
+  if (max_bytes_ > 0 && frame.size() > max_bytes_)
+    throw WireError(
+        text("codec ", name_, ": expected at most ", max_bytes_, " bytes, got ", frame.size()));
   const float scale = expect_scale(name_, reader.f32(), 0);
   const auto stream = reader.raw(reader.u32());
-  const int largest = static_cast<int>(std::min<std::int64_t>(levels_, kLargestSmall));
+  const int largest = static_cast<int>(std::min<std::int64_t>(levels, kLargestSmall));
   std::vector<std::int8_t> small(out.size());
   if (!kernels::decode_codes(stream, one_row(out.size()), largest, small)) {
     throw WireError(text("codec ", name_, ": expected a stream of ", out.size(),
@@ -109,8 +154,8 @@ void LevelCodec::decode(std::span<const std::uint8_t> frame, std::span<float> ou
   for (const std::int8_t code : small) {
     if (std::abs(int{code}) != kLargestSmall) continue;
     excess.push_back(reader.u16());
-    if (kLargestSmall + excess.back() > levels_) {
-      throw WireError(text("codec ", name_, ": expected codes of at most ", levels_, ", got ",
+    if (kLargestSmall + excess.back() > levels) {
+      throw WireError(text("codec ", name_, ": expected codes of at most ", levels, ", got ",
                            kLargestSmall + excess.back()));
     }
   }
@@ -118,22 +163,20 @@ void LevelCodec::decode(std::span<const std::uint8_t> frame, std::span<float> ou
   fill(scale, small, excess, out);
 }
 
-// The stream is only counted, which takes half the time of writing and reading it.
 std::size_t LevelCodec::round_trip(std::span<const float> values, const RandomKey& key,
                                    std::span<float> out,
                                    std::vector<std::uint8_t>& /*scratch*/) const {
   expect_count(name_, out.size(), values.size());
   const Codes codes = quantize(values, key);
   fill(codes.scale, codes.small, codes.excess, out);
-  return kFrameHeaderBytes + kHeaderBytes +
-         kernels::coded_bytes(codes.small, one_row(values.size())) +
-         codes.excess.size() * sizeof(std::uint16_t);
+  return frame_bytes(codes);
 }
 
 // A step of the scale, which is that of as many values as a frame may have, all of them as large.
 double LevelCodec::error_bound(double max_magnitude) const {
-  return 0x1p16 * max_magnitude / static_cast<double>(levels_) * (1.0 + 0x1p-22) +
-         max_magnitude * 0x1p-22 + 2.0 * double{FLT_TRUE_MIN};
+  const auto levels = static_cast<double>(max_bytes_ == 0 ? levels_ : 1);
+  return 0x1p16 * max_magnitude / levels * (1.0 + 0x1p-22) + max_magnitude * 0x1p-22 +
+         2.0 * double{FLT_TRUE_MIN};
 }
 
 }  // namespace coppice

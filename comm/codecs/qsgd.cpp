@@ -6,7 +6,7 @@
 namespace coppice {
 
 std::unique_ptr<Codec> make_qsgd_codec(const CodecOptions& options) {
-  return std::make_unique<LevelCodec>("qsgd", FrameType::kQsgdUpdate, options.levels);
+  return std::make_unique<LevelCodec>("qsgd", FrameType::kQsgdUpdate, options);
 }
 
 }  // namespace coppice

@@ -156,12 +156,28 @@ std::optional<Conflict> compress_conflict(const ExperimentConfig& config) {
   return std::nullopt;
 }
 
+std::optional<Conflict> comm_conflict(const CommConfig& comm) {
+  if (comm.budget && comm.codec != "rotated" && comm.codec != "qsgd") {
+    return Conflict{"comm.budget",
+                    text("codec '", comm.codec, "' keeps to no bytes; rotated and qsgd do")};
+  }
+  if (comm.error_feedback && comm.codec != "topk" && comm.codec != "stc") {
+    return Conflict{"comm.error_feedback",
+                    text("codec '", comm.codec, "' leaves nothing out; topk and stc do")};
+  }
+  if (comm.downlink.codec == "dadaquant") {
+    return Conflict{"comm.downlink.codec", "dadaquant is about clients; qsgd has the same codes"};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Conflict> find_conflict(const ExperimentConfig& config) {
   if (auto conflict = model_conflict(config.model)) return conflict;
   if (auto conflict = cohort_conflict(config)) return conflict;
   if (auto conflict = train_conflict(config.train)) return conflict;
+  if (auto conflict = comm_conflict(config.comm)) return conflict;
   return compress_conflict(config);
 }
 

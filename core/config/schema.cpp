@@ -169,7 +169,15 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
 
       COPPICE_KEY(comm.codec, Text{100}, "", "How updates travel: a codec of `coppice list codecs`."),
       COPPICE_KEY_AS("comm.bits", comm.options.bits, (Count{1, 8}), "bits", "rotated: bits of a value."),
-      COPPICE_KEY_AS("comm.fraction", comm.options.fraction, kPositiveShare, "", "topk: part of the values that is sent."),
+      COPPICE_KEY_AS("comm.fraction", comm.options.fraction, kPositiveShare, "", "topk, stc: part of the values that is sent."),
+      COPPICE_KEY_AS("comm.levels", comm.options.levels, (Count{1, 65536}), "levels", "qsgd: levels from zero to the length of the update; dadaquant: of its first rounds."),
+      COPPICE_KEY(comm.budget, OrNull<Bytes>{}, "", "rotated, qsgd: bytes of an update, on average over a round's clients and never more, in place of comm.bits and comm.levels; clients with more samples have more of them."),
+      COPPICE_KEY(comm.error_feedback, TrueOrFalse{}, "", "topk, stc: a client adds what its last update left out to the next."),
+      COPPICE_KEY(comm.residual_decay, kShare, "", "Factor of what a client has left out, for each round that it was not asked."),
+      COPPICE_KEY(comm.downlink.codec, Text{100}, "", "How the model travels to clients: none sends it whole, a codec of `coppice list codecs` what it has changed by."),
+      COPPICE_KEY_AS("comm.downlink.bits", comm.downlink.options.bits, (Count{1, 8}), "bits", "As comm.bits, downwards."),
+      COPPICE_KEY_AS("comm.downlink.fraction", comm.downlink.options.fraction, kPositiveShare, "", "As comm.fraction, downwards."),
+      COPPICE_KEY_AS("comm.downlink.levels", comm.downlink.options.levels, (Count{1, 65536}), "levels", "As comm.levels, downwards."),
 
       COPPICE_KEY(eval.every, (Count{1, kMany}), "rounds", "Rounds between two evaluations; the last round always is one."),
       COPPICE_KEY(eval.batch_size, (Count{1, 65536}), "samples", "Samples of one step of an evaluation."),

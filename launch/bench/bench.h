@@ -102,6 +102,16 @@ struct SensitivityBenchSize {
 BenchReport bench_sensitivity(ExperimentConfig config, std::optional<Checkpoint> model,
                               const SensitivityBenchSize& size = {});
 
+// What an update's bytes buy: the updates of a config's clients after its rounds, or from `model`,
+// through every codec, each tuned to the bytes that rotated takes with so many bits: the squared
+// error of an update and of the clients' weighted mean. Residuals are left out: one round alone.
+struct UplinkBenchSize {
+  std::vector<std::int64_t> bits = {1, 2, 3, 4};
+  int draws = 10;
+};
+BenchReport bench_uplink(ExperimentConfig config, std::optional<Checkpoint> model,
+                         const UplinkBenchSize& size = {});
+
 // A training step of `graph` layer by layer, with the resident executor on one thread: time, share
 // and arithmetic of each against that of multiply-adds in registers, measured in the same run.
 // Throws KernelError for a graph that only LibTorch runs.

@@ -4,6 +4,7 @@
 #include <cmath>      // for sqrt
 
 #include "comm/codec.h"
+#include "comm/codecs/rotated.h"
 #include "core/text.h"
 #include "core/thread_time.h"
 #include "launch/bench/bench.h"
@@ -14,7 +15,15 @@ namespace {
 
 struct Case {
   std::string label;
-  std::unique_ptr<Codec> codec;
+  std::string name;
+  CodecOptions options;
+  std::int64_t budget_bits = 0;  // a value, in blocks with bits of their own; 0: no budget
+
+  std::unique_ptr<Codec> codec(std::int64_t values) const {
+    CodecOptions all = options;
+    if (budget_bits > 0) all.max_bytes = rotated_frame_bytes(values, budget_bits);
+    return make_codec(name, all);
+  }
 };
 
 // Every codec of the list, with the options that change what it does.
@@ -24,12 +33,16 @@ std::vector<Case> cases() {
     const std::string name(info.name);
     if (name == "rotated") {
       for (const std::int64_t bits : {1, 2, 4, 8})
-        all.push_back({text(name, '-', bits), make_codec(name, {.bits = bits})});
-    } else if (name == "topk") {
+        all.push_back({text(name, '-', bits), name, {.bits = bits}});
+      all.push_back({"rotated-budget-2", name, {}, 2});
+    } else if (name == "qsgd" || name == "dadaquant") {
+      for (const std::int64_t levels : {64, 1024})
+        all.push_back({text(name, '-', levels), name, {.levels = levels}});
+    } else if (name == "topk" || name == "stc") {
       for (const double fraction : {0.1, 0.01})
-        all.push_back({text(name, '-', fraction), make_codec(name, {.fraction = fraction})});
+        all.push_back({text(name, '-', fraction), name, {.fraction = fraction}});
     } else {
-      all.push_back({name, make_codec(name)});
+      all.push_back({name, name, {}});
     }
   }
   return all;
@@ -133,8 +146,8 @@ BenchReport bench_codecs(const CodecBenchSize& size) {
   Table table({"codec", "bits", "encode GB/s", "decode GB/s", "ratio", "error", "bias"}, "lrrrrrr");
   const double fp32_bytes = static_cast<double>(size.values) * sizeof(float);
   for (const Case& one : cases()) {
-    const Speed speed = speed_of(*one.codec, size);
-    const Accuracy accuracy = accuracy_of(*one.codec, size);
+    const Speed speed = speed_of(*one.codec(size.values), size);
+    const Accuracy accuracy = accuracy_of(*one.codec(size.bias_values), size);
     const double ratio = fp32_bytes / speed.frame_bytes;
     const auto add = [&](const char* what, const char* unit, Spread spread) {
       report.figures.push_back({one.label + '.' + what, unit, spread});

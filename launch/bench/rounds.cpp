@@ -8,6 +8,7 @@
 
 #include "coordinator/durable_file.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/random.h"
 #include "core/text.h"
 #include "launch/ranks.h"
@@ -84,6 +85,13 @@ void RoundWatcher::round_finished(const RoundRecord& record, const Json& metrics
 std::int64_t RoundWatcher::steps_of(std::int64_t samples) const {
   if (train_.local_steps > 0) return train_.local_steps;
   return train_.local_epochs * ((samples + train_.batch_size - 1) / train_.batch_size);
+}
+
+Checkpoint trained(const ExperimentConfig& config) {
+  const BenchFolder folder;
+  watch(config, folder.path() / "run", 0);
+  const std::string path = (folder.path() / "run" / "model" / "model.safetensors").string();
+  return checkpoint_from_bytes(read_file(path), path);
 }
 
 RoundWatcher watch(const ExperimentConfig& config, const Path& out, std::size_t warm_up) {

@@ -7,6 +7,7 @@
 #include <span>        // for span
 #include <vector>      // for vector
 
+#include "core/checkpoint.h"
 #include "core/experiment.h"
 #include "launch/bench/bench.h"
 #include "launch/federation.h"
@@ -75,6 +76,9 @@ class RoundWatcher final : public RunObserver {
   double last_ = 0.0;  // when the round before was finished, seconds of a steady clock
   std::vector<Round> rounds_;
 };
+
+// The network of `config` after its rounds, which are those of a run of its own.
+Checkpoint trained(const ExperimentConfig& config);
 
 // Runs `config` on one rank into `out`.
 RoundWatcher watch(const ExperimentConfig& config, const std::filesystem::path& out,

@@ -11,7 +11,6 @@
 #include "client/sensing.h"
 #include "coordinator/allocation.h"
 #include "core/error.h"
-#include "core/file.h"
 #include "core/random.h"
 #include "core/text.h"
 #include "launch/bench/bench.h"
@@ -25,14 +24,6 @@ namespace {
 
 constexpr std::int64_t kSampleDraw =
     -1;  // task of the stream that picks samples; choices have 0, 1, ...
-
-// The config's network after its rounds, nothing compressed.
-Checkpoint trained(const ExperimentConfig& config) {
-  const BenchFolder folder;
-  watch(config, folder.path() / "run", 0);
-  const std::string path = (folder.path() / "run" / "model" / "model.safetensors").string();
-  return checkpoint_from_bytes(read_file(path), path);
-}
 
 // Some of all clients' training samples.
 std::vector<std::int64_t> drawn_samples(const Partition& partition, std::int64_t count,

@@ -29,8 +29,8 @@ data: {name: "", partition: {scheme: iid, clients: 10}, validation_fraction: 0}
 train: {local_epochs: 1, batch_size: 64, optimizer: {name: sgd, lr: 0.01, momentum: 0.9, weight_decay: 1e-5}}
 )";
 
-// What `bench sensitivity` trains without a config.
-constexpr std::string_view kSensitivityConfig = R"(name: bench-sensitivity
+// What `bench sensitivity` and `bench uplink` train without a config.
+constexpr std::string_view kTrainedConfig = R"(name: bench-trained
 model: {name: lenet5}
 data: {name: fashion_mnist, partition: {scheme: dirichlet, alpha: 0.5, clients: 10}}
 train: {rounds: 4, local_epochs: 1, batch_size: 64, optimizer: {name: sgd, lr: 0.05, momentum: 0.9, weight_decay: 1e-5}}
@@ -157,23 +157,32 @@ BenchReport latency_table(const BenchArguments& arguments) {
 }
 
 // Of the network of `--model`, whose data the config names, or of the config's own.
-BenchReport sensitivity_of(const BenchArguments& arguments) {
-  const BenchConfig config = config_of(arguments, kSensitivityConfig);
+template <BenchReport (*kBench)(ExperimentConfig, std::optional<Checkpoint>)>
+BenchReport of_trained(const BenchArguments& arguments) {
+  const BenchConfig config = config_of(arguments, kTrainedConfig);
   configure_process_for_training();
   std::optional<Checkpoint> model;
   if (!arguments.model.empty()) {
     const LoadedModel loaded(arguments.model);
     if (loaded.checkpoint() == nullptr) {
-      throw ConfigError(text("bench sensitivity: ", arguments.model,
+      throw ConfigError(text("bench ", arguments.name, ": ", arguments.model,
                              ": expected a checkpoint (.safetensors) or an .onnx file"));
     }
     check_fits(loaded, *load_dataset(dataset_request(config.config.data)));
     model = *loaded.checkpoint();
   }
-  BenchReport report = bench_sensitivity(config.config, std::move(model));
+  BenchReport report = kBench(config.config, std::move(model));
   name_config(report, config);
   if (!arguments.model.empty()) report.facts.set("model", arguments.model);
   return report;
+}
+
+BenchReport sensitivity(ExperimentConfig config, std::optional<Checkpoint> model) {
+  return bench_sensitivity(std::move(config), std::move(model));
+}
+
+BenchReport uplink(ExperimentConfig config, std::optional<Checkpoint> model) {
+  return bench_uplink(std::move(config), std::move(model));
 }
 
 struct Bench {
@@ -189,8 +198,9 @@ constexpr Bench kBenches[] = {{"aggregate", aggregate},
                               {"round", round_of},
                               {"runtime", runtime_of},
                               {"scaling", scaling},
-                              {"sensitivity", sensitivity_of},
-                              {"step", of_network<bench_step>}};
+                              {"sensitivity", of_trained<sensitivity>},
+                              {"step", of_network<bench_step>},
+                              {"uplink", of_trained<uplink>}};
 
 const Bench& bench_named(const std::string& name) {
   for (const Bench& bench : kBenches) {
@@ -256,7 +266,7 @@ int bench_command(const BenchArguments& arguments) {
   if (!arguments.out.empty() && arguments.name != "lut")
     throw ConfigError(
         text("bench ", arguments.name, ": takes no --out, got '", arguments.out, "'"));
-  if (!arguments.model.empty() && arguments.name != "sensitivity") {
+  if (!arguments.model.empty() && bench.name != "sensitivity" && bench.name != "uplink") {
     throw ConfigError(
         text("bench ", arguments.name, ": takes no --model, got '", arguments.model, "'"));
   }

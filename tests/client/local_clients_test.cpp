@@ -193,6 +193,65 @@ TEST_F(LocalClientsTest, EveryCodecDeliversTheSameInAnyOrderAndUnbiasedOnesNearl
   }
 }
 
+// Wherever a client was trained before, it goes on from what it left out, which fades with every
+// round that it missed.
+TEST_F(LocalClientsTest, ResidualsTravelWithTheClientAndFade) {
+  ClientTask task = task_for({0, 1, 2});
+  task.codec = "topk";
+  task.residual_decay = 0.5;
+  const RankReport first = train(task, {0, 1, 2});
+  ASSERT_EQ(first.residuals.size(), 3U);
+  EXPECT_EQ(first.residuals[1].client, 1);
+  EXPECT_EQ(first.residuals[1].round, 1);
+  task.round = 2;
+  clients_.set_residuals(first.residuals);
+  const RankReport together = train(task, {2, 0, 1});
+  LocalClients other(dataset_, partition_, "libtorch", 7);
+  other.set_graph(graph_);
+  other.set_residuals({first.residuals[2]});
+  RankReport apart = other.run(task, {global_.values()}, in_turn({2}), 1000);
+  clients_.set_residuals({first.residuals[0], first.residuals[1]});
+  apart.merge(train(task, {0, 1}));
+  expect_same_sums(apart, together);
+  EXPECT_EQ(apart.residuals[0], together.residuals[0]);
+
+  // A residual of ones that is 2^-30 by now changes nothing that a float sees.
+  task.round = 32;
+  clients_.set_residuals({});
+  const RankReport fresh = train(task, {0});
+  Residual old{.client = 0,
+               .round = 1,
+               .values = std::vector<float>(first.residuals[0].values.size(), 1e-3F)};
+  clients_.set_residuals({old});
+  const RankReport late = train(task, {0});
+  old.round = 31;
+  clients_.set_residuals({old});
+  const RankReport next = train(task, {0});
+  double faded = 0.0;
+  double whole = 0.0;
+  for (std::size_t i = 0; i < old.values.size(); ++i) {
+    faded += std::abs(late.residuals[0].values[i] - fresh.residuals[0].values[i]);
+    whole += std::abs(next.residuals[0].values[i] - fresh.residuals[0].values[i]);
+  }
+  EXPECT_LT(faded, 1e-6);
+  EXPECT_GT(whole, 0.5 * 1e-3 * static_cast<double>(old.values.size()));
+
+  Residual short_one = first.residuals[0];
+  short_one.values.pop_back();
+  clients_.set_residuals({short_one});
+  EXPECT_TRUE(contains(thrown_text<Error>([&] { train(task, {0}); }), "residual of client 0"));
+}
+
+TEST_F(LocalClientsTest, ARefusedClientReportsNoResidual) {
+  poison(1);
+  ClientTask task = task_for({0, 1});
+  task.codec = "stc";
+  task.residual_decay = 1.0;
+  const RankReport report = train(task, {0, 1});
+  ASSERT_EQ(report.residuals.size(), 1U);
+  EXPECT_EQ(report.residuals[0].client, 0);
+}
+
 TEST_F(LocalClientsTest, BallotsAreSummedByWeight) {
   const Coupling coupling = couple(graph_);
   std::vector<std::int64_t> counts;

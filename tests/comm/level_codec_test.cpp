@@ -158,6 +158,57 @@ TEST(LevelCodecTest, OtherLevelsAndCodesAboveThemAreRefused) {
   EXPECT_NEAR(decoded[0], 1.0F, 1e-6F);
 }
 
+TEST(LevelCodecTest, FramesWithinALimitNeverExceedItAndUseMostOfIt) {
+  const std::vector<float> values = normals(20'000);
+  for (const std::int64_t limit : {1500, 5000, 10'000, 20'000}) {
+    const auto codec = make_codec("qsgd", {.max_bytes = limit});
+    for (int task = 0; task < 2; ++task) {
+      Bytes frame;
+      codec->encode(values, {.seed = 1, .task = task}, frame);
+      EXPECT_LE(std::ssize(frame), limit);
+      EXPECT_GT(static_cast<double>(frame.size()), 0.9 * static_cast<double>(limit));
+      std::vector<float> decoded(values.size());
+      codec->decode(frame, decoded);
+      std::vector<float> straight(values.size());
+      EXPECT_EQ(codec->round_trip(values, {.seed = 1, .task = task}, straight, frame),
+                frame.size());
+      EXPECT_EQ(straight, decoded);
+    }
+    Bytes frame;
+    codec->encode(values, {}, frame);
+    std::vector<float> decoded(values.size());
+    EXPECT_THROW(make_codec("qsgd", {.max_bytes = limit / 2})->decode(frame, decoded), WireError);
+    EXPECT_THROW(make_codec("qsgd")->decode(frame, decoded), WireError);
+  }
+}
+
+TEST(LevelCodecTest, MeanWithinALimitIsTheValue) {
+  constexpr int kKeys = 600;
+  const std::vector<float> values = normals(500);
+  const auto codec = make_codec("qsgd", {.max_bytes = 150});
+  std::vector<double> sums(values.size());
+  double squared_errors = 0.0;
+  for (int task = 0; task < kKeys; ++task) {
+    std::vector<float> decoded(values.size());
+    Bytes scratch;
+    codec->round_trip(values, {.seed = 2, .task = task}, decoded, scratch);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double error = double{decoded[i]} - double{values[i]};
+      sums[i] += error;
+      squared_errors += error * error;
+    }
+  }
+  double squared_mean = 0.0;
+  for (const double sum : sums) squared_mean += sum * sum / kKeys / kKeys;
+  EXPECT_NEAR(squared_mean / (squared_errors / kKeys / kKeys), 1.0, 5.0 * std::sqrt(2.0 / 500.0));
+}
+
+TEST(LevelCodecTest, ALimitThatOneLevelExceedsIsRefused) {
+  Bytes frame;
+  EXPECT_THROW(make_codec("qsgd", {.max_bytes = 50})->encode(normals(5000), {}, frame),
+               ConfigError);
+}
+
 TEST(LevelCodecTest, LevelsOutOfRangeAreRefused) {
   for (const std::int64_t levels : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{65537}})
     EXPECT_THROW(make_codec("qsgd", {.levels = levels}), ConfigError) << levels;

@@ -40,7 +40,9 @@ ClientTask sample_task() {
   task.update_grid = {6, 30};
   task.max_weight = 60'000;
   task.codec = "int8";
-  task.codec_options = {.bits = 3, .fraction = 0.25};
+  task.codec_options = {.bits = 3, .fraction = 0.25, .levels = 7, .max_bytes = 11};
+  task.client_options = {{.levels = 1}, {.levels = 2}, {.max_bytes = 500}};
+  task.residual_decay = 0.75;
   task.norm_bound = 2.5;
   task.ballot = BallotRequest{.pruner = "magnitude", .keep_counts = {1, 6, 16}, .grid = {1, 0}};
   task.sense =

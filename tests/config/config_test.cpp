@@ -82,7 +82,9 @@ compress:
     student_hidden: [8]
     student_width: 4
     student_depth: 1
-comm: {codec: int8, bits: 3, fraction: 0.25}
+comm:
+  {codec: stc, bits: 3, fraction: 0.25, levels: 9, error_feedback: true, residual_decay: 0.5,
+   downlink: {codec: topk, bits: 2, fraction: 0.75, levels: 10}}
 eval: {every: 2, batch_size: 100}
 )";
 
@@ -119,7 +121,14 @@ TEST(ConfigTest, KeysReachTheirFields) {
   EXPECT_TRUE(config.compress.quantize.reduce_range);
   EXPECT_EQ(config.compress.distill.student.name, "mlp");
   EXPECT_EQ(config.compress.distill.student.hidden, (std::vector<std::int64_t>{8}));
-  EXPECT_EQ(config.comm.options, (CodecOptions{.bits = 3, .fraction = 0.25}));
+  EXPECT_EQ(config.comm.options, (CodecOptions{.bits = 3, .fraction = 0.25, .levels = 9}));
+  EXPECT_TRUE(config.comm.error_feedback);
+  EXPECT_EQ(config.comm.residual_decay, 0.5);
+  EXPECT_FALSE(config.comm.budget);
+  EXPECT_EQ(parsed("comm: {codec: rotated, budget: 3kB}").comm.budget, 3000);
+  EXPECT_EQ(config.comm.downlink.codec, "topk");
+  EXPECT_EQ(config.comm.downlink.options,
+            (CodecOptions{.bits = 2, .fraction = 0.75, .levels = 10}));
   EXPECT_EQ(config.eval.batch_size, 100);
 }
 
@@ -136,7 +145,8 @@ TEST(ConfigTest, ResolvedTextHasEveryKeyAndLoadsToAnEqualConfig) {
   std::istringstream lines(resolved), default_lines(resolved_yaml(defaults));
   const std::vector<std::string> same_as_defaults = {"  layers: []", "  dense_reference: \"\"",
                                                      "    momentum: 0", "    student_layers: []",
-                                                     "    recovery_rounds: 0"};
+                                                     "    recovery_rounds: 0",
+                                                     "  budget: null"};
   for (std::string line, other; std::getline(lines, line);) {
     ASSERT_TRUE(std::getline(default_lines, other));
     const bool is_section = line.ends_with(':');
@@ -309,6 +319,12 @@ TEST(ConfigErrorTest, ValuesThatDoNotGoTogetherAreRefusedAtTheirPlace) {
        "x.yaml:1:44: compress.dense_reference: compress.control is true as well; keep one of them"},
       {"model: {name: mlp, layers: [{op: flatten}]}",
        "x.yaml:1:15: model.name: 'mlp' and model.layers are given together; give one of them"},
+      {"comm: {codec: int8, budget: 3kB}",
+       "x.yaml:1:29: comm.budget: codec 'int8' keeps to no bytes; rotated and qsgd do"},
+      {"comm: {codec: rotated, error_feedback: true}",
+       "x.yaml:1:40: comm.error_feedback: codec 'rotated' leaves nothing out; topk and stc do"},
+      {"comm: {downlink: {codec: dadaquant}}",
+       "x.yaml:1:26: comm.downlink.codec: dadaquant is about clients; qsgd has the same codes"},
       {"model: {name: \"\"}", "x.yaml:1:15: model.name: neither a name nor model.layers is given"},
   };
   for (const BadConfig& bad : cases) EXPECT_EQ(error_of(bad.yaml), bad.message) << bad.yaml;

@@ -103,6 +103,34 @@ TEST_F(KillTest, SeveralTimesInOneRunIsAsGoodAsNever) {
   expect_equal(result_of(path("killed")), expected);
 }
 
+// What clients have left out and what they hold of the model is a part of the state.
+TEST_F(KillTest, LosesNoResidualAndNoSentModel) {
+  const std::vector<std::string> more{
+      "allocated.yaml", "train.rounds=4", "train.clients_per_round=3",
+      "comm={codec: stc, error_feedback: true, downlink: {codec: topk, fraction: 0.2}}"};
+  const RunResult expected = undisturbed(more);
+  RunRequest request{.out = "killed", .more = more};
+  run_and_die(request, "after_client", 14);
+  request.more.emplace_back("--resume");
+  run_and_die(request, "after_apply", 2);
+  run_and_die(request, "after_broadcast", 3);
+  run_and_die(request, "before_commit", 1);
+  summary_of(request);
+  expect_equal(result_of(path("killed")), expected);
+}
+
+TEST_F(KillTest, LosesNoLevelsOfClients) {
+  const std::vector<std::string> more{"train.rounds=8", "train.optimizer.lr=1e-6",
+                                      "comm.codec=dadaquant", "compress.control=false"};
+  const RunResult expected = undisturbed(more);
+  RunRequest request{.out = "killed", .more = more};
+  run_and_die(request, "before_commit", 3);
+  request.more.emplace_back("--resume");
+  run_and_die(request, "after_client", 12);
+  summary_of(request);
+  expect_equal(result_of(path("killed")), expected);
+}
+
 TEST_F(KillTest, AfterTheEndResumesToTheSameResult) {
   const RunResult expected = undisturbed();
   expect_resumed_equal({.out = "undisturbed"}, expected);

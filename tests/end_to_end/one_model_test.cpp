@@ -29,6 +29,13 @@ const std::vector<std::string> kWarmUpTeacher4Bits{
     "compress.quantize={bits: 4, start: 0.5, calibration_samples: 7}",
     "compress.distill={teacher: warmup, feature: relu4, feature_weight: 2}"};
 
+const std::vector<std::string> kFeedback{"allocated.yaml", "comm.codec=topk",
+                                         "comm.error_feedback=true", "train.clients_per_round=3"};
+
+const std::vector<std::string> kBudgetAndChanges{
+    "compressed.yaml", "comm={codec: rotated, budget: 3000, downlink: {codec: rotated, bits: 6}}",
+    "train.clients_per_round=4", "data.partition.scheme=dirichlet", "data.partition.min_samples=4"};
+
 class MpiModelTest : public RunTest, public ::testing::WithParamInterface<Variety> {};
 
 TEST_P(MpiModelTest, IsOneForEveryNumberOfProcessesAndThreads) {
@@ -69,7 +76,10 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Variety{"AllClientsDense", {}}, Variety{"SomeClientsInt8", kSomeClientsInt8},
         Variety{"Int4", with_codec("int4")}, Variety{"TopK", with_codec("topk")},
-        Variety{"Rotated", with_codec("rotated")},
+        Variety{"Rotated", with_codec("rotated")}, Variety{"TopKFeedback", kFeedback},
+        Variety{"BudgetAndChangesDown", kBudgetAndChanges},
+        Variety{"DadaquantStalling",
+                {"train.rounds=5", "comm.codec=dadaquant", "train.optimizer.lr=1e-6"}},
         Variety{"WideChannels", {"wide.yaml", "train.rounds=2"}},
         Variety{"Compressed", {"compressed.yaml"}}, Variety{"Allocated", {"allocated.yaml"}},
         Variety{

@@ -82,6 +82,36 @@ TEST_F(ExperimentTest, CountsWhatAClientsStepTakes) {
             summary.at("train_memory_bytes").as_integer());
 }
 
+// Every round's updates, those of the warm-up too, are in the sum and within the budget; beside an
+// update a client sends its row and, when channels are chosen, its ballot.
+TEST_F(ExperimentTest, CountsTheBytesOfTheWarmUpAndStaysWithinTheBudget) {
+  constexpr std::int64_t kBudget = 3000;
+  constexpr std::int64_t kBesideIt = 200;
+  const Json summary =
+      summary_of({.more = {"train.rounds=4", "compress.control=false", "compress.prune.start=0.4",
+                           "comm={codec: rotated, budget: 3000}"}});
+  const std::vector<Json> metrics = metrics_of(path("run"));
+  EXPECT_EQ(metrics.front().at("phase").as_text(), "warmup");
+  std::int64_t sum = 0;
+  for (const Json& line : metrics) {
+    const std::int64_t bytes = line.at("bytes_up").as_integer();
+    EXPECT_GT(bytes, line.at("clients").as_integer() * 1000);
+    EXPECT_LE(bytes, line.at("clients").as_integer() * (kBudget + kBesideIt));
+    sum += bytes;
+  }
+  EXPECT_EQ(summary.at("bytes_up").as_integer(), sum);
+}
+
+// The changes of a model take less than the model, after the first time.
+TEST_F(ExperimentTest, SendsChangesOfTheModelInPlaceOfIt) {
+  summary_of({.more = {"train.rounds=4", "compress.control=false", "compress.prune.pruner=none",
+                       "comm.downlink={codec: rotated, bits: 4}"}});
+  const std::vector<Json> metrics = metrics_of(path("run"));
+  const std::int64_t whole = metrics.front().at("bytes_down").as_integer();
+  for (std::size_t i = 1; i < metrics.size(); ++i)
+    EXPECT_LT(5 * metrics[i].at("bytes_down").as_integer(), whole);
+}
+
 TEST_F(ExperimentTest, LearnsWhatTheDataTeach) {
   const Json summary = summary_of({.more = {"train.rounds=8", "train.local_epochs=3"}});
   EXPECT_GE(summary.at("dense_accuracy").as_number(), 0.9);

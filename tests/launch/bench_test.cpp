@@ -43,6 +43,8 @@ TEST(BenchTest, CodecsAreAllMeasuredAndTheirFiguresFitTheirClaims) {
   EXPECT_NEAR(figure(report, "int4.ratio"), 32.0 / 4.125, 0.01);
   EXPECT_NEAR(figure(report, "rotated-4.ratio"), 262144.0 / (32768 + 16 * 4 + 37), 1e-6);
   EXPECT_NEAR(figure(report, "rotated-4.error"), std::sqrt(0.009501 / 0.990499), 1e-3);
+  EXPECT_NEAR(figure(report, "rotated-budget-2.error"), figure(report, "rotated-2.error"), 0.01);
+  EXPECT_GT(figure(report, "qsgd-64.ratio"), figure(report, "qsgd-1024.ratio"));
   EXPECT_NEAR(figure(report, "topk-0.1.bias"), figure(report, "topk-0.1.error"), 1e-9);
   for (const std::string label : {"int8", "int4", "rotated-1", "rotated-4"}) {
     EXPECT_GT(figure(report, label + ".encode"), 0.0);
@@ -103,6 +105,30 @@ TEST(BenchTest, ALatencyTableHoldsForWhatPruningMakesOfTheNetwork) {
   for (const char* part : {"random 2", "largest error", "codes of vector"})
     EXPECT_NE(bench.report.table.find(part), std::string::npos) << bench.report.table;
   EXPECT_EQ(latency_table_from_json(to_json(bench.table), "t"), bench.table);
+}
+
+TEST(BenchTest, UplinkComparesEveryCodecAtTheBytesOfRotated) {
+  const BenchFolder folder;
+  write_noise(folder.path(), {.side = 10, .train = 300, .test = 20});
+  ExperimentConfig config;
+  config.model.name = "mlp";
+  config.model.hidden = {16};
+  config.data.name = "idx";
+  config.data.root = folder.path().string();
+  config.data.partition.clients = 2;
+  Checkpoint model;  // as it begins
+  World world = make_world(config);
+  model.graph = std::move(world.graph);
+  model.parameters = std::move(world.parameters);
+  const BenchReport report = bench_uplink(config, std::move(model), {.bits = {3}, .draws = 3});
+  const double bytes = figure(report, "3-bit.rotated.bytes");
+  for (const std::string codec : {"rotated, bits by block", "rotated, bits by block and client",
+                                  "qsgd", "dadaquant", "topk", "stc"}) {
+    EXPECT_LE(figure(report, "3-bit." + codec + ".bytes"), bytes) << codec;
+    EXPECT_GT(figure(report, "3-bit." + codec + ".bytes"), 0.8 * bytes) << codec;
+    EXPECT_LT(figure(report, "3-bit." + codec + ".error"), 1.0) << codec;
+    EXPECT_GT(figure(report, "3-bit." + codec + ".mean_error"), 0.0) << codec;
+  }
 }
 
 TEST(BenchTest, SensitivitiesArePredictedAndMeasuredForEveryChoice) {

@@ -13,6 +13,8 @@ StepCommand sample() {
           .exit_code = 3,
           .task_frame = {1, 2, 3},
           .model_frame = {4, 5},
+          .model_bytes = 77,
+          .residual_frame = {7},
           .reference_frame = {6},
           .assignments = {{7, 8}, {}, {9}}};
 }
@@ -24,6 +26,8 @@ TEST(CommandFrameTest, CommandsReadBackEqual) {
   EXPECT_EQ(back.task_frame, sample().task_frame);
   EXPECT_EQ(back.model_frame, sample().model_frame);
   EXPECT_EQ(back.reference_frame, sample().reference_frame);
+  EXPECT_EQ(back.model_bytes, 77);
+  EXPECT_EQ(back.residual_frame, sample().residual_frame);
   EXPECT_EQ(back.assignments, sample().assignments);
   EXPECT_EQ(decode_command(encode_command({})).kind, StepKind::kStop);
 }
