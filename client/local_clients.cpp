@@ -7,6 +7,7 @@
 
 #include "algorithms/pruner.h"
 #include "client/calibration.h"
+#include "client/mask_ballot.h"
 #include "client/sensing.h"
 #include "client/update_adder.h"
 #include "comm/messages.h"
@@ -32,6 +33,8 @@ class Reporter {
            std::vector<AlignedBuffer>& waiting_models)
       : task_(task),
         graph_(graph),
+        mask_(global.mask),
+        seed_(seed),
         global_(global.parameters),
         adder_(task, seed),
         at_once_(UpdateAdder::clients_at_once(graph.parameter_count())),
@@ -48,18 +51,21 @@ class Reporter {
       coupling_ = couple(graph);
       pruner_ = make_pruner(task.ballot->pruner);
     }
+    if (task.regrow) check_request(graph, global.mask, *task.regrow);
     report_.rows.reserve(task.cohort.size());  // memory that is not written to costs nothing
     sums_ = &report_.sums[sum_key(task)];
     *sums_ = empty_sums(task, {.parameters = sent, .units = coupling_.unit_count});
   }
 
-  // The client that `executor` has just trained. Its model may wait for others', to be added with
-  // them.
-  void add(const ClientRow& row, Executor& executor) {
+  // The client that `executor` has just trained on `samples`. Its model may wait for others', to be
+  // added with them.
+  void add(const ClientRow& row, Executor& executor, const SampleSource& samples) {
     if (kept_) {
       kept_model_ = kept_->gather(executor.parameters());
       waiting_.push_back({row, kept_model_});
-      return add_waiting();
+      add_waiting();
+      if (task_.regrow) add_mask_ballot(report_.rows.back(), executor, samples);
+      return;
     }
     if (at_once_ == 1) {
       waiting_.push_back({row, executor.parameters()});
@@ -104,8 +110,24 @@ class Reporter {
     if (!is_added) throw Error("a ballot of 0s and 1s did not fit its grid");
   }
 
+  // The client's that was added last, if it was accepted. Its model is that in kept_model_.
+  void add_mask_ballot(ClientRow& row, Executor& executor, const SampleSource& samples) {
+    if (row.status != ClientStatus::kAccepted) return;
+    const std::vector<float> model = kept_->scatter(kept_model_);
+    const std::vector<float> ballot =
+        mask_ballot(executor, {.parameters = model, .mask = mask_}, samples, *task_.regrow,
+                    {seed_, row.client, task_.round});
+    if (ballot.empty()) return;
+    const auto frame = encode_ballot(ballot);
+    row.bytes_up += static_cast<std::int64_t>(frame.size());
+    if (!sums_->at(kMaskBallotSum).add(decode_ballot(frame), row.weight))
+      throw Error("a ballot of 0s and 1s did not fit its grid");
+  }
+
   const ClientTask& task_;
   const Graph& graph_;
+  const Mask* mask_;
+  std::uint64_t seed_;
   std::span<const float> global_;
   std::optional<IndexMap> kept_;  // of a masked model
   std::vector<float> kept_global_;
@@ -231,7 +253,7 @@ RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
       row.samples = result.samples_seen;
       row.seconds = seconds_since(begin);
       row.bytes_down = bytes_down;
-      reporter.add(row, *executor_);
+      reporter.add(row, *executor_, samples);
       failpoint("after_client");
     } catch (const Error&) {
       std::throw_with_nested(Error(text("round ", task.round, ", client ", client)));
