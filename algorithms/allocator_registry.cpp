@@ -1,4 +1,7 @@
 #include "algorithms/allocator.h"
+
+#include <algorithm>  // for max
+
 #include "core/error.h"
 #include "core/text.h"
 
@@ -45,6 +48,16 @@ void check(const AllocationProblem& problem) {
                            problem.candidates.size(), " candidates, got ",
                            problem.costs[i].size()));
   }
+}
+
+int fixed_bits(std::span<const WeightCandidate> candidates) {
+  constexpr int kUsualBits = 4;
+  int largest = 0;
+  for (const WeightCandidate& candidate : candidates) {
+    if (candidate.bits == kUsualBits) return kUsualBits;
+    largest = std::max(largest, candidate.bits);
+  }
+  return largest;
 }
 
 }  // namespace coppice

@@ -7,6 +7,7 @@
 #include <vector>     // for vector
 
 #include "algorithms/quantize.h"
+#include "algorithms/regrowth.h"
 #include "algorithms/sensitivity.h"
 #include "core/checkpoint.h"
 #include "deploy/file_bytes.h"
@@ -76,8 +77,10 @@ std::vector<std::int64_t> smallest_first(const ServerState& state) {
 
 std::vector<AllocatedTensor> tensors_of(const ServerState& state, const SenseRequest& request) {
   std::vector<AllocatedTensor> out;
-  for (const std::string& name : request.parameters)
-    out.push_back({name, part_of<const float>(state.parameters, spec_of(state.graph, name))});
+  for (const std::string& name : request.parameters) {
+    const ParameterSpec& spec = spec_of(state.graph, name);
+    out.push_back({name, part_of<const float>(state.parameters, spec), spec.shape});
+  }
   return out;
 }
 
@@ -141,6 +144,8 @@ SenseRequest sense_request(const ServerState& state, const CompressConfig& compr
 }
 
 AllocationTarget allocation_target(const CompressConfig& compress, std::int64_t choices) {
+  if (regrow_method(compress.allocate.allocator))  // the mask changes, not how much it keeps
+    return {.max_bytes = compress.constraints.max_bytes.value(), .slack = 0.0};
   const double left =
       1.0 - static_cast<double>(choices) / static_cast<double>(compress.allocate.steps);
   return {.max_bytes = compress.constraints.max_bytes.value(), .slack = std::pow(left, 3)};

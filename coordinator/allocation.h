@@ -28,7 +28,7 @@ struct AllocationTarget {
 };
 
 // After choice `choices` of compress.allocate.steps: (1 - choices / steps)^3 of the bytes above the
-// target are left (after Zhu & Gupta 2017, eq. 1).
+// target are left (after Zhu & Gupta 2017, eq. 1); none where the allocator regrows.
 AllocationTarget allocation_target(const CompressConfig& compress, std::int64_t choices);
 
 // Chooses by `table`, the clients' answers to `request`, and takes the choice: mask, bits of every

@@ -5,11 +5,13 @@
 #include <utility>    // for move
 
 #include "algorithms/quantize.h"
+#include "algorithms/regrowth.h"
 #include "comm/messages.h"
 #include "coordinator/allocation.h"
 #include "coordinator/client_rows.h"
 #include "coordinator/pruning.h"
 #include "coordinator/quantization.h"
+#include "coordinator/regrowth.h"
 #include "core/coupling.h"
 #include "core/error.h"
 #include "core/index_map.h"
@@ -36,6 +38,8 @@ RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> we
   if (config_.compress.prune.pruner != "none") pruner_ = make_pruner(config_.compress.prune.pruner);
   if (config_.compress.allocates())
     allocator_ = make_allocator(config_.compress.allocate.allocator);
+  is_regrowing_ = regrow_method(config_.compress.allocate.allocator).has_value();
+  if (is_regrowing_) check_regrowth(config_.compress);
   const auto population = static_cast<std::int64_t>(weights_.size());
   if (config_.train.clients_per_round > population) {
     throw ConfigError(text("train.clients_per_round: ", config_.train.clients_per_round,
@@ -141,6 +145,7 @@ ClientTask RoundMachine::make_task() const {
     task.norm_bound = task.norm_bound > 0.0 ? std::min(task.norm_bound, bound) : bound;
   }
   add_ballot(task);
+  add_regrowth(task);
   add_distillation(task);
   return task;
 }
@@ -206,6 +211,11 @@ void RoundMachine::add_ballot(ClientTask& task) const {
   const auto most = static_cast<std::int64_t>(
       plan().keep_fraction * static_cast<double>(start_of_track().graph.parameter_count()));
   task.ballot = ballot_request(state_, config_.compress.prune, most);
+}
+
+// As above: asked for until there is an answer.
+void RoundMachine::add_regrowth(ClientTask& task) const {
+  if (adjusts()) task.regrow = regrow_request(state_, config_.compress.allocate);
 }
 
 std::optional<Action> RoundMachine::handle(Event event) {
@@ -280,8 +290,17 @@ void RoundMachine::close_training() {
   state_.norm_median = record_.norm_median;
   count_teacher_bytes();
   apply_sums(reports_.sums.at(sum_key(task_)));
+  if (task_.regrow) close_regrowth();
   if (!state_.plan.is_empty()) refresh_weight_grids();
   keep_teacher();
+}
+
+void RoundMachine::close_regrowth() {
+  const ExactSum& ballots = reports_.sums.at(sum_key(task_)).at(kMaskBallotSum);
+  if (ballots.weight() == 0) return;  // nobody was accepted: the next round asks again
+  regrow_weights(state_, config_.compress.allocate, *task_.regrow, ballots, config_.seed,
+                 task_.round);
+  state_.choices = plan().choices;
 }
 
 void RoundMachine::close_sensing() {
@@ -334,8 +353,7 @@ void RoundMachine::count_teacher_bytes() {
       continue;
     for (const std::int64_t client : select_cohort(earlier.round)) have.insert(client);
   }
-  add_bytes_down(record_, bytes,
-                 [&](std::int64_t client) { return !have.contains(client); });
+  add_bytes_down(record_, bytes, [&](std::int64_t client) { return !have.contains(client); });
 }
 
 void RoundMachine::apply_sums(const NamedSums& sums) {

@@ -99,16 +99,22 @@ class RoundMachine {
   ClientTask make_task() const;
   std::vector<std::int64_t> select_cohort(std::int64_t round) const;
   void add_ballot(ClientTask& task) const;
+  void add_regrowth(ClientTask& task) const;
   void add_distillation(ClientTask& task) const;
   ClientTask follow_up_task() const;
   ClientTask sense_task() const;
   ClientTask calibration_task() const;
-  bool senses() const { return plan().choices > state_.choices; }
+  // The mask there is changes, where the allocator regrows.
+  bool adjusts() const {
+    return is_regrowing_ && state_.choices > 0 && plan().choices > state_.choices;
+  }
+  bool senses() const { return plan().choices > state_.choices && !adjusts(); }
   bool calibrates() const;
   std::optional<Action> take(ReportArrived event);
   std::optional<Action> close_if_complete();
   Action close_round();
   void close_training();
+  void close_regrowth();
   void close_sensing();
   void close_calibration();
   void refresh_weight_grids();
@@ -126,6 +132,7 @@ class RoundMachine {
   std::unique_ptr<Strategy> strategy_;
   std::unique_ptr<Pruner> pruner_;        // null without pruning
   std::unique_ptr<Allocator> allocator_;  // null without allocation
+  bool is_regrowing_ = false;             // only its first choice is the allocator's
   Step step_ = Step::kIdle;
   std::set<std::int64_t> sites_;    // of the group
   std::set<std::int64_t> waiting_;  // those whose report of this round is outstanding

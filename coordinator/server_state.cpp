@@ -7,6 +7,7 @@ namespace {
 constexpr const char* kTeacher = "coppice.teacher";
 constexpr const char* kTeacherRound = "coppice.teacher_round";
 constexpr const char* kAllocation = "coppice.allocation";  // choices made, then the bits
+constexpr const char* kPosterior = "coppice.mask_posterior";
 
 std::vector<float> take_buffer(NamedBuffers& buffers, const char* name) {
   const auto found = buffers.find(name);
@@ -36,6 +37,7 @@ Checkpoint to_checkpoint(const ServerState& state, std::int64_t round) {
     allocation.push_back(static_cast<float>(state.choices));
     for (const int bits : state.weight_bits) allocation.push_back(static_cast<float>(bits));
   }
+  if (!state.mask_posterior.empty()) checkpoint.server_state[kPosterior] = state.mask_posterior;
   return checkpoint;
 }
 
@@ -43,6 +45,7 @@ ServerState from_checkpoint(Checkpoint checkpoint, std::int64_t position, double
   std::vector<float> teacher = take_buffer(checkpoint.server_state, kTeacher);
   const std::vector<float> round = take_buffer(checkpoint.server_state, kTeacherRound);
   const std::vector<float> allocation = take_buffer(checkpoint.server_state, kAllocation);
+  std::vector<float> posterior = take_buffer(checkpoint.server_state, kPosterior);
   std::vector<int> bits;
   for (std::size_t i = 1; i < allocation.size(); ++i)
     bits.push_back(static_cast<int>(allocation[i]));
@@ -52,6 +55,7 @@ ServerState from_checkpoint(Checkpoint checkpoint, std::int64_t position, double
           .strategy_state = std::move(checkpoint.server_state),
           .weight_bits = std::move(bits),
           .choices = allocation.empty() ? 0 : static_cast<std::int64_t>(allocation.front()),
+          .mask_posterior = std::move(posterior),
           .plan = std::move(checkpoint.plan),
           .teacher = std::move(teacher),
           .teacher_round = round.empty() ? 0 : static_cast<std::int64_t>(round.front()),

@@ -22,6 +22,9 @@ struct ServerState {
   // how many choices are made (RoundPlan::choices; below 2^24). Empty and 0: nothing yet.
   std::vector<int> weight_bits;
   std::int64_t choices = 0;
+  // What fedrts believes of each weight of quantized_parameters(graph), one after the other: all
+  // alphas, then all betas (algorithms/regrowth.h). Empty: nothing yet, or another allocator.
+  std::vector<float> mask_posterior;
   QuantPlan plan;              // empty until the model is quantized
   std::vector<float> teacher;  // parameters of the dense graph that the student listens to; empty:
                                // there is none yet

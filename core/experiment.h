@@ -3,10 +3,11 @@
 // to. Every field is declared once more, with its range, unit and sentence, in
 // core/config/schema.cpp; nothing else reads YAML.
 
-#include <cstdint>  // for int64_t
-#include <map>      // for map
-#include <string>   // for string
-#include <vector>   // for vector
+#include <cstdint>   // for int64_t
+#include <map>       // for map
+#include <optional>  // for optional
+#include <string>    // for string
+#include <vector>    // for vector
 
 #include "core/codec_options.h"
 #include "core/constraints.h"
@@ -94,6 +95,17 @@ struct PruneConfig {
   friend bool operator==(const PruneConfig&, const PruneConfig&) = default;
 };
 
+// How allocators that regrow weights change the mask.
+struct RegrowConfig {
+  // Of a layer's kept weights, those that make room in the first adjustment; later ones move fewer,
+  // on half a cosine. Absent: what the method's authors take.
+  std::optional<double> share = {};
+  double ballots = 0.5;    // fedrts: what the clients' ballots count; the mean model has the rest
+  double evidence = 10.0;  // fedrts: what one adjustment counts beside the prior's 1 and 1
+
+  friend bool operator==(const RegrowConfig&, const RegrowConfig&) = default;
+};
+
 // How the layers' densities and bits are chosen, so that the file fits
 // compress.constraints.max_bytes.
 struct AllocateConfig {
@@ -106,6 +118,7 @@ struct AllocateConfig {
   std::int64_t steps = 4;     // choices on the way
   std::int64_t batches = 16;  // pairs of half-batches whose gradients a client measures
   std::int64_t half_batch = 32;
+  RegrowConfig regrow;
 
   friend bool operator==(const AllocateConfig&, const AllocateConfig&) = default;
 };

@@ -31,6 +31,7 @@ enum class Purpose : std::uint32_t {
   kGenerated = 9,        // generated data in tests and benches
   kCalibration = 10,     // task: round
   kSensing = 11,         // task: round
+  kRegrowth = 12,        // client: place of the layer; task: round
 };
 
 // Identifies a stream. `client` is -1 for the coordinator, `task` is usually the round.

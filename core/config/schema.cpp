@@ -141,6 +141,9 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(compress.allocate.steps, (Count{1, 1000}), "", "Choices on the way, each for a smaller file; fewer where the rounds do not suffice."),
       COPPICE_KEY(compress.allocate.batches, (Count{1, 10'000}), "", "Pairs of half-batches whose gradients a client measures for its table of sensitivities."),
       COPPICE_KEY(compress.allocate.half_batch, (Count{1, 65536}), "samples", "Samples of a half-batch."),
+      COPPICE_KEY(compress.allocate.regrow.share, OrNull<RealNumber>{kPositiveShare}, "", "feddst, fedrts: of a layer's kept weights, those that make room for others after the second choice; later choices move fewer, on half a cosine. null: 0.5 for feddst, 0.2 for fedrts, as their authors have it."),
+      COPPICE_KEY(compress.allocate.regrow.ballots, kShare, "", "fedrts: what the clients' ballots count in an outcome; the mean model has the rest."),
+      COPPICE_KEY(compress.allocate.regrow.evidence, (RealNumber{.above = 0, .at_most = 1000}), "", "fedrts: what an outcome adds to a weight's Beta(1, 1)."),
 
       COPPICE_KEY(compress.quantize.bits, bits, "bits", "Bits of a stored weight; 32: no quantization. Activations have 8 bits."),
       COPPICE_KEY(compress.quantize.reduce_range, TrueOrFalse{}, "", "Keeps 8-bit weight codes within [-63, 63]: onnxruntime's signed kernels then cannot saturate without VNNI."),

@@ -66,7 +66,7 @@ compress:
     min_retention: 0.985
     device: edge
   prune: {pruner: magnitude, target: 0.3, start: 0.25, end: 0.75, steps: 5, multiple: 8}
-  allocate: {allocator: joint, densities: [0.5], bits: [4, 8], start: 0.1, end: 0.7, steps: 2, batches: 3, half_batch: 5}
+  allocate: {allocator: joint, densities: [0.5], bits: [4, 8], start: 0.1, end: 0.7, steps: 2, batches: 3, half_batch: 5, regrow: {share: 0.3, ballots: 0.25, evidence: 2}}
   latency_table: phone.json
   quantize: {bits: 8, reduce_range: true, start: 0.8, calibration_samples: 99}
   distill:
@@ -109,6 +109,8 @@ TEST(ConfigTest, KeysReachTheirFields) {
   EXPECT_EQ(config.compress.prune.multiple, 8);
   EXPECT_EQ(config.compress.allocate.densities, std::vector<double>{0.5});
   EXPECT_EQ(config.compress.allocate.bits, (std::vector<std::int64_t>{4, 8}));
+  EXPECT_EQ(config.compress.allocate.regrow,
+            (RegrowConfig{.share = 0.3, .ballots = 0.25, .evidence = 2.0}));
   EXPECT_EQ(config.compress.latency_table, "phone.json");
   EXPECT_EQ(config.compress.quantize.bits, 8);
   EXPECT_TRUE(config.compress.quantize.reduce_range);

@@ -29,6 +29,12 @@ const std::vector<std::string> kWarmUpTeacher4Bits{
     "compress.quantize={bits: 4, start: 0.5, calibration_samples: 7}",
     "compress.distill={teacher: warmup, feature: relu4, feature_weight: 2}"};
 
+// The mask is made after round 1 and moved after rounds 2 to 4.
+std::vector<std::string> moving(const std::string& allocator) {
+  return {"allocated.yaml", "train.rounds=6", "compress.prune.pruner=none",
+          "compress.allocate.allocator=" + allocator, "compress.allocate.start=0"};
+}
+
 class MpiModelTest : public RunTest, public ::testing::WithParamInterface<Variety> {};
 
 TEST_P(MpiModelTest, IsOneForEveryNumberOfProcessesAndThreads) {
@@ -76,6 +82,7 @@ INSTANTIATE_TEST_SUITE_P(
             "AllocatedRotated",
             {"allocated.yaml", "comm.codec=rotated", "comm.bits=2", "train.clients_per_round=3"}},
         Variety{"AllocatedTopK", {"allocated.yaml", "comm.codec=topk"}},
+        Variety{"Feddst", moving("feddst")}, Variety{"Fedrts", moving("fedrts")},
         Variety{"WarmUpTeacher4Bits", kWarmUpTeacher4Bits},
         Variety{"Student",
                 {"compressed.yaml", "compress.prune.pruner=none", "compress.distill.student=mlp",
