@@ -15,6 +15,7 @@
 #include <vector>       // for vector
 
 #include "algorithms/allocation.h"
+#include "core/graph.h"
 #include "core/weight_candidate.h"
 
 namespace coppice {
@@ -24,6 +25,7 @@ namespace coppice {
 struct AllocatedTensor {
   std::string name;
   std::span<const float> weights;
+  Shape shape = {};  // [out, in, ...] of as many elements as weights; empty: one axis
 };
 
 // Bytes that tensors[index] takes when it is stored so; any density, any bits of the candidates.
@@ -74,5 +76,8 @@ std::unique_ptr<Allocator> make_allocator(std::string_view name);  // throws Con
 void check(const AllocationProblem& problem);
 // The budget of a problem for methods that know bytes alone; throws for any other.
 std::int64_t bytes_alone(const AllocationProblem& problem);
+
+// For methods without a choice of bits: 4 where a candidate has them, else the most there are.
+int fixed_bits(std::span<const WeightCandidate> candidates);
 
 }  // namespace coppice

@@ -1,4 +1,7 @@
 #include "algorithms/allocator.h"
+
+#include <algorithm>  // for max
+
 #include "core/error.h"
 #include "core/text.h"
 
@@ -54,6 +57,16 @@ std::int64_t bytes_alone(const AllocationProblem& problem) {
   if (problem.budget.microseconds)
     throw ConfigError("allocator: expected no budget of microseconds: this one knows bytes alone");
   return problem.budget.bytes.value();
+}
+
+int fixed_bits(std::span<const WeightCandidate> candidates) {
+  constexpr int kUsualBits = 4;
+  int largest = 0;
+  for (const WeightCandidate& candidate : candidates) {
+    if (candidate.bits == kUsualBits) return kUsualBits;
+    largest = std::max(largest, candidate.bits);
+  }
+  return largest;
 }
 
 }  // namespace coppice

@@ -8,6 +8,7 @@
 #include "algorithms/pruner.h"
 #include "client/calibration.h"
 #include "client/input_range.h"
+#include "client/mask_ballot.h"
 #include "client/sensing.h"
 #include "client/update_adder.h"
 #include "comm/messages.h"
@@ -34,6 +35,7 @@ class Reporter {
            std::span<const Residual> residuals, std::vector<AlignedBuffer>& waiting_models)
       : task_(task),
         graph_(graph),
+        mask_(global.mask),
         global_(global.parameters),
         seed_(seed),
         residuals_(residuals),
@@ -53,6 +55,7 @@ class Reporter {
       coupling_ = couple(graph);
       pruner_ = make_pruner(task.ballot->pruner);
     }
+    if (task.regrow) check_request(graph, global.mask, *task.regrow);
     report_.rows.reserve(task.cohort.size());  // memory that is not written to costs nothing
     sums_ = &report_.sums[sum_key(task)];
     *sums_ = empty_sums(task, {.parameters = sent, .units = coupling_.unit_count});
@@ -65,7 +68,9 @@ class Reporter {
     if (kept_) {
       kept_model_ = kept_->gather(executor.parameters());
       waiting_.push_back({row, kept_model_});
-      return add_waiting();
+      add_waiting();
+      if (task_.regrow) add_mask_ballot(report_.rows.back(), executor, samples);
+      return;
     }
     if (at_once_ == 1) {
       waiting_.push_back({row, executor.parameters()});
@@ -155,8 +160,23 @@ class Reporter {
     if (!is_added) throw Error("a ballot of 0s and 1s did not fit its grid");
   }
 
+  // The client's that was added last, if it was accepted. Its model is that in kept_model_.
+  void add_mask_ballot(ClientRow& row, Executor& executor, const SampleSource& samples) {
+    if (row.status != ClientStatus::kAccepted) return;
+    const std::vector<float> model = kept_->scatter(kept_model_);
+    const std::vector<float> ballot =
+        mask_ballot(executor, {.parameters = model, .mask = mask_}, samples, *task_.regrow,
+                    {seed_, row.client, task_.round});
+    if (ballot.empty()) return;
+    const auto frame = encode_ballot(ballot);
+    row.bytes_up += static_cast<std::int64_t>(frame.size());
+    if (!sums_->at(kMaskBallotSum).add(decode_ballot(frame), row.weight))
+      throw Error("a ballot of 0s and 1s did not fit its grid");
+  }
+
   const ClientTask& task_;
   const Graph& graph_;
+  const Mask* mask_;
   std::span<const float> global_;
   std::uint64_t seed_;
   std::span<const Residual> residuals_;

@@ -213,6 +213,21 @@ std::vector<float> estimate_curvature(Executor& executor, const ModelView& model
   return curvature;
 }
 
+std::vector<float> mean_gradient(Executor& executor, const ModelView& model,
+                                 const SampleSource& source, std::int64_t batches,
+                                 std::int64_t half_batch, const SensingDraw& draw) {
+  std::vector<float> gradient(model.parameters.size());
+  const Pairs pairs = pairs_of(source, batches, half_batch);
+  visit_pairs(executor, model, source, pairs, {}, draw,
+              [&](std::span<const float> first, std::span<const float> second) {
+                for (std::size_t i = 0; i < gradient.size(); ++i)
+                  gradient[i] += 0.5F * (first[i] + second[i]);
+              });
+  if (pairs.count == 0) return gradient;
+  for (float& value : gradient) value /= static_cast<float>(pairs.count);
+  return gradient;
+}
+
 CandidateChanges::CandidateChanges(const Graph& graph, std::span<const float> parameters,
                                    const SenseRequest& request)
     : parameters_(parameters), request_(request) {

@@ -43,6 +43,13 @@ std::vector<float> estimate_curvature(Executor& executor, const ModelView& model
                                       const SampleSource& source, const SenseRequest& request,
                                       const SensingDraw& draw);
 
+// The gradient of the mean cross-entropy at `model`, without its grids and its mask, one value a
+// parameter: over the samples of at most `batches` pairs of halves of `half_batch`. Of fewer than 2
+// samples, zeros. Not finite where the loss is not.
+std::vector<float> mean_gradient(Executor& executor, const ModelView& model,
+                                 const SampleSource& source, std::int64_t batches,
+                                 std::int64_t half_batch, const SensingDraw& draw);
+
 // What every candidate of a request changes in the weights of one model: the same for all clients,
 // so it is made once for a task, unless it would take more than 256 MiB.
 class CandidateChanges {

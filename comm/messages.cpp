@@ -1,5 +1,6 @@
 #include "comm/messages.h"
 
+#include "comm/regrow_wire.h"
 #include "comm/wire.h"
 #include "core/error.h"
 #include "core/index_map.h"
@@ -11,21 +12,6 @@ namespace {
 constexpr std::size_t kRowBytes = 10 * 8 + 2;
 constexpr std::uint32_t kMaxBins = 1U << 22U;
 constexpr std::uint32_t kMaxCount = 1U << 24U;
-
-void write_grid(WireWriter& out, GridSpec grid) {
-  out.i64(grid.range_bits);
-  out.i64(grid.quantum_bits);
-}
-
-GridSpec read_grid(WireReader& in) {
-  const std::int64_t range = in.i64();
-  const std::int64_t quantum = in.i64();
-  if (range < 0 || range > 62 || quantum < 0 || quantum > 62) {
-    throw WireError(
-        text("task: grid of ", range, " + ", quantum, " bits, expected at most 62 each"));
-  }
-  return {static_cast<int>(range), static_cast<int>(quantum)};
-}
 
 // An enumerator up to and including `last`.
 template <typename Enum>
@@ -319,6 +305,7 @@ std::vector<std::uint8_t> encode_task(const ClientTask& task) {
   write_calibration(out, task.calibration);
   write_sense(out, task.sense);
   write_gate(out, task.gate);
+  write_regrow(out, task.regrow);
   out.int64s(task.cohort);
   return framed(FrameType::kTask, payload);
 }
@@ -353,6 +340,7 @@ ClientTask decode_task(std::span<const std::uint8_t> frame) {
   task.calibration = read_calibration(in);
   task.sense = read_sense(in);
   task.gate = read_gate(in);
+  task.regrow = read_regrow(in);
   task.cohort = in.int64s();
   in.expect_end();
   return task;

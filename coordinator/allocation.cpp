@@ -9,6 +9,7 @@
 
 #include "algorithms/block_axes.h"
 #include "algorithms/quantize.h"
+#include "algorithms/regrowth.h"
 #include "algorithms/sensitivity.h"
 #include "coordinator/quantization.h"
 #include "core/checkpoint.h"
@@ -87,7 +88,8 @@ class StorageCosts {
       : request_(request), other_bytes_(bytes_without_weights(state, request, latencies)) {
     for (const std::string& name : request.parameters) {
       specs_.push_back(spec_of(state.graph, name));
-      tensors_.push_back({name, part_of<const float>(state.parameters, specs_.back())});
+      tensors_.push_back(
+          {name, part_of<const float>(state.parameters, specs_.back()), specs_.back().shape});
     }
     if (latencies != nullptr) times_.emplace(state.graph, request.parameters, *latencies);
   }
@@ -273,8 +275,11 @@ SenseRequest sense_request(const ServerState& state, const CompressConfig& compr
 }
 
 AllocationTarget allocation_target(const CompressConfig& compress, std::int64_t choices) {
+  // Where an allocator regrows, the mask changes, not how much it keeps.
   const double left =
-      1.0 - static_cast<double>(choices) / static_cast<double>(compress.allocate.steps);
+      regrow_method(compress.allocate.allocator)
+          ? 0.0
+          : 1.0 - static_cast<double>(choices) / static_cast<double>(compress.allocate.steps);
   return {.budget = {.bytes = compress.constraints.max_bytes,
                      .microseconds = compress.constraints.max_latency_us},
           .slack = std::pow(left, 3)};

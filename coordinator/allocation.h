@@ -47,7 +47,8 @@ struct AllocationTarget {
 };
 
 // After choice `choices` of compress.allocate.steps: (1 - choices / steps)^3 of the bytes and
-// microseconds above the target are left (after Zhu & Gupta 2017, eq. 1).
+// microseconds above the target are left (after Zhu & Gupta 2017, eq. 1); none where the
+// allocator regrows.
 AllocationTarget allocation_target(const CompressConfig& compress, std::int64_t choices);
 
 // A file that some choice from the table would give.

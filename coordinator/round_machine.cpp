@@ -6,6 +6,7 @@
 #include <utility>    // for move
 
 #include "algorithms/quantize.h"
+#include "algorithms/regrowth.h"
 #include "comm/messages.h"
 #include "coordinator/allocation.h"
 #include "coordinator/client_rows.h"
@@ -13,6 +14,7 @@
 #include "coordinator/downlink.h"
 #include "coordinator/pruning.h"
 #include "coordinator/quantization.h"
+#include "coordinator/regrowth.h"
 #include "coordinator/round_tasks.h"
 #include "coordinator/step_control.h"
 #include "coordinator/uplink.h"
@@ -49,6 +51,8 @@ RoundMachine::RoundMachine(ExperimentConfig config, std::vector<std::int64_t> we
     check_allocation(config_.compress, *allocator_,
                      others_.student ? others_.student->graph : dense_.graph, known_);
   }
+  is_regrowing_ = regrow_method(config_.compress.allocate.allocator).has_value();
+  if (is_regrowing_) check_regrowth(config_.compress);
   const auto population = static_cast<std::int64_t>(weights_.size());
   if (config_.train.clients_per_round > population) {
     throw ConfigError(text("train.clients_per_round: ", config_.train.clients_per_round,
@@ -147,6 +151,7 @@ ClientTask RoundMachine::make_task() const {
     task.norm_bound = task.norm_bound > 0.0 ? std::min(task.norm_bound, bound) : bound;
   }
   add_ballot(task);
+  if (adjusts()) task.regrow = regrow_request(state_, config_.compress.allocate);
   if (plan().distills && teacher().graph != nullptr)
     add_distillation(config_.compress.distill, task.plan);
   return task;
@@ -169,7 +174,8 @@ ClientTask RoundMachine::sense_task() const {
 
 // Not once a model at the target has passed: then there is nothing left to choose.
 bool RoundMachine::senses() const {
-  return plan().choices > state_.choices && state_.steps.progress < StepControl::kWhole;
+  return plan().choices > state_.choices && state_.steps.progress < StepControl::kWhole &&
+         !adjusts();
 }
 
 // Also in a quantized round that has no grids yet, because all clients were refused when they were
@@ -281,8 +287,17 @@ void RoundMachine::close_training() {
     learn_uplink(task_, record_.train_loss, config_.train.rounds, std::move(reports_.residuals),
                  config_.comm, state_);
   apply_sums(reports_.sums.at(sum_key(task_)));
+  if (task_.regrow) close_regrowth();
   if (!state_.plan.is_empty()) refresh_weight_grids();
   keep_teacher();
+}
+
+void RoundMachine::close_regrowth() {
+  const ExactSum& ballots = reports_.sums.at(sum_key(task_)).at(kMaskBallotSum);
+  if (ballots.weight() == 0) return;  // nobody was accepted: the next round asks again
+  regrow_weights(state_, config_.compress.allocate, *task_.regrow, ballots, config_.seed,
+                 task_.round);
+  state_.choices = plan().choices;
 }
 
 void RoundMachine::close_sensing() {

@@ -113,12 +113,17 @@ class RoundMachine {
   void add_ballot(ClientTask& task) const;
   ClientTask follow_up() const;
   ClientTask sense_task() const;
+  // The mask there is changes, where the allocator regrows.
+  bool adjusts() const {
+    return is_regrowing_ && state_.choices > 0 && plan().choices > state_.choices;
+  }
   bool senses() const;
   bool calibrates() const;
   std::optional<Action> take(ReportArrived event);
   std::optional<Action> close_if_complete();
   Action close_round();
   void close_training();
+  void close_regrowth();
   void close_sensing();
   void close_calibration();
   void close_gate();
@@ -142,6 +147,7 @@ class RoundMachine {
   std::unique_ptr<Strategy> strategy_;
   std::unique_ptr<Pruner> pruner_;        // null without pruning
   std::unique_ptr<Allocator> allocator_;  // null without allocation
+  bool is_regrowing_ = false;             // only its first choice is the allocator's
   Step step_ = Step::kIdle;
   Question question_ = Question::kUpdate;
   std::set<std::int64_t> sites_;    // of the group

@@ -38,6 +38,9 @@ struct ServerState {
   StepControl steps = {};
   std::int64_t tried = 0;
   std::optional<KeptModel> before_choice = {};
+  // What fedrts believes of each weight of quantized_parameters(graph), one after the other: all
+  // alphas, then all betas (algorithms/regrowth.h). Empty: nothing yet, or another allocator.
+  std::vector<float> mask_posterior;
   QuantPlan plan;              // empty until the model is quantized
   std::vector<float> teacher;  // parameters of the dense graph that the student listens to; empty:
                                // there is none yet

@@ -97,6 +97,17 @@ struct PruneConfig {
   friend bool operator==(const PruneConfig&, const PruneConfig&) = default;
 };
 
+// How allocators that regrow weights change the mask.
+struct RegrowConfig {
+  // Of a layer's kept weights, those that make room in the first adjustment; later ones move fewer,
+  // on half a cosine. Absent: what the method's authors take.
+  std::optional<double> share = {};
+  double ballots = 0.5;    // fedrts: what the clients' ballots count; the mean model has the rest
+  double evidence = 10.0;  // fedrts: what one adjustment counts beside the prior's 1 and 1
+
+  friend bool operator==(const RegrowConfig&, const RegrowConfig&) = default;
+};
+
 // How the layers' densities and bits are chosen, so that the file fits
 // compress.constraints.max_bytes and a sample takes no longer than max_latency.
 struct AllocateConfig {
@@ -111,6 +122,7 @@ struct AllocateConfig {
   std::int64_t batches = 16;  // pairs of half-batches whose gradients a client measures
   std::int64_t half_batch = 32;
   bool class_balance = false;  // half-batches have the class mix of all clients
+  RegrowConfig regrow;
 
   friend bool operator==(const AllocateConfig&, const AllocateConfig&) = default;
 };

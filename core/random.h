@@ -32,6 +32,7 @@ enum class Purpose : std::uint32_t {
   kCalibration = 10,     // task: round
   kSensing = 11,         // task: round
   kBroadcast = 12,       // rounding of what the model has changed by; client: frames before it
+  kRegrowth = 13,        // client: place of the layer; task: round
   kImportance = 16,      // gradients for ballots; task: round
 };
 

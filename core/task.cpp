@@ -75,6 +75,9 @@ NamedSums empty_sums(const ClientTask& task, SumSizes sizes) {
   sums.emplace(kUpdateSum, ExactSum(sizes.parameters, task.update_grid, task.max_weight));
   if (task.ballot)
     sums.emplace(kBallotSum, ExactSum(sizes.units, task.ballot->grid, task.max_weight));
+  if (task.regrow)
+    sums.emplace(kMaskBallotSum,
+                 ExactSum(task.regrow->weights(), task.regrow->grid, task.max_weight));
   return sums;
 }
 

@@ -11,6 +11,7 @@
 #include "core/codec_options.h"
 #include "core/exact_sum.h"
 #include "core/local_plan.h"
+#include "core/regrow_request.h"
 #include "core/weight_candidate.h"
 
 namespace coppice {
@@ -27,6 +28,8 @@ inline constexpr const char* kSensitivitySum =
     "sensitivities";  // growth of the client's loss for each candidate, times its weight
 inline constexpr const char* kOutcomeSum =
     "outcomes";  // labels that both, only the dense, only this and neither model have right
+inline constexpr const char* kMaskBallotSum =
+    "mask_ballots";  // 1 for each weight that the client would have in the mask, times its weight
 
 // Asks every client which units to keep. Units and groups are those of couple(graph) for the task's
 // graph.
@@ -94,6 +97,7 @@ struct ClientTask {
   std::optional<double> residual_decay;
   double norm_bound = 0.0;  // an update with a larger L2 norm is refused; 0: off
   std::optional<BallotRequest> ballot;
+  std::optional<RegrowRequest> regrow;            // of a masked model only
   std::optional<CalibrationRequest> calibration;  // present: count, do not train
   std::optional<SenseRequest> sense;              // present: make its table, do not train
   std::optional<GateRequest> gate;                // present: compare, do not train

@@ -12,17 +12,6 @@
 namespace coppice {
 namespace {
 
-constexpr int kUsualBits = 4;
-
-int fixed_bits(std::span<const WeightCandidate> candidates) {
-  int largest = 0;
-  for (const WeightCandidate& candidate : candidates) {
-    if (candidate.bits == kUsualBits) return kUsualBits;
-    largest = std::max(largest, candidate.bits);
-  }
-  return largest;
-}
-
 // Which tensor each weight is of, by falling magnitude over all of them (ties: the earlier tensor).
 // Within a tensor this is the order of kept_by_magnitude().
 std::vector<std::size_t> tensors_by_magnitude(std::span<const AllocatedTensor> tensors) {

@@ -146,6 +146,9 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(compress.allocate.batches, (Count{1, 10'000}), "", "Pairs of half-batches whose gradients a client measures for its table of sensitivities."),
       COPPICE_KEY(compress.allocate.half_batch, (Count{1, 65536}), "samples", "Samples of a half-batch."),
       COPPICE_KEY(compress.allocate.class_balance, TrueOrFalse{}, "", "Draws half-batches as if every client had the class mix of all, as far as its own samples go."),
+      COPPICE_KEY(compress.allocate.regrow.share, OrNull<RealNumber>{kPositiveShare}, "", "feddst, fedrts: of a layer's kept weights, those that make room for others after the second choice; later choices move fewer, on half a cosine. null: 0.5 for feddst, 0.2 for fedrts, as their authors have it."),
+      COPPICE_KEY(compress.allocate.regrow.ballots, kShare, "", "fedrts: what the clients' ballots count in an outcome; the mean model has the rest."),
+      COPPICE_KEY(compress.allocate.regrow.evidence, (RealNumber{.above = 0, .at_most = 1000}), "", "fedrts: what an outcome adds to a weight's Beta(1, 1)."),
 
       COPPICE_KEY(compress.gate.recovery_rounds, (Count{0, kMany}), "rounds", "Rounds between a choice of compress.allocate and its judgement on the clients' held-out samples; one that leaves less than compress.constraints.min_retention is taken back; 0: none is."),
       COPPICE_KEY(compress.gate.confidence, (RealNumber{.at_least = 0.5, .below = 1}), "", "Of the lower bound on the retention that is judged, and of what the certificate says."),

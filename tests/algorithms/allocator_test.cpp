@@ -324,5 +324,26 @@ TEST_F(AllocatorTest, JointPredictsNoMoreThanAnyCandidateForAll) {
   }
 }
 
+// A layer of shape [out, in, ...] keeps a share in proportion to the sum of its sides over their
+// product, and all of it where that is more.
+TEST_F(AllocatorTest, RegrowthBeginsWithDensitiesOfTheShapesAlone) {
+  tensors_[0].shape = {20, 20};      // 40 / 400 = 0.1
+  tensors_[1].shape = {3, 5, 3, 2};  // 13 / 90 = 0.1444
+  tensors_[2].shape = {15, 2};       // 17 / 30 = 0.5667
+  for (const char* name : {"feddst", "fedrts"}) {
+    const Allotment allotment = allot(name, 90);
+    ASSERT_TRUE(allotment.fits) << name;
+    const double scale = allotment.candidates[0].density / 0.1;
+    EXPECT_LT(scale, 3.0) << name;
+    EXPECT_NEAR(allotment.candidates[1].density, scale * 13.0 / 90.0, 1e-12) << name;
+    EXPECT_NEAR(allotment.candidates[2].density, std::min(1.0, scale * 17.0 / 30.0), 1e-12) << name;
+    EXPECT_GE(allotment.bytes, 88) << name << ": a weight more would have fitted";
+    for (const WeightCandidate& candidate : allotment.candidates) EXPECT_EQ(candidate.bits, 4);
+    const Allotment wide = allot(name, 250);
+    EXPECT_EQ(wide.candidates[2].density, 1.0) << name;
+    EXPECT_LT(wide.candidates[0].density, 1.0) << name;
+  }
+}
+
 }  // namespace
 }  // namespace coppice

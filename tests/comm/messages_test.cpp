@@ -52,6 +52,12 @@ ClientTask sample_task() {
                    .half_batch = 9,
                    .class_counts = {70, 0, 30},
                    .grid = {12, 30}};
+  task.regrow =
+      RegrowRequest{.layers = {{.parameter = "a.weight", .weights = 9, .kept = 2, .grown = 7},
+                               {.parameter = "b", .weights = 1}},
+                    .batches = 2,
+                    .half_batch = 3,
+                    .grid = {1, 0}};
   task.calibration =
       CalibrationRequest{.nodes = {"relu1", "hidden"}, .samples = 64, .grid = {25, 0}};
   task.gate = GateRequest{.batch_size = 31, .grid = {20, 0}};
@@ -102,6 +108,25 @@ std::vector<Message> all_messages() {
 TEST(MessagesTest, TasksReadBackEqual) {
   EXPECT_EQ(decode_task(encode_task(sample_task())), sample_task());
   EXPECT_EQ(decode_task(encode_task(ClientTask())), ClientTask());
+}
+
+// Sums of these sizes are made before a client trains.
+TEST(MessagesTest, MaskBallotsThatNoLayerCanGiveAreRefused) {
+  const auto refused = [](RegrowLayer layer, std::size_t times = 1) {
+    ClientTask task;
+    task.regrow.emplace();
+    task.regrow->layers.assign(times, std::move(layer));
+    return thrown_text<WireError>([&] { decode_task(encode_task(task)); });
+  };
+  constexpr std::int64_t kHuge = std::int64_t{1} << 62;
+  EXPECT_EQ(refused({.parameter = "a", .weights = 5, .kept = 3, .grown = 2}), "");
+  EXPECT_TRUE(contains(refused({.parameter = "a", .weights = 5, .kept = 3, .grown = 3}),
+                       "a: 3 and 3 of 5 weights"));
+  EXPECT_TRUE(contains(refused({.parameter = "a", .weights = 5, .kept = -1}), "-1 and 0 of 5"));
+  EXPECT_TRUE(contains(refused({.parameter = "a", .weights = -5}), "of -5"));
+  EXPECT_TRUE(contains(refused({.parameter = "a", .weights = kHuge}), "weights"));
+  EXPECT_TRUE(contains(refused({.parameter = "a", .weights = std::int64_t{1} << 30}, 3),
+                       "more than 2147483648 weights"));
 }
 
 TEST(MessagesTest, ModelsReadBackToTheirBits) {

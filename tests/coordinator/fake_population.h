@@ -14,6 +14,7 @@
 
 #include "algorithms/calibration.h"
 #include "algorithms/pruner.h"
+#include "algorithms/regrowth.h"
 #include "algorithms/sensitivity.h"
 #include "coordinator/round_machine.h"
 #include "core/error.h"
@@ -54,6 +55,7 @@ struct FakePopulation {
   std::vector<std::int64_t> weights = {10, 20, 5, 40, 7, 13};
   std::set<std::int64_t> poisoned = {};         // send NaN
   std::set<std::int64_t> poisoned_tables = {};  // tables that are not finite
+  std::set<std::int64_t> silent = {};           // send no mask ballot
   double scale = 0.01;                          // of updates
   // Of a client's 1,000 held-out labels the dense model has 800 right; how many of them the model
   // in `state` has wrong.
@@ -177,6 +179,7 @@ struct FakePopulation {
       return row;
     }
     row.status = ClientStatus::kAccepted;
+    if (task.regrow) vote(task, state, values, client, sums);
     if (task.ballot) {
       const IndexMap kept = state.mask.size() > 0
                                 ? IndexMap::kept_by(state.mask)
@@ -190,6 +193,32 @@ struct FakePopulation {
       if (!sums.at(kBallotSum).add(ballot, row.weight)) throw Error("a ballot did not fit");
     }
     return row;
+  }
+
+  // Gradients are made up as well.
+  void vote(const ClientTask& task, const ServerState& state, std::span<const float> values,
+            std::int64_t client, NamedSums& sums) const {
+    if (silent.contains(client)) return;
+    std::vector<float> local = IndexMap::kept_by(state.mask).scatter(values);
+    for (std::size_t i = 0; i < local.size(); ++i) local[i] += state.parameters[i];
+    RandomStream stream({.seed = 2, .client = client, .task = task.round});
+    std::vector<float> ballot;
+    for (const RegrowLayer& layer : task.regrow->layers) {
+      const ParameterSpec& spec =
+          *std::ranges::find(state.graph.parameters(), layer.parameter, &ParameterSpec::name);
+      Mask mask(spec.size(), false);
+      std::vector<float> gradient;
+      for (std::int64_t i = 0; i < spec.size(); ++i) {
+        mask.set(i, state.mask.keeps(spec.offset + i));
+        gradient.push_back(static_cast<float>(stream.next_normal()));
+      }
+      const auto trained = std::span<const float>(local).subspan(
+          static_cast<std::size_t>(spec.offset), gradient.size());
+      const auto votes = layer_ballot(mask, trained, gradient, layer.kept, layer.grown);
+      ballot.insert(ballot.end(), votes.begin(), votes.end());
+    }
+    if (!sums.at(kMaskBallotSum).add(ballot, weights.at(static_cast<std::size_t>(client))))
+      throw Error("a mask ballot did not fit");
   }
 };
 

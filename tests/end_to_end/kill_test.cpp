@@ -87,6 +87,28 @@ INSTANTIATE_TEST_SUITE_P(Failpoints, KillAtFailpointTest,
                          ::testing::ValuesIn(known_failpoints().begin(), known_failpoints().end()),
                          [](const auto& test) { return std::string(test.param); });
 
+// Of rounds 2 to 4, at whose ends the mask moves, the last two are broken off and run again.
+TEST_F(KillTest, WhileTheMaskMovesResumesToTheUndisturbedRun) {
+  for (const std::string allocator : {"feddst", "fedrts"}) {
+    SCOPED_TRACE(allocator);
+    const std::vector<std::string> more{"allocated.yaml",
+                                        "train.rounds=6",
+                                        "compress.control=false",
+                                        "compress.distill.teacher=none",
+                                        "compress.prune.pruner=none",
+                                        "compress.allocate.start=0",
+                                        "compress.allocate.allocator=" + allocator};
+    summary_of({.out = allocator, .more = more});
+    const RunResult expected = result_of(path(allocator));
+    RunRequest request{.out = allocator + "-killed", .more = more};
+    run_and_die(request, "before_commit", 3);
+    request.more.emplace_back("--resume");
+    run_and_die(request, "after_client", 7);
+    summary_of(request);
+    expect_equal(result_of(path(request.out)), expected);
+  }
+}
+
 TEST_F(KillTest, SeveralTimesInOneRunIsAsGoodAsNever) {
   const std::vector<std::string> more{
       "strategy.server_momentum=0.5"};  // state of the server besides the model

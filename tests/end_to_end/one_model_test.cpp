@@ -36,6 +36,12 @@ const std::vector<std::string> kBudgetAndChanges{
     "compressed.yaml", "comm={codec: rotated, budget: 3000, downlink: {codec: rotated, bits: 6}}",
     "train.clients_per_round=4", "data.partition.scheme=dirichlet", "data.partition.min_samples=4"};
 
+// The mask is made after round 1 and moved after rounds 2 to 4.
+std::vector<std::string> moving(const std::string& allocator) {
+  return {"allocated.yaml", "train.rounds=6", "compress.prune.pruner=none",
+          "compress.allocate.allocator=" + allocator, "compress.allocate.start=0"};
+}
+
 class MpiModelTest : public RunTest, public ::testing::WithParamInterface<Variety> {};
 
 TEST_P(MpiModelTest, IsOneForEveryNumberOfProcessesAndThreads) {
@@ -88,6 +94,7 @@ INSTANTIATE_TEST_SUITE_P(
         Variety{"Gated", {"gated.yaml"}},
         Variety{"GatedSomeClients", {"gated.yaml", "train.clients_per_round=3"}},
         Variety{"AllocatedTopK", {"allocated.yaml", "comm.codec=topk"}},
+        Variety{"Feddst", moving("feddst")}, Variety{"Fedrts", moving("fedrts")},
         Variety{"WarmUpTeacher4Bits", kWarmUpTeacher4Bits},
         Variety{"TaylorBallots", {"compress.prune.pruner=taylor"}},
         Variety{"Student",
