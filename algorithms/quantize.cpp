@@ -12,7 +12,7 @@ namespace {
 
 // A channel of zeros still carries a bias on the grid of its scale: fine enough for the bias,
 // coarse enough for 31 bits.
-constexpr float kSmallestMagnitude = 1.0F / 1024.0F;
+constexpr float kSmallestMagnitude = 1.0F / 64.0F;
 constexpr float kZeroChannel = 1.0F / 4096.0F;
 constexpr int kClippingSteps = 64;  // of the largest magnitude
 

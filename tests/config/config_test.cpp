@@ -145,10 +145,9 @@ TEST(ConfigTest, ResolvedTextHasEveryKeyAndLoadsToAnEqualConfig) {
   // Line by line against the defaults: a key that kEveryKey forgets, or that does not reach the
   // text, would be equal.
   std::istringstream lines(resolved), default_lines(resolved_yaml(defaults));
-  const std::vector<std::string> same_as_defaults = {"  layers: []", "  dense_reference: \"\"",
-                                                     "    momentum: 0", "    student_layers: []",
-                                                     "    recovery_rounds: 0",
-                                                     "  budget: null"};
+  const std::vector<std::string> same_as_defaults = {
+      "  layers: []",           "  dense_reference: \"\"", "    momentum: 0",
+      "    student_layers: []", "    recovery_rounds: 0",  "  budget: null"};
   for (std::string line, other; std::getline(lines, line);) {
     ASSERT_TRUE(std::getline(default_lines, other));
     const bool is_section = line.ends_with(':');
