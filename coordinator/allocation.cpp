@@ -126,13 +126,15 @@ class StorageCosts {
   }
 
   // Of the whole model.
-  ModelAllotment of_model(Allotment allotment) const {
+  ModelAllotment of_model(Allotment allotment, const AllocationProblem& problem) const {
     ModelAllotment out{std::move(allotment)};
     out.file_bytes = other_bytes_ + out.bytes;
+    std::vector<Candidate> chosen;
+    for (std::size_t p = 0; p < specs_.size(); ++p) chosen.push_back(of(p, out.candidates[p]));
+    out.layers = explain(problem, out, chosen, times_.has_value());
     if (!times_) return out;
     out.microseconds = times_->other_microseconds();
-    for (std::size_t p = 0; p < specs_.size(); ++p)
-      *out.microseconds += of(p, out.candidates[p]).microseconds;
+    for (const Candidate& candidate : chosen) *out.microseconds += candidate.microseconds;
     return out;
   }
 
@@ -292,14 +294,15 @@ ModelAllotment allocate_weights(ServerState& state, const Allocator& allocator,
     throw ConfigError("allocation: a budget of microseconds without a latency table");
   const StorageCosts storage(state, request, latencies);
   const std::vector<LayerCandidates> costs = storage.all(table);
-  ModelAllotment allotment = storage.of_model(
-      allocator.allot({.tensors = storage.tensors(),
-                       .candidates = request.candidates,
-                       .costs = costs,
-                       .budget = budget_of(target, storage.others(), costs),
-                       .bytes = [&](std::size_t index, const WeightCandidate& candidate) {
-                         return storage.bytes(index, candidate);
-                       }}));
+  const AllocationProblem problem{
+      .tensors = storage.tensors(),
+      .candidates = request.candidates,
+      .costs = costs,
+      .budget = budget_of(target, storage.others(), costs),
+      .bytes = [&](std::size_t index, const WeightCandidate& candidate) {
+        return storage.bytes(index, candidate);
+      }};
+  ModelAllotment allotment = storage.of_model(allocator.allot(problem), problem);
   allotment.reachable = reachable_files(costs, *storage.others().bytes);
   take(state, request, allotment);
   return allotment;

@@ -12,6 +12,7 @@
 #include <vector>    // for vector
 
 #include "algorithms/allocator.h"
+#include "coordinator/layer_allotment.h"
 #include "coordinator/server_state.h"
 #include "core/exact_sum.h"
 #include "core/experiment.h"
@@ -68,6 +69,7 @@ struct ModelAllotment : Allotment {
   // Rising bytes, falling loss, from the smallest file on: the best choices from this round's
   // table, whatever the target (frontier() of algorithms/allocation.h).
   std::vector<ReachableFile> reachable = {};
+  std::vector<LayerAllotment> layers = {};  // in the order of the request's parameters
 };
 
 // Chooses by `table`, the clients' answers to `request`, and takes the choice: mask, bits of every

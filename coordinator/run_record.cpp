@@ -52,6 +52,31 @@ Json reachable_json(const std::vector<ReachableFile>& files) {
   return out;
 }
 
+template <typename Value>
+Json optional_json(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json();
+}
+
+Json allotted_layers_json(const std::vector<LayerAllotment>& layers) {
+  Json::Array out;
+  for (const LayerAllotment& layer : layers) {
+    Json::Array bounds;
+    if (layer.is_bound_by_bytes) bounds.emplace_back("max_bytes");
+    if (layer.is_bound_by_microseconds) bounds.emplace_back("max_latency");
+    Json entry;
+    entry.set("parameter", layer.parameter);
+    entry.set("density", layer.candidate.density);
+    entry.set("block_density", layer.candidate.block_density);
+    entry.set("bits", layer.candidate.bits);
+    entry.set("bytes", layer.bytes);
+    entry.set("microseconds", optional_json(layer.microseconds));
+    entry.set("predicted_loss", optional_json(layer.predicted_loss));
+    entry.set("bound_by", std::move(bounds));
+    out.push_back(std::move(entry));
+  }
+  return out;
+}
+
 Json allotment_json(const std::optional<ModelAllotment>& allotment) {
   if (!allotment) return {};
   Json out;
@@ -62,12 +87,8 @@ Json allotment_json(const std::optional<ModelAllotment>& allotment) {
   out.set("predicted_loss", allotment->predicted_loss ? Json(*allotment->predicted_loss) : Json());
   out.set("gap", allotment->gap ? Json(*allotment->gap) : Json());
   out.set("reachable", reachable_json(allotment->reachable));
+  out.set("layers", allotted_layers_json(allotment->layers));
   return out;
-}
-
-template <typename Value>
-Json optional_json(const std::optional<Value>& value) {
-  return value ? Json(*value) : Json();
 }
 
 Json gate_json(const std::optional<GateRecord>& gate) {

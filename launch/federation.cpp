@@ -16,6 +16,7 @@
 #include "core/file.h"
 #include "core/text.h"
 #include "deploy/validation.h"
+#include "launch/allotment_table.h"
 #include "launch/artefacts.h"
 #include "launch/assignment.h"
 #include "launch/certificate.h"
@@ -283,7 +284,9 @@ class Leader {
       return worker_.score_model(command);
     });
     validation.measurement = measure_here(session_.folder().model_path() / "model.cpk");
-    session_.write_report(full_report(validation, *shipped.program, table_ ? &*table_ : nullptr));
+    Json report = full_report(validation, *shipped.program, table_ ? &*table_ : nullptr);
+    report.set("allotment", last_allotment(session_.metrics()));
+    session_.write_report(report);
     return validation;
   }
 

@@ -16,6 +16,7 @@
 #include "deploy/onnx/import.h"
 #include "deploy/onnx/summary.h"
 #include "deploy/runtime/cpk.h"
+#include "launch/allotment_table.h"
 #include "launch/artefact_tables.h"
 #include "launch/artefacts.h"
 #include "launch/commands.h"
@@ -147,12 +148,16 @@ Output inspect_run(const Path& run) {
   const LayerUses uses = uses_of(model);
   const std::optional<Graph> dense = dense_graph_of(run);
   const Graph* before = dense ? &*dense : nullptr;
+  const std::vector<Json> metrics = read_metrics(run);
   Output out;
   out.text =
       fmt::format("{}: {} rounds, seed {}, model {}\n\n{}\n{}", summary.at("name").as_text(),
                   summary.at("rounds").as_integer(), summary.at("seed").as_integer(),
                   summary.at("model_sha256").as_text().substr(0, 16),
-                  closing_table(summary, read_metrics(run)), layer_table(graph, before, &uses));
+                  closing_table(summary, metrics), layer_table(graph, before, &uses));
+  const Json allotment = last_allotment(metrics);
+  if (const std::string table = allotment_table(allotment); !table.empty())
+    out.text += '\n' + table;
   if (dense && dense->parameter_count() != graph.parameter_count())
     out.text += '\n' + kept_table(graph, *dense);
   if (!dense)
@@ -160,6 +165,7 @@ Output inspect_run(const Path& run) {
         "\nthe data set is not on this machine, so the dense network's units are not known\n";
   out.json.set("is_finished", true);
   out.json.set("summary", summary);
+  out.json.set("allotment", allotment);
   append(out.json, layers_json(graph, before, &uses));
   return out;
 }
