@@ -150,11 +150,10 @@ Output inspect_run(const Path& run) {
   const Graph* before = dense ? &*dense : nullptr;
   const std::vector<Json> metrics = read_metrics(run);
   Output out;
-  out.text =
-      fmt::format("{}: {} rounds, seed {}, model {}\n\n{}\n{}", summary.at("name").as_text(),
-                  summary.at("rounds").as_integer(), summary.at("seed").as_integer(),
-                  summary.at("model_sha256").as_text().substr(0, 16),
-                  closing_table(summary, metrics), layer_table(graph, before, &uses));
+  out.text = fmt::format("{}: {} rounds, seed {}, model {}\n\n{}\n{}", summary.at("name").as_text(),
+                         summary.at("rounds").as_integer(), summary.at("seed").as_integer(),
+                         summary.at("model_sha256").as_text().substr(0, 16),
+                         closing_table(summary, metrics), layer_table(graph, before, &uses));
   const Json allotment = last_allotment(metrics);
   if (const std::string table = allotment_table(allotment); !table.empty())
     out.text += '\n' + table;
