@@ -20,9 +20,9 @@ TEST(AllotmentTableTest, ShowsTheLastChoiceLayerByLayer) {
   EXPECT_EQ(
       allotment_table(last_allotment(metrics)),
       "chosen after round 4, as counted then: a file of 8,885 bytes, predicted loss 0.012\n"
-      "weights                 kept  bits  bytes   us  predicted loss  held back by\n"
-      "conv1.weight            100%     8  1,234  1.5            0.25  nothing: no way loses less\n"
-      "fc.weight      25% of blocks     2      7    -               -  max_bytes, max_latency\n");
+      "weights                kept  bits  bytes   us  predicted loss  held back by\n"
+      "conv1.weight           100%     8  1,234  1.5            0.25  nothing: no way loses less\n"
+      "fc.weight     25% of blocks     2      7    -               -  max_bytes, max_latency\n");
 }
 
 TEST(AllotmentTableTest, RunsWithoutAChoiceOrOfOlderVersionsShowNothing) {
