@@ -82,31 +82,33 @@ constexpr int kSums = 10;
 constexpr std::int32_t pair_of(std::int16_t low, std::int16_t high) {
   return (std::int32_t{high} * 65536) | std::int32_t{low};
 }
-constexpr std::int32_t kActivations = pair_of(kPairActivation, kPairActivation);
-constexpr std::int32_t kWeights = pair_of(kPairLow, kPairHigh);
+constexpr std::int32_t kActivations = pair_of(kIntegerActivation, kIntegerActivation);
+constexpr std::int32_t kWeights = pair_of(kIntegerLow, kIntegerHigh);
 
 // The compiler takes `x` for changed, so that it repeats what is computed of it.
 #define COPPICE_RENEW(x) asm volatile("" : "+v"(x))
 
-__attribute__((target("avx512f,avx512bw,avx512vnni"))) PairMultiplyAdds pairs_vnni(
+// Bytes, four of them a lane.
+__attribute__((target("avx512f,avx512bw,avx512vnni"))) IntegerMultiplyAdds integers_vnni(
     std::int64_t rounds) {
-  __m512i activations = _mm512_set1_epi32(kActivations);
-  const __m512i weights = _mm512_set1_epi32(kWeights);
+  __m512i activations = _mm512_set1_epi8(static_cast<char>(kIntegerActivation));
+  const __m512i weights = _mm512_set1_epi16(kIntegerHigh * 256 + kIntegerLow);
   __m512i sums[kSums] = {};
   for (std::int64_t round = 0; round < rounds; ++round) {
     COPPICE_UNROLL
     for (__m512i& sum : sums) {
       COPPICE_RENEW(activations);
-      sum = _mm512_dpwssd_epi32(sum, activations, weights);
+      sum = _mm512_dpbusd_epi32(sum, activations, weights);
     }
   }
   alignas(64) std::uint32_t lanes[kSums][16];
   COPPICE_UNROLL
   for (int i = 0; i < kSums; ++i) _mm512_store_si512(lanes[i], sums[i]);
-  return {rounds * kSums * 16 * 4, sum_of(lanes[0], kSums * 16)};
+  return {rounds * kSums * 16 * 8, sum_of(lanes[0], kSums * 16)};
 }
 
-__attribute__((target("avx512f,avx512bw"))) PairMultiplyAdds pairs_avx512(std::int64_t rounds) {
+__attribute__((target("avx512f,avx512bw"))) IntegerMultiplyAdds integers_avx512(
+    std::int64_t rounds) {
   __m512i activations = _mm512_set1_epi32(kActivations);
   const __m512i weights = _mm512_set1_epi32(kWeights);
   __m512i sums[kSums] = {};
@@ -130,7 +132,7 @@ __attribute__((target("avx512f,avx512bw"))) PairMultiplyAdds pairs_avx512(std::i
   return {rounds * kSums * 16 * 4, sum_of(lanes[0], kSums * 16)};
 }
 
-__attribute__((target("avx2"))) PairMultiplyAdds pairs_avx2(std::int64_t rounds) {
+__attribute__((target("avx2"))) IntegerMultiplyAdds integers_avx2(std::int64_t rounds) {
   __m256i activations = _mm256_set1_epi32(kActivations);
   const __m256i weights = _mm256_set1_epi32(kWeights);
   __m256i sums[kSums] = {};
@@ -154,7 +156,7 @@ __attribute__((target("avx2"))) PairMultiplyAdds pairs_avx2(std::int64_t rounds)
   return {rounds * kSums * 8 * 4, sum_of(lanes[0], kSums * 8)};
 }
 
-PairMultiplyAdds pairs_baseline(std::int64_t rounds) {
+IntegerMultiplyAdds integers_baseline(std::int64_t rounds) {
   __m128i activations = _mm_set1_epi32(kActivations);
   const __m128i weights = _mm_set1_epi32(kWeights);
   __m128i sums[kSums] = {};
@@ -178,13 +180,13 @@ PairMultiplyAdds pairs_baseline(std::int64_t rounds) {
   return {rounds * kSums * 4 * 4, sum_of(lanes[0], kSums * 4)};
 }
 #else
-PairMultiplyAdds pairs_baseline(std::int64_t rounds) {
+IntegerMultiplyAdds integers_baseline(std::int64_t rounds) {
   std::uint32_t lanes[4 * kSums] = {};
-  volatile std::int32_t activation = kPairActivation;
+  volatile std::int32_t activation = kIntegerActivation;
   for (std::int64_t round = 0; round < rounds; ++round) {
     const std::int32_t x = activation;
     for (std::uint32_t& lane : lanes)
-      lane += static_cast<std::uint32_t>(x * kPairLow + x * kPairHigh);
+      lane += static_cast<std::uint32_t>(x * kIntegerLow + x * kIntegerHigh);
   }
   return {rounds * kSums * 4 * 4, sum_of(lanes, 4 * kSums)};
 }
@@ -212,16 +214,16 @@ std::string_view multiply_add_isa() { return best_level().isa; }
 
 const CeilingLoops* ceiling_loops(std::string_view isa) {
 #if defined(__x86_64__)
-  static constexpr CeilingLoops kVnni{multiply_add_avx512, pairs_vnni};
-  static constexpr CeilingLoops kAvx512{multiply_add_avx512, pairs_avx512};
-  static constexpr CeilingLoops kAvx2{multiply_add_avx2, pairs_avx2};
+  static constexpr CeilingLoops kVnni{multiply_add_avx512, integers_vnni};
+  static constexpr CeilingLoops kAvx512{multiply_add_avx512, integers_avx512};
+  static constexpr CeilingLoops kAvx2{multiply_add_avx2, integers_avx2};
   const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
   if (isa == "avx512-vnni" && has_avx512 && __builtin_cpu_supports("avx512vnni")) return &kVnni;
   if (isa == "avx512" && has_avx512) return &kAvx512;
   if (isa == "avx2" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     return &kAvx2;
 #endif
-  static constexpr CeilingLoops kBaseline{multiply_add_baseline, pairs_baseline};
+  static constexpr CeilingLoops kBaseline{multiply_add_baseline, integers_baseline};
   return isa == "baseline" ? &kBaseline : nullptr;
 }
 

@@ -22,20 +22,21 @@ struct MultiplyAdds {
 MultiplyAdds multiply_add(std::int64_t rounds);
 std::string_view multiply_add_isa();  // "AVX-512", "AVX2", "baseline without FMA"
 
-// The same for the pairs of integer inference: `rounds` times, in every lane of 10 independent sums
-// of 32 bits, + kPairActivation * kPairLow + kPairActivation * kPairHigh, modulo 2^32.
-struct PairMultiplyAdds {
+// The same for the products of integer inference, of 16-bit pairs or, with VNNI, of bytes: `rounds`
+// times, in every lane of 10 independent sums
+// of 32 bits, + kIntegerActivation * kIntegerLow + kIntegerActivation * kIntegerHigh, modulo 2^32.
+struct IntegerMultiplyAdds {
   std::int64_t operations = 0;  // two a multiply-add, four a pair
   std::uint32_t result = 0;     // the total of all sums
 };
-constexpr std::int16_t kPairActivation = 255;
-constexpr std::int16_t kPairLow = 127;
-constexpr std::int16_t kPairHigh = 100;
+constexpr std::int16_t kIntegerActivation = 255;
+constexpr std::int16_t kIntegerLow = 127;
+constexpr std::int16_t kIntegerHigh = 100;
 
 // Both kinds with one instruction set.
 struct CeilingLoops {
   MultiplyAdds (*floats)(std::int64_t rounds);
-  PairMultiplyAdds (*pairs)(std::int64_t rounds);
+  IntegerMultiplyAdds (*integers)(std::int64_t rounds);
 };
 // `isa` as IntegerKernels::isa says it (kernels/integer/integer.h). Null for another name and for
 // one that this processor does not run.

@@ -80,8 +80,8 @@ void run_depthwise(const EngineStep& step, std::int64_t begin, std::int64_t end,
              });
 }
 
-// The depthwise convolution writes a row of codes, which becomes one of the pointwise convolution's
-// operand; a strip of these is multiplied at once.
+// The depthwise convolution writes rows of codes, which become rows of the pointwise convolution's
+// operand or are that; a strip of these is multiplied at once.
 void run_with_pointwise(const EngineStep& step, std::int64_t begin, std::int64_t end,
                         std::byte* strip) {
   const EngineStep& depthwise = step.before.front();
@@ -94,16 +94,19 @@ void run_with_pointwise(const EngineStep& step, std::int64_t begin, std::int64_t
   row.size = task.pixels * task.channels;
   std::byte* behind = strip + aligned(depthwise.step.scratch_bytes);
   row.codes = reinterpret_cast<std::uint8_t*>(behind);
-  auto* operand = reinterpret_cast<std::int16_t*>(behind + aligned(row.size));
-  std::fill_n(operand + step.product_rows * row.size, kSpare, std::int16_t{0});
-  task.codes = row.codes;
+  std::byte* operand = step.reads_codes ? behind : behind + aligned(row.size);
+  auto* integers = reinterpret_cast<std::int16_t*>(operand);
+  if (!step.reads_codes)
+    std::fill_n(integers + step.product_rows * row.size, kSpare, std::int16_t{0});
   std::int64_t first = begin;  // row of the operand
   for_strips(depthwise, begin, end, strip,
              [&](std::int64_t y, std::int64_t rows, const std::int16_t* input) {
                for (std::int64_t r = 0; r < rows; ++r, ++y) {
+                 const std::int64_t at = (y - first) * row.size;
                  task.input = input + r * input_step;
+                 task.codes = step.reads_codes ? row.codes + at : row.codes;
                  depthwise.kernels->depthwise_product(task);
-                 bring(row, 0, row.size, operand + (y - first) * row.size);
+                 if (!step.reads_codes) bring(row, 0, row.size, integers + at);
                }
                if (y - first < step.product_rows && y < end) return;
                step.multiply_rows(step, operand, first, y);
@@ -126,7 +129,7 @@ void join_pointwise(EngineStep& step, EngineStep depthwise, const Shape& image) 
   const Node& node = *depthwise.step.node;
   const StripPlan plan = strip_plan(node, image);
   step.product_rows = plan.product_rows;
-  step.step.scratch_bytes = plan.joint_bytes;
+  step.step.scratch_bytes = step.reads_codes ? plan.code_bytes : plan.joint_bytes;
   step.bring = nullptr;
   step.run_part = run_with_pointwise;
   step.before.push_back(std::move(depthwise));

@@ -1,9 +1,8 @@
 // conv2d and linear of the engine, without groups.
 
-#include <algorithm>    // for fill_n, min
-#include <cstddef>      // for byte
-#include <numeric>      // for accumulate
-#include <type_traits>  // for is_same_v
+#include <algorithm>  // for fill_n, min
+#include <cstddef>    // for byte
+#include <numeric>    // for accumulate
 
 #include "deploy/runtime/engine_step.h"
 #include "deploy/runtime/engine_task.h"
@@ -35,6 +34,13 @@ struct Dense {
   }
   static void run(const EngineStep& step, const IntegerProduct& task) {
     step.kernels->product(task);
+  }
+};
+
+struct DenseBytes : Dense {
+  using Item = std::uint8_t;
+  static void run(const EngineStep& step, const IntegerProduct& task) {
+    step.kernels->byte_product(task);
   }
 };
 
@@ -76,6 +82,10 @@ struct Values {
   }
 };
 
+void read_from(IntegerProduct& task, const std::int16_t* operand) { task.input = operand; }
+void read_from(IntegerProduct& task, const std::uint8_t* operand) { task.bytes = operand; }
+void read_from(FloatProduct& task, const float* operand) { task.input = operand; }
+
 template <typename Kind>
 typename Kind::Item* operand_of(const EngineStep& step) {
   return reinterpret_cast<typename Kind::Item*>(step.step.scratch);
@@ -98,8 +108,8 @@ std::int64_t operand_row(const EngineStep& step) {
 
 // Rows [begin, end) of the output; `operand` is the first that they read.
 template <typename Kind>
-void convolve_rows(const EngineStep& step, const typename Kind::Item* operand, std::int64_t begin,
-                   std::int64_t end) {
+void convolve_rows(const EngineStep& step, const void* from, std::int64_t begin, std::int64_t end) {
+  const auto* operand = static_cast<const typename Kind::Item*>(from);
   const Node& node = *step.step.node;
   const Shape& out = step.step.output.shape;
   const std::int64_t channels = step.step.inputs[0].shape[0];
@@ -112,7 +122,7 @@ void convolve_rows(const EngineStep& step, const typename Kind::Item* operand, s
   const std::int64_t rows = is_one_row(node) ? end - begin : 1;
   task.pixels = rows * out[2];
   for (std::int64_t y = begin; y < end; y += rows) {
-    task.input = operand + (y - begin) * node.stride[0] * row;
+    read_from(task, operand + (y - begin) * node.stride[0] * row);
     write_to(task, step.step.output, y * out[2] * node.out);
     Kind::run(step, task);
   }
@@ -141,17 +151,18 @@ std::int64_t vector_count(const EngineStep& step) {
 template <typename Kind>
 void multiply(const EngineStep& step, std::int64_t begin, std::int64_t end, std::byte*) {
   auto task = Kind::task(step);
-  task.input = operand_of<Kind>(step);
+  const auto* operand = operand_of<Kind>(step);
   task.pixel_step = step.step.row;
   task.steps = (step.step.row + step.shape.together - 1) / step.shape.together;
   if (vector_count(step) == 1) {
     const std::int64_t first = begin * kPanelChannels;
+    read_from(task, operand);
     Kind::skip(task, first);
     task.pixels = 1;
     task.channels = std::min(end * kPanelChannels, task.channels) - first;
     write_to(task, step.step.output, first);
   } else {
-    task.input += begin * task.pixel_step;
+    read_from(task, operand + begin * task.pixel_step);
     task.pixels = end - begin;
     write_to(task, step.step.output, begin * task.channels);
   }
@@ -163,8 +174,7 @@ void plan_loops(EngineStep& step) {
   const bool is_convolution = step.step.node->op == Op::conv2d;
   step.bring = is_convolution ? bring_image<Kind> : bring_vectors<Kind>;
   step.run_part = is_convolution ? convolve<Kind> : multiply<Kind>;
-  if constexpr (std::is_same_v<typename Kind::Item, std::int16_t>)
-    step.multiply_rows = convolve_rows<Kind>;
+  step.multiply_rows = convolve_rows<Kind>;
 }
 
 // Of every block in its order; `run_step` is the operand's.
@@ -186,6 +196,45 @@ void make_room(std::vector<T>& by_channel, std::int64_t channels) {
   by_channel.resize(static_cast<std::size_t>(channels + kernels::kSpareChannels));
 }
 
+// Of every channel: the sum of its weights, which lie in panels.
+std::vector<std::int64_t> weight_sums(const EngineStep& step, int bits) {
+  const std::int64_t pairs =
+      step.shape.runs * ((step.shape.run_length() + step.shape.together - 1) / step.shape.together);
+  std::vector<std::int64_t> sums(static_cast<std::size_t>(step.shape.out));
+  const std::int8_t* at = step.codes;
+  for (std::int64_t first = 0; first < step.shape.out; first += kPanelChannels) {
+    const std::int64_t width = std::min(kPanelChannels, step.shape.out - first);
+    for (std::int64_t i = 0; i < pairs * width; ++i) {
+      std::int64_t& sum = sums[static_cast<std::size_t>(first + i % width)];
+      if (bits == 4) {
+        sum += (static_cast<std::int8_t>(*at * 16) >> 4) + (*at >> 4);
+        at += 1;
+      } else {
+        sum += at[0] + at[1];
+        at += 2;
+      }
+    }
+  }
+  return sums;
+}
+
+// What a product of codes instead of differences to the zero point has too much; modulo 2^32, as
+// the sums are.
+void subtract_zero_point(EngineStep& step, std::int64_t zero_point) {
+  if (zero_point == 0) return;
+  const std::vector<std::int64_t> sums = weight_sums(step, step.step.node->weights.bits);
+  for (std::size_t channel = 0; channel < sums.size(); ++channel) {
+    const std::int64_t bias = step.bias[channel] - zero_point * sums[channel];
+    step.bias[channel] = static_cast<std::int32_t>(bias);
+  }
+}
+
+// Whether weights of this layout are multiplied with codes as they lie.
+bool multiplies_bytes(const EngineStep& step) {
+  return step.shape.is_integer() && step.shape.groups == 1 &&
+         step.step.node->weights.layout != Layout::kBlocks && step.kernels->byte_product != nullptr;
+}
+
 }  // namespace
 
 void plan_product(EngineStep& step, const Inference& inference) {
@@ -202,7 +251,10 @@ void plan_product(EngineStep& step, const Inference& inference) {
   }
   make_room(step.bias, node.out);
   make_room(step.multipliers, node.out);
-  const std::int64_t item = is_integer ? sizeof(std::int16_t) : sizeof(float);
+  step.reads_codes = multiplies_bytes(step);
+  const std::int64_t item = step.reads_codes ? 1
+                            : is_integer     ? sizeof(std::int16_t)
+                                             : sizeof(float);
   const std::int64_t elements =
       is_convolution ? padded(node, input).elements : element_count(input);
   step.step.scratch_bytes = (elements + kSpare) * item;
@@ -213,6 +265,10 @@ void plan_product(EngineStep& step, const Inference& inference) {
         is_convolution ? padded(node, input).width * input[0] : std::int64_t{0};
     step.offsets = block_offsets(node.weights, step.shape, run_step);
     plan_loops<Sparse>(step);
+  } else if (step.reads_codes) {
+    const auto input_index = static_cast<std::size_t>(node.inputs[0]);
+    subtract_zero_point(step, inference.grids()[input_index]->zero_point);
+    plan_loops<DenseBytes>(step);
   } else if (is_integer) {
     plan_loops<Dense>(step);
   } else {

@@ -40,8 +40,9 @@ struct EngineStep {
   // A pointwise convolution of integers: rows [begin, end) of the output from their operand. It may
   // be computed together with the depthwise convolution before it, of which then no output is
   // stored.
-  void (*multiply_rows)(const EngineStep&, const std::int16_t* operand, std::int64_t begin,
+  void (*multiply_rows)(const EngineStep&, const void* operand, std::int64_t begin,
                         std::int64_t end) = nullptr;
+  bool reads_codes = false;        // its operand are codes, not integers about their zero point
   std::vector<EngineStep> before;  // that one, or none
   std::int64_t product_rows = 0;   // then: rows of the output that are multiplied at once
   // Weights of a convolution with groups that is not depthwise: [tap][input channel of the

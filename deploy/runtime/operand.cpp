@@ -1,5 +1,7 @@
 #include "deploy/runtime/operand.h"
 
+#include <algorithm>  // for copy_n
+
 #include "kernels/clones.h"
 
 namespace coppice::runtime {
@@ -15,6 +17,10 @@ void subtract(const std::uint8_t* codes, int zero_point, std::int64_t count, std
 
 void bring(const Tensor& in, std::int64_t at, std::int64_t count, std::int16_t* out) {
   subtract(in.codes + at, in.grid.zero_point, count, out);
+}
+
+void bring(const Tensor& in, std::int64_t at, std::int64_t count, std::uint8_t* out) {
+  std::copy_n(in.codes + at, count, out);
 }
 
 void bring(const Tensor& in, std::int64_t at, std::int64_t count, float* out) {

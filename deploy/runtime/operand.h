@@ -1,6 +1,6 @@
 #pragma once
-// A tensor as the products of the engine read it: integers about the zero point or values, with a
-// convolution's border of zeros. Internal.
+// A tensor as the products of the engine read it: integers about the zero point, codes or values,
+// with a convolution's border of zeros. Internal.
 
 #include <algorithm>  // for fill_n
 #include <cstdint>    // for int64_t
@@ -32,7 +32,15 @@ inline Padded padded(const Node& node, const Shape& image) {
 
 // Elements [at, at + count).
 void bring(const Tensor& in, std::int64_t at, std::int64_t count, std::int16_t* out);
+void bring(const Tensor& in, std::int64_t at, std::int64_t count, std::uint8_t* out);
 void bring(const Tensor& in, std::int64_t at, std::int64_t count, float* out);
+
+// What stands for zero.
+template <typename Item>
+Item zero_of(const Tensor& in) {
+  if constexpr (sizeof(Item) == 1) return static_cast<Item>(in.grid.zero_point);
+  return Item{};
+}
 
 // Rows [first, first + count) of the image with its border.
 template <typename Item>
@@ -41,18 +49,19 @@ void bring_rows(const Node& node, const Tensor& in, std::int64_t first, std::int
   const std::int64_t row = in.shape[2] * in.shape[0];
   const std::int64_t side = node.padding[1] * in.shape[0];
   const std::int64_t end = first + count - node.padding[0];
+  const Item zero = zero_of<Item>(in);
   for (std::int64_t y = first - node.padding[0]; y < end; ++y, out += row + 2 * side) {
     if (y < 0 || y >= in.shape[1]) {
-      std::fill_n(out, row + 2 * side, Item{});
+      std::fill_n(out, row + 2 * side, zero);
       continue;
     }
-    std::fill_n(out, side, Item{});
+    std::fill_n(out, side, zero);
     bring(in, y * row, row, out + side);
-    std::fill_n(out + side + row, side, Item{});
+    std::fill_n(out + side + row, side, zero);
   }
 }
 
-// All of them, and zeros behind.
+// All of them, and something behind.
 template <typename Item>
 void bring_padded(const Node& node, const Tensor& in, Item* out) {
   bring_rows(node, in, 0, in.shape[1] + 2 * node.padding[0], out);

@@ -17,6 +17,7 @@ struct StripPlan {
   std::int64_t product_rows = 1;  // of the output that it multiplies at once: whole strips
   std::int64_t row_bytes = 0;     // a row of codes between the two
   std::int64_t joint_bytes = 0;  // strip, that row and the rows of the operand, one after the other
+  std::int64_t code_bytes = 0;   // where the operand are those rows: strip and rows
 };
 
 // Rows of the padded input that neighbouring rows of the output read.
@@ -52,6 +53,7 @@ inline StripPlan strip_plan(const Node& depthwise, const Shape& image) {
   plan.row_bytes = width * depthwise.out;
   plan.joint_bytes = aligned(plan.bytes) + aligned(plan.row_bytes) +
                      operand_bytes(plan.product_rows * plan.row_bytes);
+  plan.code_bytes = aligned(plan.bytes) + plan.product_rows * plan.row_bytes + kSpare;
   return plan;
 }
 

@@ -2,7 +2,8 @@
 // The products of inference: windows of activations and packed weights, and what becomes of the
 // sums. Integers, 16-bit activations and 8-bit weights with 32-bit sums, are exact, so every
 // instruction set gives the same codes: two products of a pair, each at most 255 * 127, are added
-// in 32 bits, and the caller keeps all sums within them. Floats differ in rounding.
+// in 32 bits, and the caller keeps all sums within them. Sums of bytes may leave them on the way,
+// modulo 2^32. Floats differ in rounding.
 // Nothing here owns memory; any thread may call, on arrays that nobody else writes.
 
 #include <cstdint>  // for int64_t
@@ -37,7 +38,10 @@ struct Product {
 };
 
 struct IntegerProduct : Product {
-  const std::int16_t* input = nullptr;   // code - zero point; of the first pixel's window
+  const std::int16_t* input = nullptr;  // code - zero point; of the first pixel's window
+  // Of byte_product() alone, in place of `input`: the codes; three more behind the last one can be
+  // read. `bias` then has what the zero point adds to the sum: - zero point * sum of weights.
+  const std::uint8_t* bytes = nullptr;
   int bits = 8;                          // of weights; of 4, a pair is one byte, its first one low
   const std::int8_t* weights = nullptr;  // [panel][run][pair][channel of the panel][2]
   const std::int32_t* bias = nullptr;
@@ -101,6 +105,7 @@ struct Quantization {
 struct IntegerKernels {
   const char* isa;
   void (*product)(const IntegerProduct& task);
+  void (*byte_product)(const IntegerProduct& task);  // null where product() is as fast
   void (*block_product)(const BlockProduct& task);
   void (*depthwise_product)(const DepthwiseProduct& task);
   void (*float_product)(const FloatProduct& task);

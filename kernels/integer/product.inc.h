@@ -34,12 +34,27 @@ COPPICE_INLINE Places<Weight, kRegs> places_of(const typename Kind::Task& task,
   return places;
 }
 
-template <typename Kind, int kRegs, int kPixels, typename Weight>
-void tile(const typename Kind::Task& task, const Weight* weights, std::int64_t channel,
-          std::int64_t pixel) {
-  constexpr int kPanels = Places<Weight, kRegs>::kPanels;
+template <typename Kind, int kRegs, int kPixels>
+COPPICE_INLINE void finish_tile(const typename Kind::Task& task,
+                                const typename Kind::Sum (&sums)[kPixels][kRegs],
+                                std::int64_t channel, std::int64_t pixel) {
+  constexpr int kSums = kPixels * kRegs;
+  typename Kind::Sum done[kSums];  // sums whose address is taken do not stay in registers
+  COPPICE_UNROLL
+  for (int i = 0; i < kSums; ++i) done[i] = sums[i / kRegs][i % kRegs];
+  if constexpr (kRegs > 2) {
+    for (int c = 0; c < kRegs; c += 2)
+      finish<Kind, 2>(task, done + c, channel + c * kLanes, pixel, 1);
+  } else {
+    finish<Kind, kRegs>(task, done, channel, pixel, kPixels);
+  }
+}
+
+template <typename Kind, int kRegs, int kPixels>
+void tile(const typename Kind::Task& task, std::int64_t channel, std::int64_t pixel) {
+  auto places = places_of<Kind, kRegs>(task, task.weights, channel);
+  constexpr int kPanels = decltype(places)::kPanels;
   constexpr int kOfPanel = kRegs / kPanels;
-  auto places = places_of<Kind, kRegs>(task, weights, channel);
   typename Kind::Sum sums[kPixels][kRegs] = {};
   const std::int64_t step = task.pixel_step;
   auto run = task.input + pixel * step;
@@ -50,7 +65,7 @@ void tile(const typename Kind::Task& task, const Weight* weights, std::int64_t c
         const auto activation = Kind::activation(at);
         COPPICE_UNROLL
         for (int c = 0; c < kRegs; ++c) {
-          const Weight* from = places.at[c / kOfPanel] + c % kOfPanel * kLanes * Kind::kWeights;
+          const auto* from = places.at[c / kOfPanel] + c % kOfPanel * kLanes * Kind::kWeights;
           sums[0][c] = Kind::add(sums[0][c], activation, Kind::weights(from));
         }
       } else {
@@ -72,55 +87,53 @@ void tile(const typename Kind::Task& task, const Weight* weights, std::int64_t c
       for (int p = 0; p < kPanels; ++p) places.at[p] += places.step[p];
     }
   }
-  constexpr int kSums = kPixels * kRegs;
-  typename Kind::Sum done[kSums];  // sums whose address is taken do not stay in registers
-  COPPICE_UNROLL
-  for (int i = 0; i < kSums; ++i) done[i] = sums[i / kRegs][i % kRegs];
-  if constexpr (kRegs > 2) {
-    for (int c = 0; c < kRegs; c += 2)
-      finish<Kind, 2>(task, done + c, channel + c * kLanes, pixel, 1);
-  } else {
-    finish<Kind, kRegs>(task, done, channel, pixel, kPixels);
-  }
+  finish_tile<Kind, kRegs, kPixels>(task, sums, channel, pixel);
 }
 
+template <typename Kind>
+struct Tiles {
+  using Task = typename Kind::Task;
+  template <int kRegs, int kPixels>
+  static constexpr auto* kTile = tile<Kind, kRegs, kPixels>;
+};
+
 // All pixels of kRegs registers of channels.
-template <typename Kind, int kRegs, typename Weight, int... kLess>
-COPPICE_INLINE void column(const typename Kind::Task& task, const Weight* weights,
-                           std::int64_t channel, std::integer_sequence<int, kLess...>) {
-  using Tile = void (*)(const typename Kind::Task&, const Weight*, std::int64_t, std::int64_t);
-  constexpr Tile kTiles[] = {tile<Kind, kRegs, kLess + 1, Weight>...};
+template <typename OfKind, int kRegs, int... kLess>
+COPPICE_INLINE void column(const typename OfKind::Task& task, std::int64_t channel,
+                           std::integer_sequence<int, kLess...>) {
+  using Tile = void (*)(const typename OfKind::Task&, std::int64_t, std::int64_t);
+  constexpr Tile kTiles[] = {OfKind::template kTile<kRegs, kLess + 1>...};
   for_tiles<sizeof...(kLess)>(task.pixels, [&](std::int64_t pixel, std::int64_t pixels) {
-    kTiles[pixels - 1](task, weights, channel, pixel);
+    kTiles[pixels - 1](task, channel, pixel);
   });
 }
 
-template <typename Kind, typename Weight>
-COPPICE_INLINE void all_tiles(const typename Kind::Task& task, const Weight* weights) {
+template <typename OfKind>
+COPPICE_INLINE void all_tiles(const typename OfKind::Task& task) {
   for (std::int64_t channel = 0; channel < task.channels;) {
     const std::int64_t regs = (task.channels - channel + kLanes - 1) / kLanes;
     if (task.pixels == 1 && regs >= kMostRegs) {
-      tile<Kind, kMostRegs, 1>(task, weights, channel, 0);
+      OfKind::template kTile<kMostRegs, 1>(task, channel, 0);
       channel += kMostRegs * kLanes;
     } else if (task.pixels == 1 && regs >= 4) {
-      tile<Kind, 4, 1>(task, weights, channel, 0);
+      OfKind::template kTile<4, 1>(task, channel, 0);
       channel += 4 * kLanes;
     } else if (regs >= 2) {
-      column<Kind, 2>(task, weights, channel, std::make_integer_sequence<int, kMostPixels>{});
+      column<OfKind, 2>(task, channel, std::make_integer_sequence<int, kMostPixels>{});
       channel += 2 * kLanes;
     } else {
-      column<Kind, 1>(task, weights, channel, std::make_integer_sequence<int, 2 * kMostPixels>{});
+      column<OfKind, 1>(task, channel, std::make_integer_sequence<int, 2 * kMostPixels>{});
       channel += kLanes;
     }
   }
 }
 
 void product(const IntegerProduct& task) {
-  if (task.bits == 4) return all_tiles<IntegersOfFourBits>(task, task.weights);
-  all_tiles<Integers>(task, task.weights);
+  if (task.bits == 4) return all_tiles<Tiles<IntegersOfFourBits>>(task);
+  all_tiles<Tiles<Integers>>(task);
 }
 
-void float_product(const FloatProduct& task) { all_tiles<Values>(task, task.weights); }
+void float_product(const FloatProduct& task) { all_tiles<Tiles<Values>>(task); }
 
 }  // namespace
 }  // namespace coppice::kernels

@@ -2,9 +2,9 @@
 // The loops of one instruction set, which the including file names.
 
 #include "kernels/integer/blocks.inc.h"
+#include "kernels/integer/bytes.inc.h"
 #include "kernels/integer/depthwise.inc.h"
 #include "kernels/integer/norm.inc.h"
-#include "kernels/integer/product.inc.h"
 
 // NOLINTBEGIN(misc-definitions-in-headers): registers.inc.h says why.
 namespace coppice::kernels {
@@ -12,6 +12,7 @@ namespace coppice::kernels {
 extern const IntegerKernels COPPICE_INTEGER_TABLE;
 const IntegerKernels COPPICE_INTEGER_TABLE = {.isa = COPPICE_INTEGER_ISA,
                                               .product = product,
+                                              .byte_product = byte_product,
                                               .block_product = block_product,
                                               .depthwise_product = depthwise_product,
                                               .float_product = float_product,

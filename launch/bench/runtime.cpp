@@ -22,7 +22,7 @@ constexpr double kCeilingSeconds = 0.002;
 // the first-level cache.
 struct Ceiling {
   double floats = 0.0;
-  double pairs = 0.0;
+  double integers = 0.0;
   double bytes = 0.0;
 };
 
@@ -65,7 +65,7 @@ class CeilingTimer {
     moves_ = rounds_for(move_in_cache, 1 << 10);
   }
   Ceiling measure() const {
-    return {rate_of(loops_.floats, rounds_), rate_of(loops_.pairs, rounds_),
+    return {rate_of(loops_.floats, rounds_), rate_of(loops_.integers, rounds_),
             rate_of(move_in_cache, moves_)};
   }
 
@@ -100,7 +100,8 @@ Blocks measure(runtime::Engine& engine, std::span<const float> sample, const Cei
     const Ceiling after = timer.measure();
     for (std::size_t i = 0; i < times.size(); ++i)
       blocks.microseconds[i].push_back(times[i].microseconds);
-    blocks.ceilings.push_back({(before.floats + after.floats) / 2, (before.pairs + after.pairs) / 2,
+    blocks.ceilings.push_back({(before.floats + after.floats) / 2,
+                               (before.integers + after.integers) / 2,
                                (before.bytes + after.bytes) / 2});
   }
   return blocks;
@@ -117,7 +118,7 @@ Spread share_of_ceiling(const runtime::NodeWork& work, std::span<const double> m
     const std::int64_t amount = work.multiply_adds > 0 ? work.multiply_adds : work.bytes;
     const double rate = static_cast<double>(amount) * 1e-3 / microseconds[b];
     shares.push_back(rate / (work.multiply_adds == 0 ? ceiling.bytes
-                             : work.is_integer       ? ceiling.pairs
+                             : work.is_integer       ? ceiling.integers
                                                      : ceiling.floats));
   }
   return spread_of(std::move(shares));
@@ -207,18 +208,18 @@ void add_model(const NamedProgram& model, BenchReport& report) {
   const CeilingTimer timer(*kernels::ceiling_loops(runtime::chosen_kernels().isa));
   const Blocks blocks = measure(engine, sample, timer);
   const Spread floats = spread_of_kind(blocks.ceilings, &Ceiling::floats);
-  const Spread pairs = spread_of_kind(blocks.ceilings, &Ceiling::pairs);
+  const Spread integers = spread_of_kind(blocks.ceilings, &Ceiling::integers);
   report.figures.push_back({model.name + ".ceiling.fp32", "GMAC/s", floats});
   const Spread bytes = spread_of_kind(blocks.ceilings, &Ceiling::bytes);
-  report.figures.push_back({model.name + ".ceiling.int8", "GMAC/s", pairs});
+  report.figures.push_back({model.name + ".ceiling.int8", "GMAC/s", integers});
   report.figures.push_back({model.name + ".ceiling.memory", "GB/s", bytes});
   LayerRows rows(model, blocks, report);
   const std::vector<runtime::NodeWork> work = runtime::work_by_node(model.program);
   for (std::size_t i = 0; i < work.size(); ++i) rows.add(i, work[i]);
-  report.table += fmt::format(
-      "{}{}: {}, ceilings {:.1f} GMAC/s of fp32, {:.1f} of 16-bit pairs, {:.0f} GB/s\n{}{}",
-      report.table.empty() ? "" : "\n", model.name, engine.isa(), floats.median, pairs.median,
-      bytes.median, rows.text_of(), arena_line(arena));
+  report.table +=
+      fmt::format("{}{}: {}, ceilings {:.1f} GMAC/s of fp32, {:.1f} of integers, {:.0f} GB/s\n{}{}",
+                  report.table.empty() ? "" : "\n", model.name, engine.isa(), floats.median,
+                  integers.median, bytes.median, rows.text_of(), arena_line(arena));
   Json facts;
   facts.set("planned_bytes", arena.planned_bytes);
   facts.set("high_water_bytes", arena.high_water_bytes);
@@ -230,11 +231,12 @@ void add_model(const NamedProgram& model, BenchReport& report) {
 
 BenchReport bench_runtime(std::span<const NamedProgram> models) {
   BenchReport report;
-  report.subject = text(
-      "single samples, one thread, median of ", kBlocks,
-      " blocks in turn with the ceilings: multiply-adds in registers, of fp32 and of pairs of "
-      "16-bit integers, and for layers without any y += a x in the first-level cache; reading the "
-      "clock adds some 50 ns to a layer; bytes: parameters, inputs and output once");
+  report.subject =
+      text("single samples, one thread, median of ", kBlocks,
+           " blocks in turn with the ceilings: multiply-adds in registers, of fp32 and of "
+           "integers (pairs of 16 bits, bytes with VNNI), and for layers without any y += a x in "
+           "the first-level cache; reading the "
+           "clock adds some 50 ns to a layer; bytes: parameters, inputs and output once");
   report.facts.set("isa", runtime::chosen_kernels().isa);
   for (const NamedProgram& model : models) add_model(model, report);
   return report;

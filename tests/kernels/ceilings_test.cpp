@@ -32,7 +32,7 @@ TEST(CeilingsTest, PairsOfEveryInstructionSetAreAllAdded) {
     const CeilingLoops* loops = ceiling_loops(kernels->isa);
     ASSERT_NE(loops, nullptr) << kernels->isa;
     for (const std::int64_t rounds : {0, 1, 7, 100'000}) {
-      const PairMultiplyAdds done = loops->pairs(rounds);
+      const IntegerMultiplyAdds done = loops->integers(rounds);
       EXPECT_EQ(done.operations % (10 * 4), 0);
       const auto pairs = static_cast<std::uint64_t>(done.operations / 4);
       EXPECT_EQ(done.result, static_cast<std::uint32_t>(pairs * 255 * 227)) << kernels->isa;
