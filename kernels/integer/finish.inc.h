@@ -124,16 +124,24 @@ COPPICE_INLINE void store_some(const T* from, std::int64_t count, T* to) {
 }
 
 // The first `count` lanes, fewer than there are: straight from the register, since what is read
-// across two stores waits for both.
+// across two stores waits for both, and what is read behind a store under a mask waits for that.
 COPPICE_INLINE void store_lanes(Floats values, std::int64_t count, float* to) {
+#if defined(__SSE2__)
 #if defined(__AVX512BW__)
-  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << count) - 1U), values);
-#elif defined(__SSE2__)
+  __m256 eight = _mm512_castps512_ps256(values);
+  if ((count & 8) != 0) {
+    _mm256_storeu_ps(to, eight);
+    eight = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(values), 1));
+    to += 8;
+  }
+#elif defined(__AVX2__)
+  const __m256 eight = values;
+#endif
 #if defined(__AVX2__)
-  __m128 four = _mm256_castps256_ps128(values);
+  __m128 four = _mm256_castps256_ps128(eight);
   if ((count & 4) != 0) {
     _mm_storeu_ps(to, four);
-    four = _mm256_extractf128_ps(values, 1);
+    four = _mm256_extractf128_ps(eight, 1);
     to += 4;
   }
 #else

@@ -28,11 +28,12 @@ COPPICE_INLINE void load_channels(const float* from, std::int64_t left, float ot
 
 // All pixels of kRegs registers of channels. What lies behind the last pixel's is not read. Lanes
 // behind the last channel, the next pixel's first ones, keep their values: where output is input
-// they are written back, but not by a column alone, which would wait for each as it reads on.
-template <int kRegs>
-COPPICE_INLINE void affine_column(const Affine& task, std::int64_t channel) {
+// they are written back. A column alone reads the next pixel before (`kAhead`), which is enough
+// where no register reaches the one behind that.
+template <int kRegs, bool kAhead>
+COPPICE_INLINE void affine_pixels(const Affine& task, std::int64_t channel, bool may_spill) {
+  constexpr std::int64_t kWhole = kRegs * kLanes;
   const std::int64_t left = task.channels - channel;
-  const bool may_spill = channel > 0 || task.values != task.input;
   Floats means[kRegs];
   Floats factors[kRegs];
   Floats bias[kRegs];
@@ -40,19 +41,36 @@ COPPICE_INLINE void affine_column(const Affine& task, std::int64_t channel) {
   load_channels<kRegs>(task.factors + channel, left, 1.0F, factors);
   load_channels<kRegs>(task.bias + channel, left, 0.0F, bias);
   const float* from = task.input + channel;
-  float last[kRegs * kLanes] = {};
-  for (std::int64_t pixel = 0; pixel < task.pixels; ++pixel, from += task.channels) {
-    Floats values[kRegs];
-    const float* read = from;
-    if (left < kRegs * kLanes && pixel + 1 == task.pixels) {
-      store_some(from, left, last);
-      read = last;
+  float last[kWhole] = {};
+  Floats next[kRegs];
+  const auto read = [&](std::int64_t pixel) {
+    const float* at = from + pixel * task.channels;
+    if (left < kWhole && pixel + 1 == task.pixels) {
+      store_some(at, left, last);
+      at = last;
     }
     COPPICE_UNROLL
-    for (int r = 0; r < kRegs; ++r)
-      values[r] = (load_floats(read + r * kLanes) - means[r]) * factors[r] + bias[r];
+    for (int r = 0; r < kRegs; ++r) next[r] = load_floats(at + r * kLanes);
+  };
+  if (kAhead) read(0);
+  for (std::int64_t pixel = 0; pixel < task.pixels; ++pixel) {
+    if (!kAhead) read(pixel);
+    Floats values[kRegs];
+    COPPICE_UNROLL
+    for (int r = 0; r < kRegs; ++r) values[r] = (next[r] - means[r]) * factors[r] + bias[r];
+    if (kAhead && pixel + 1 < task.pixels) read(pixel + 1);
     put_pixel<Scaled, kRegs>(task, values, channel, pixel, may_spill);
   }
+}
+
+template <int kRegs>
+COPPICE_INLINE void affine_column(const Affine& task, std::int64_t channel) {
+  constexpr std::int64_t kWhole = kRegs * kLanes;
+  const std::int64_t left = task.channels - channel;
+  const bool is_read_again = channel == 0 && task.values == task.input;
+  if (is_read_again && left < kWhole && 2 * left >= kWhole)
+    return affine_pixels<kRegs, true>(task, channel, true);
+  affine_pixels<kRegs, false>(task, channel, !is_read_again);
 }
 
 // The last column first: what it writes of the next pixels is theirs to write.
