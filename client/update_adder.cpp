@@ -1,6 +1,6 @@
 #include "client/update_adder.h"
 
-#include <algorithm>   // for all_of, clamp, transform
+#include <algorithm>   // for all_of, any_of, clamp, transform
 #include <cmath>       // for isfinite
 #include <functional>  // for minus, plus
 #include <optional>    // for optional
@@ -24,7 +24,9 @@ UpdateAdder::UpdateAdder(const ClientTask& task, std::uint64_t seed)
 void UpdateAdder::add(std::span<TrainedClient> clients, std::span<const float> global,
                       ExactSum& sum) {
   const std::optional<std::size_t> frame_bytes = codec_->lossless_frame_bytes(global.size());
-  if (frame_bytes && fits_one_pass(sum.grid()))
+  const bool is_kept =
+      std::ranges::any_of(clients, [](const TrainedClient& one) { return one.frame != nullptr; });
+  if (frame_bytes && !is_kept && fits_one_pass(sum.grid()))
     return add_as_sent(clients, global, *frame_bytes, sum);
   for (TrainedClient& client : clients) client.row.reason = add_decoded(client, global, sum);
 }
@@ -69,13 +71,24 @@ RefusalReason UpdateAdder::add_decoded(TrainedClient& client, std::span<const fl
       return RefusalReason::kNotFinite;
     wanted_ = update_;
   }
-  const RandomKey key{seed_, Purpose::kRounding, row.client, task_.round};
-  row.bytes_up +=
-      static_cast<std::int64_t>(codec_of(row.client).round_trip(update_, key, update_, frame_));
-  if (!add_values(sum, update_, row.weight)) return RefusalReason::kOutOfRange;
+  row.bytes_up += static_cast<std::int64_t>(as_it_arrives(client));
+  if (!add_values(sum, update_, row.weight)) {
+    if (client.frame != nullptr) client.frame->clear();
+    return RefusalReason::kOutOfRange;
+  }
   if (!client.residual.empty())
     std::ranges::transform(wanted_, update_, client.residual.begin(), std::minus<>());
   return RefusalReason::kNone;
+}
+
+// Makes of update_ what the other end will have; returns the frame's bytes.
+std::size_t UpdateAdder::as_it_arrives(TrainedClient& client) {
+  const RandomKey key{seed_, Purpose::kRounding, client.row.client, task_.round};
+  const Codec& codec = codec_of(client.row.client);
+  if (client.frame == nullptr) return codec.round_trip(update_, key, update_, frame_);
+  codec.encode(update_, key, *client.frame);
+  codec.decode(*client.frame, update_);
+  return client.frame->size();
 }
 
 const Codec& UpdateAdder::codec_of(std::int64_t client) {
