@@ -26,7 +26,7 @@ const std::vector<std::string> kWarmUpTeacher4Bits{
     "compress.control=false",
     "compress.prune.start=0.25",
     "compress.prune.end=0.5",
-    "compress.quantize={bits: 4, start: 0.5, calibration_samples: 7}",
+    "compress.quantize={bits: 4, start: 0.5, average: 0.5, calibration_samples: 7}",
     "compress.distill={teacher: warmup, feature: relu4, feature_weight: 2}"};
 
 const std::vector<std::string> kFeedback{"allocated.yaml", "comm.codec=topk",
