@@ -323,8 +323,7 @@ TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& glo
 
 RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
                                const NextClient& next, std::int64_t bytes_down) {
-  Reporter reporter(task, executor_->graph(), global, seed_, residuals_, answers_,
-                    waiting_models_);
+  Reporter reporter(task, executor_->graph(), global, seed_, residuals_, answers_, waiting_models_);
   while (const std::optional<std::int64_t> taken = next()) {
     const std::int64_t client = *taken;
     try {
@@ -365,7 +364,7 @@ void LocalClients::take_answer(ClientRow row, const char* name, std::vector<std:
   row.reason = is_added   ? RefusalReason::kNone
                : is_sound ? RefusalReason::kOutOfRange
                           : RefusalReason::kNotFinite;
-  row.bytes_up = std::ssize(frame) + row_frame_bytes();
+  row.bytes_up = row_frame_bytes() + (is_added ? std::ssize(frame) : 0);
   report.rows.push_back(row);
   if (answers_ == nullptr) return;
   answers_->push_back({.row = row});

@@ -49,12 +49,14 @@ void UpdateAdder::add_as_sent(std::span<TrainedClient> clients, std::span<const 
     ClientRow& row = clients[i].row;
     row.update_norm = models_[i].length.norm();
     row.reason = gate(row.update_norm, task_);
+    if (row.reason == RefusalReason::kNone &&
+        !is_within(sum.grid(), row.update_norm, global, clients[i].parameters))
+      row.reason = RefusalReason::kOutOfRange;
     if (row.reason == RefusalReason::kNone) {
       row.bytes_up += static_cast<std::int64_t>(frame_bytes);
-      if (!is_within(sum.grid(), row.update_norm, global, clients[i].parameters))
-        row.reason = RefusalReason::kOutOfRange;
+    } else {
+      take_back_difference(sum, global, models_[i]);
     }
-    if (row.reason != RefusalReason::kNone) take_back_difference(sum, global, models_[i]);
   }
 }
 
@@ -71,11 +73,9 @@ RefusalReason UpdateAdder::add_decoded(TrainedClient& client, std::span<const fl
       return RefusalReason::kNotFinite;
     wanted_ = update_;
   }
-  row.bytes_up += static_cast<std::int64_t>(as_it_arrives(client));
-  if (!add_values(sum, update_, row.weight)) {
-    if (client.frame != nullptr) client.frame->clear();
-    return RefusalReason::kOutOfRange;
-  }
+  const std::size_t frame_bytes = as_it_arrives(client);
+  if (!add_values(sum, update_, row.weight)) return RefusalReason::kOutOfRange;
+  row.bytes_up += static_cast<std::int64_t>(frame_bytes);
   if (!client.residual.empty())
     std::ranges::transform(wanted_, update_, client.residual.begin(), std::minus<>());
   return RefusalReason::kNone;

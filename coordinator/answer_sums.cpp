@@ -20,10 +20,10 @@ namespace {
 // what arrives is up to 1.6 times as long as what was sent.
 constexpr double kCodecGrowth = 2.0;
 
-SumSizes sizes_of(const ClientTask& task, const ServerState& state) {
+SumSizes sizes_of(const ClientTask& task, const Graph& graph, const Mask& mask) {
   const bool is_masked = task.plan.mask_rule == MaskRule::kKeepZero;
-  return {.parameters = is_masked ? state.mask.kept() : state.graph.parameter_count(),
-          .units = task.ballot ? couple(state.graph).unit_count : 0};
+  return {.parameters = is_masked ? mask.kept() : graph.parameter_count(),
+          .units = task.ballot ? couple(graph).unit_count : 0};
 }
 
 double length_of(std::span<const float> values) {
@@ -47,11 +47,11 @@ std::vector<float> decoded(const std::string& name, const std::vector<std::uint8
 
 }  // namespace
 
-AnswerSums::AnswerSums(const ClientTask& task, const ServerState& state,
+AnswerSums::AnswerSums(const ClientTask& task, const Graph& graph, const Mask& mask,
                        const std::vector<std::int64_t>& weights, std::int64_t bytes_down)
     : task_(task), weights_(weights), bytes_down_(bytes_down) {
   sums_ = &report_.sums[sum_key(task)];
-  *sums_ = empty_sums(task, sizes_of(task, state));
+  *sums_ = empty_sums(task, sizes_of(task, graph, mask));
   if (const auto update = sums_->find(kUpdateSum); update != sums_->end())
     update_.resize(static_cast<std::size_t>(update->second.size()));
 }
@@ -59,15 +59,16 @@ AnswerSums::AnswerSums(const ClientTask& task, const ServerState& state,
 void AnswerSums::check(std::int64_t client, const ClientAnswer& answer) const {
   const ClientRow& row = answer.row;
   if (!std::ranges::binary_search(task_.cohort, client))
-    throw WireError(text("answer: client ", client, " is not in the cohort of round ", task_.round));
+    throw WireError(
+        text("answer: client ", client, " is not in the cohort of round ", task_.round));
   if (row.client != client)
     throw WireError(text("answer: expected that of client ", client, ", got client ", row.client));
   // What is counted or compared is counted once a client (LocalClients).
   const bool is_weighted = !task_.calibration && !task_.gate;
   const std::int64_t weight = is_weighted ? weights_.at(static_cast<std::size_t>(client)) : 1;
   if (row.weight != weight)
-    throw WireError(text("answer: client ", client, ": expected a weight of ", weight, ", got ",
-                         row.weight));
+    throw WireError(
+        text("answer: client ", client, ": expected a weight of ", weight, ", got ", row.weight));
   if (row.status != ClientStatus::kAccepted) {
     if (row.status == ClientStatus::kRefused && row.reason != RefusalReason::kNone &&
         answer.frames.empty())
@@ -75,16 +76,18 @@ void AnswerSums::check(std::int64_t client, const ClientAnswer& answer) const {
     throw WireError(text("answer: client ", client, " neither accepts nor refuses its task"));
   }
   for (const auto& [name, sum] : *sums_) {
-    if (!answer.frames.contains(name))
+    // A client whose gradients are not finite has no say in the mask (client/mask_ballot.h).
+    if (!answer.frames.contains(name) && name != kMaskBallotSum)
       throw WireError(text("answer: client ", client, " sent no '", name, "'"));
   }
-  if (answer.frames.size() != sums_->size())
-    throw WireError(text("answer: client ", client, " sent ", answer.frames.size(),
-                         " frames, the task asks for ", sums_->size()));
+  for (const auto& [name, frame] : answer.frames) {
+    if (!sums_->contains(name))
+      throw WireError(
+          text("answer: client ", client, " sent '", name, "', which nobody asked for"));
+  }
 }
 
-RefusalReason AnswerSums::add_update(const ClientRow& row,
-                                     const std::vector<std::uint8_t>& frame) {
+RefusalReason AnswerSums::add_update(const ClientRow& row, const std::vector<std::uint8_t>& frame) {
   make_codec(task_.codec, codec_options_of(task_, row.client))->decode(frame, update_);
   const double norm = length_of(update_);
   if (!std::isfinite(norm) || !std::isfinite(row.update_norm)) return RefusalReason::kNotFinite;
@@ -105,14 +108,13 @@ void AnswerSums::add(std::int64_t client, const ClientAnswer& answer) {
   row.bytes_up = answer.counted_bytes();
   if (row.status == ClientStatus::kAccepted) {
     std::map<std::string, std::vector<float>> others;  // read before anything is added
-    for (const auto& [name, sum] : *sums_) {
-      if (name != kUpdateSum)
-        others[name] = decoded(name, answer.frames.at(name), sum.size());
+    for (const auto& [name, frame] : answer.frames) {
+      if (name != kUpdateSum) others[name] = decoded(name, frame, sums_->at(name).size());
     }
     row.reason = RefusalReason::kNone;
     if (const auto update = answer.frames.find(kUpdateSum); update != answer.frames.end())
       row.reason = add_update(row, update->second);
-    for (const auto& [name, values] : others) {
+    for (const auto& [name, values] : others) {  // one question's, or ballots, which always fit
       if (row.reason != RefusalReason::kNone) break;
       if (!sums_->at(name).add(values, row.weight)) row.reason = RefusalReason::kOutOfRange;
     }

@@ -5,19 +5,22 @@
 
 #include <cstdint>  // for int64_t
 #include <set>      // for set
+#include <utility>  // for move
 #include <vector>   // for vector
 
 #include "comm/client_answer.h"
-#include "coordinator/server_state.h"
+#include "core/graph.h"
+#include "core/mask.h"
 #include "core/task.h"
 
 namespace coppice {
 
 class AnswerSums {
  public:
-  // `task` and the model in `state` are those that clients were sent; `weights[k]` is the training
-  // samples of client k. All must outlive this. `bytes_down` is what each of them received.
-  AnswerSums(const ClientTask& task, const ServerState& state,
+  // `task`, `graph` and `mask` (of size 0: none) are those that clients were sent; `weights[k]` is
+  // the training samples of client k. `task` and `weights` must outlive this. `bytes_down` is what
+  // each client received.
+  AnswerSums(const ClientTask& task, const Graph& graph, const Mask& mask,
              const std::vector<std::int64_t>& weights, std::int64_t bytes_down);
 
   // Adds the answer of `client`, once: what comes a second time changes nothing. A client that
