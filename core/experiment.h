@@ -215,6 +215,17 @@ struct EvalConfig {
   friend bool operator==(const EvalConfig&, const EvalConfig&) = default;
 };
 
+// Of clients that are devices of their own (coppice serve).
+struct NetworkConfig {
+  double quorum = 1.0;
+  std::optional<double> deadline_us;
+  double heartbeat_us = 1e6;
+  double silence_us = 3e6;
+  std::int64_t buffer_bytes = std::int64_t{256} << 20;
+
+  friend bool operator==(const NetworkConfig&, const NetworkConfig&) = default;
+};
+
 struct ExperimentConfig {
   std::string name = "experiment";
   std::uint64_t seed = 1;
@@ -225,6 +236,7 @@ struct ExperimentConfig {
   CompressConfig compress;
   CommConfig comm;
   EvalConfig eval;
+  NetworkConfig network;
 
   friend bool operator==(const ExperimentConfig&, const ExperimentConfig&) = default;
 };

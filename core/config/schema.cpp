@@ -185,6 +185,12 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
 
       COPPICE_KEY(eval.every, (Count{1, kMany}), "rounds", "Rounds between two evaluations; the last round always is one."),
       COPPICE_KEY(eval.batch_size, (Count{1, 65536}), "samples", "Samples of one step of an evaluation."),
+
+      COPPICE_KEY(network.quorum, kPositiveShare, "", "coppice serve: share of a round's devices whose answers are enough once network.deadline has passed."),
+      COPPICE_KEY_AS("network.deadline", network.deadline_us, OrNull<Duration>{}, "", "coppice serve: for how long a round waits for all of its devices; null: until all have answered, so that the model depends on none of their speeds."),
+      COPPICE_KEY_AS("network.heartbeat", network.heartbeat_us, Duration{}, "", "Every connection carries at least one message in this time."),
+      COPPICE_KEY_AS("network.silence", network.silence_us, Duration{}, "", "A connection that has been silent for so long is lost."),
+      COPPICE_KEY_AS("network.buffer", network.buffer_bytes, Bytes{}, "", "Most that the coordinator holds of answers that are on their way."),
   };
   // clang-format on
 }
@@ -280,7 +286,7 @@ std::span<const ConfigKey> config_keys() {
 }
 
 std::string_view section_sentence(std::string_view section) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kSentences{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kSentences{{
       {"model", "The network: one of the zoo by name, or your own as a list of layers."},
       {"data", "What is learned from, and how it is spread over the clients."},
       {"train", "Rounds, and what a client does in one."},
@@ -288,6 +294,7 @@ std::string_view section_sentence(std::string_view section) {
       {"compress", "How the model becomes small, and what it must meet."},
       {"comm", "How updates travel."},
       {"eval", "When the global model is measured on the test set."},
+      {"network", "Clients that are devices of their own, over TLS."},
   }};
   for (const auto& [name, sentence] : kSentences) {
     if (name == section) return sentence;

@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "launch/bench/bench.h"
 #include "launch/commands.h"
+#include "launch/edge_world.h"
 #include "launch/loaded_model.h"
 #include "launch/machine.h"
 #include "launch/tables.h"

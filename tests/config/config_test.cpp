@@ -86,6 +86,7 @@ comm:
   {codec: stc, bits: 3, fraction: 0.25, levels: 9, error_feedback: true, residual_decay: 0.5,
    downlink: {codec: topk, bits: 2, fraction: 0.75, levels: 10}}
 eval: {every: 2, batch_size: 100}
+network: {quorum: 0.8, deadline: 5s, heartbeat: 100ms, silence: 1s, buffer: 1MiB}
 )";
 
 TEST(ConfigTest, KeysReachTheirFields) {
@@ -326,6 +327,13 @@ TEST(ConfigErrorTest, ValuesThatDoNotGoTogetherAreRefusedAtTheirPlace) {
        "x.yaml:1:40: comm.error_feedback: codec 'rotated' leaves nothing out; topk and stc do"},
       {"comm: {downlink: {codec: dadaquant}}",
        "x.yaml:1:26: comm.downlink.codec: dadaquant is about clients; qsgd has the same codes"},
+      {"network: {silence: 900ms}",
+       "x.yaml:1:20: network.silence: expected more than network.heartbeat: a connection that "
+       "beats "
+       "in time would be lost"},
+      {"network: {quorum: 0.5}",
+       "x.yaml:1:19: network.quorum: a round waits for all of its devices unless network.deadline "
+       "is set"},
       {"model: {name: \"\"}", "x.yaml:1:15: model.name: neither a name nor model.layers is given"},
   };
   for (const BadConfig& bad : cases) EXPECT_EQ(error_of(bad.yaml), bad.message) << bad.yaml;
