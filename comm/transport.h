@@ -54,6 +54,9 @@ class Transport {
 
   // Ends the step: what comes for it from now on is late, and nodes are told so.
   virtual void close() = 0;
+
+  // The run is over: nodes are told so when this ends, and do not come back.
+  virtual void finish() = 0;
 };
 
 }  // namespace coppice

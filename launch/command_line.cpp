@@ -44,6 +44,8 @@ class Parser {
                           text("coppice ", kCoppiceVersion, " (", executor_library_version(), ")"));
     app_.get_formatter()->column_width(24);
     add_run();
+    add_serve();
+    add_edge();
     add_sweep();
     add_inspect();
     add_list();
@@ -90,6 +92,38 @@ class Parser {
     app->add_flag("--json", run_.is_json, "Print summary.json as the last line");
     app->add_option("--ranks", run_.ranks, kRanksText)->check(CLI::Range(1, 256));
     entries_.push_back({app, [this] { return run_; }});
+  }
+
+  void add_serve() {
+    CLI::App* app = app_.add_subcommand(
+        "serve", "Run an experiment whose clients are devices that come over TLS");
+    app->add_option("CONFIG", serve_.config, "YAML file")->required();
+    app->add_option("OVERRIDES", serve_.overrides, kOverridesText);
+    app->add_option("--pki", serve_.pki, "Folder of `coppice pki init`")->required();
+    app->add_option("--listen", serve_.listen, "Address and port (default 0.0.0.0:7443)");
+    app->add_option("--port-file", serve_.port_file,
+                    "Write the port here once devices may come; for --listen ADDRESS:0");
+    app->add_option("--devices", serve_.devices,
+                    "Clients that are devices, as 0-4,7; ranks simulate the others (default all)");
+    app->add_option("--out", serve_.out,
+                    "Run folder (default runs/NAME); it must not exist, except with --resume");
+    app->add_flag("--resume", serve_.is_resumed, "Go on with the run in --out");
+    app->add_flag("--json", serve_.is_json, "Print summary.json as the last line");
+    app->add_option("--ranks", serve_.ranks, kRanksText)->check(CLI::Range(1, 256));
+    entries_.push_back({app, [this] { return serve_; }});
+  }
+
+  void add_edge() {
+    CLI::App* app = app_.add_subcommand("edge", "Take part in a run of `coppice serve` as a device");
+    app->add_option("--connect", edge_.connect, "The coordinator's HOST:PORT")->required();
+    app->add_option("--keys", edge_.keys,
+                    "Folder with node.key, node.crt, ca.crt and revoked.crl (coppice pki)")
+        ->required();
+    app->add_option("--data", edge_.data, "Where this device's data is, as data.root");
+    app->add_option("--give-up", edge_.give_up_s,
+                    "End after so many seconds without a coordinator (default never)")
+        ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000}));
+    entries_.push_back({app, [this] { return edge_; }});
   }
 
   void add_sweep() {
@@ -255,6 +289,8 @@ class Parser {
   CLI::App app_{"Coppice: federated training that ends with a network small enough for its target"};
   std::vector<Entry> entries_;
   RunArguments run_;
+  ServeArguments serve_;
+  EdgeArguments edge_;
   SweepArguments sweep_;
   InspectArguments inspect_;
   ListArguments list_;

@@ -13,7 +13,7 @@ namespace coppice {
 
 struct DoctorArguments {};
 
-using Command = std::variant<RunArguments, SweepArguments, InspectArguments, ListArguments,
+using Command = std::variant<RunArguments, ServeArguments, EdgeArguments, SweepArguments, InspectArguments, ListArguments,
                              InferArguments, ValidateArguments, ExportArguments, OptimizeArguments,
                              BenchArguments, DoctorArguments>;
 

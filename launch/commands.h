@@ -32,6 +32,41 @@ int run_command(const RunArguments& arguments, const ProcessArguments& process);
 int run_config(const RunArguments& arguments, const ExperimentConfig& config,
                const ProcessArguments& process);
 
+// One experiment whose clients are devices, which come over TLS.
+struct ServeArguments {
+  std::string config;
+  std::vector<std::string> overrides;
+  std::string out;  // empty: runs/NAME
+  bool is_resumed = false;
+  bool is_json = false;
+  int ranks = 0;                         // as in RunArguments
+  std::string pki;                       // folder of the authority
+  std::string listen = "0.0.0.0:7443";   // port 0: the kernel picks one
+  std::string port_file;                 // file for the port; empty: none
+  std::string devices;                   // clients that are devices, "0-4,7"; empty: all
+};
+int serve_command(const ServeArguments& arguments, const ProcessArguments& process);
+
+// One device of such an experiment; ends when the coordinator says that the run is over. 1 if it
+// gave up, 2 if the coordinator has no place for it.
+struct EdgeArguments {
+  std::string connect;         // HOST:PORT
+  std::string keys;            // folder with node.key, node.crt, ca.crt, revoked.crl
+  std::string data;            // where its data is, as data.root; empty: the usual places
+  std::int64_t give_up_s = 0;  // without a coordinator for so long; 0: never
+};
+int edge_command(const EdgeArguments& arguments);
+
+// "HOST:PORT", "[::1]:7443". Throws ConfigError for anything else.
+struct Endpoint {
+  std::string host;
+  std::uint16_t port = 0;
+};
+Endpoint endpoint_of(const std::string& address);
+
+// "0-4,7" as numbers, ascending, each once. Throws ConfigError for anything else.
+std::vector<std::int64_t> client_list(const std::string& list);
+
 // Every combination of the overrides' comma lists, one run each; running it again goes on where it
 // stopped.
 struct SweepArguments {

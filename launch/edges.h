@@ -51,6 +51,9 @@ class Edges {
   // device that declines, are noted and missing. Throws Error if the quorum is out of reach.
   RankReport collect();
 
+  // The run is over.
+  void finish() { transport_->finish(); }
+
  private:
   enum class Standing : std::uint8_t { kAsked, kAnswered, kGivenUp };
   struct Given {  // what a device's process has been given

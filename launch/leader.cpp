@@ -84,6 +84,8 @@ class Leader {
     if (observer_ != nullptr)
       observer_->started(world_, config_, communicator_.size(), session_.resumed_rounds());
     run_rounds();  // warm up, shrink and recover, quantize, distil, calibrate: plan_rounds()
+    if (edges_) edges_->finish();
+    edges_.reset();
     const Checkpoint model = session_.finished_model(machine_.state(), config_.train.rounds);
     const Deployable shipped = export_model(model);
     return finish(model, validate(model, shipped));

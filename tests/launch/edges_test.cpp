@@ -61,6 +61,7 @@ class ScriptedTransport final : public Transport {
   }
   void ask_again(NodeQuestion question) override { waiting_.push_back(std::move(question)); }
   void close() override { EXPECT_TRUE(waiting_.empty() || leaves_some); }
+  void finish() override { is_finished = true; }
 
   EdgeWorker& device(std::int64_t client) {
     const auto open = [this](const EdgeSetup& setup) { return open_edge_world(setup, root_); };
@@ -69,6 +70,7 @@ class ScriptedTransport final : public Transport {
 
   bool restarts = false;
   bool leaves_some = false;
+  bool is_finished = false;
   Change change;
   int accepted = 0;
   int declined = 0;
@@ -99,6 +101,7 @@ class Lent final : public Transport {
   }
   void ask_again(NodeQuestion question) override { owned_.ask_again(std::move(question)); }
   void close() override { owned_.close(); }
+  void finish() override { owned_.finish(); }
 
  private:
   Transport& owned_;
@@ -174,6 +177,7 @@ TEST_F(EdgesRunTest, DevicesGiveTheModelAndTheBytesOfRanks) {
       EXPECT_GT(transport.accepted, 15);
       EXPECT_EQ(transport.declined > 0, transport.restarts);
       EXPECT_TRUE(transport.refusals.empty());
+      EXPECT_TRUE(transport.is_finished);
     }
     ScriptedTransport some(root(), 3);  // ranks have the other clients
     EXPECT_EQ(model_of(run(varieties[i], "mixed" + name, &some, {1, 4})), model_of(ranks)) << i;
@@ -227,6 +231,7 @@ TEST_F(EdgesRunTest, TooFewAnswersEndTheRunAndNameOne) {
               std::string::npos)
         << describe(error);
   }
+  EXPECT_FALSE(transport.is_finished);
 }
 
 // Those that have not answered when the deadline has passed are missing.
