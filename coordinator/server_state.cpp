@@ -18,6 +18,7 @@ constexpr const char* kKeptMask = "coppice.kept.mask";  // 0s and 1s
 constexpr const char* kKeptBits = "coppice.kept.bits";
 constexpr const char* kKeptStrategy = "coppice.kept.strategy.";
 constexpr const char* kPosterior = "coppice.mask_posterior";
+constexpr const char* kAveraged = "coppice.averaged";
 
 std::vector<float> take_buffer(NamedBuffers& buffers, const char* name) {
   const auto found = buffers.find(name);
@@ -87,6 +88,7 @@ Checkpoint to_checkpoint(const ServerState& state, std::int64_t round) {
   }
   add_steps(state, checkpoint.server_state);
   write_transport(state.transport, checkpoint.server_state);
+  if (!state.averaged.empty()) checkpoint.server_state[kAveraged] = state.averaged;
   if (!state.mask_posterior.empty()) checkpoint.server_state[kPosterior] = state.mask_posterior;
   return checkpoint;
 }
@@ -96,6 +98,7 @@ ServerState from_checkpoint(Checkpoint checkpoint, std::int64_t position, double
   const std::vector<float> round = take_buffer(checkpoint.server_state, kTeacherRound);
   const std::vector<float> allocation = take_buffer(checkpoint.server_state, kAllocation);
   std::vector<float> posterior = take_buffer(checkpoint.server_state, kPosterior);
+  std::vector<float> averaged = take_buffer(checkpoint.server_state, kAveraged);
   TransportState transport = take_transport(checkpoint.server_state);
   std::vector<int> bits;
   for (std::size_t i = 1; i < allocation.size(); ++i)
@@ -108,6 +111,7 @@ ServerState from_checkpoint(Checkpoint checkpoint, std::int64_t position, double
       .weight_bits = std::move(bits),
       .choices = allocation.empty() ? 0 : static_cast<std::int64_t>(allocation.front()),
       .mask_posterior = std::move(posterior),
+      .averaged = std::move(averaged),
       .plan = std::move(checkpoint.plan),
       .teacher = std::move(teacher),
       .teacher_round = round.empty() ? 0 : static_cast<std::int64_t>(round.front()),
