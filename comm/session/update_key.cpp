@@ -42,17 +42,22 @@ UpdateKey UpdateLedger::ask(const std::string& node) {
   return {run_, round_, node, asked.attempt};
 }
 
-Admission UpdateLedger::admit(const UpdateKey& key) {
+Admission UpdateLedger::look(const UpdateKey& key) const {
   if (key.run != run_ || key.round > round_) return Admission::kNotAsked;
   if (key.round < round_ || !is_open_) return Admission::kLate;
   const auto found = asked_.find(key.node);
   if (found == asked_.end() || key.attempt == 0 || key.attempt > found->second.attempt)
     return Admission::kNotAsked;
-  Asked& asked = found->second;
+  const Asked& asked = found->second;
   if (asked.applied == key.attempt) return Admission::kDuplicate;
   if (asked.applied != 0 || key.attempt < asked.attempt) return Admission::kSuperseded;
-  asked.applied = key.attempt;
   return Admission::kApply;
+}
+
+Admission UpdateLedger::admit(const UpdateKey& key) {
+  const Admission admission = look(key);
+  if (admission == Admission::kApply) asked_[key.node].applied = key.attempt;
+  return admission;
 }
 
 std::int64_t UpdateLedger::applied_count() const {

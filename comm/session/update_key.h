@@ -49,6 +49,9 @@ class UpdateLedger {
   // more. Throws Error if an answer of the node has been applied in this round.
   UpdateKey ask(const std::string& node);
 
+  // What admit() would say, without admitting: whether to take an update's bytes at all.
+  Admission look(const UpdateKey& key) const;
+
   // What is to be done with the update `key`. kApply is returned once in the life of a round and
   // node, and only here: the caller applies it before it does anything else.
   Admission admit(const UpdateKey& key);

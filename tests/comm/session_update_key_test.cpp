@@ -19,7 +19,9 @@ TEST(UpdateLedgerTest, AnUpdateIsAppliedOnceHoweverOftenItComes) {
   UpdateLedger ledger = open_ledger();
   const UpdateKey key = ledger.ask("a");
   EXPECT_EQ(key, (UpdateKey{kRun, 3, "a", 1}));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(ledger.look(key), Admission::kApply) << "looking is free";
   EXPECT_EQ(ledger.admit(key), Admission::kApply);
+  EXPECT_EQ(ledger.look(key), Admission::kDuplicate);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(ledger.admit(key), Admission::kDuplicate);
   EXPECT_EQ(ledger.applied_count(), 1);
 }

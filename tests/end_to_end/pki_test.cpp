@@ -53,11 +53,12 @@ TEST_F(PkiTest, ADeviceIsEnrolledListedAndRevoked) {
   const std::string secret = done({"token", "pki", "--node", "edge-1", "--valid", "2h"});
   EXPECT_TRUE(std::regex_match(secret, std::regex("[0-9a-f]{64}\n"))) << secret;
   done({"request", "--node", "edge-1", "--out", "edge"});
-  const std::string signed_out = done(signing("edge/node.csr", secret.substr(0, 64), "edge/node.crt"));
+  const std::string signed_out =
+      done(signing("edge/node.csr", secret.substr(0, 64), "edge/node.crt"));
   EXPECT_NE(signed_out.find("edge/node.crt for edge-1, until "), std::string::npos) << signed_out;
-  for (const char* file : {"edge/node.key", "edge/node.csr", "edge/node.crt", "pki/ca.key",
-                           "pki/ca.crt", "pki/coordinator.key", "pki/coordinator.crt",
-                           "pki/revoked.crl", "pki/ledger.json"})
+  for (const char* file :
+       {"edge/node.key", "edge/node.csr", "edge/node.crt", "pki/ca.key", "pki/ca.crt",
+        "pki/coordinator.key", "pki/coordinator.crt", "pki/revoked.crl", "pki/ledger.json"})
     EXPECT_EQ(fs::status(path(file)).permissions(), fs::perms(0600)) << file;
   EXPECT_EQ(fs::status(path("edge")).permissions(), fs::perms(0700));
   EXPECT_EQ(content_of(path("pki/ledger.json")).find(secret.substr(0, 64)), std::string::npos);
@@ -123,7 +124,8 @@ TEST_F(PkiTest, WrongUseIsOneParagraphAndNeverShowsTheToken) {
   expect_refused({"tokn", "pki"}, "did you mean 'token'?");
   expect_refused({}, "see coppice pki --help");
   expect_refused({"token", "pki", "--node", "../ca"}, "expected a node's name");
-  for (const char* valid : {"0h", "-1h", "24", "h", "1w", "99999999999999999999h", "1.5h", "40000d"})
+  for (const char* valid :
+       {"0h", "-1h", "24", "h", "1w", "99999999999999999999h", "1.5h", "40000d"})
     expect_refused({"token", "pki", "--node", "edge-1", "--valid", valid}, "--valid: expected");
   expect_refused({"revoke", "pki", "--node", "edge-9"}, "there is no node 'edge-9'");
   done({"request", "--node", "edge-1", "--out", "edge"});

@@ -56,8 +56,8 @@ TEST(CommandLineTest, PkiHasActionsWithTheirOwnArgumentsAndDefaults) {
   EXPECT_EQ(token.folder, "dir");
   EXPECT_EQ(token.node, "edge-1");
   EXPECT_EQ(token.valid, "24h");
-  const auto sign = parsed<PkiArguments>({"pki", "sign", "dir", "--request", "r", "--token", "t",
-                                          "--out", "o", "--valid", "7d"});
+  const auto sign = parsed<PkiArguments>(
+      {"pki", "sign", "dir", "--request", "r", "--token", "t", "--out", "o", "--valid", "7d"});
   EXPECT_EQ(sign.action, PkiAction::kSign);
   EXPECT_EQ(sign.valid, "7d");
   EXPECT_EQ(parsed<PkiArguments>({"pki", "init", "dir"}).valid, "3650d");
