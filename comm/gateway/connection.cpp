@@ -321,7 +321,8 @@ void Connection::tick(SteadyTime now) {
   const bool is_session = state_ == State::kOpen && is_enrolled(session_.state());
   if (!is_session) {
     if (now - state_since_ > times_.handshake)
-      close({state_ == State::kHandshake ? How::kHandshake : How::kLost, {},
+      close({state_ == State::kHandshake ? How::kHandshake : How::kLost,
+             {},
              text("no session after ", times_.handshake.count(), " ms")});
     return;
   }
@@ -338,7 +339,7 @@ void Connection::tick(SteadyTime now) {
 void Connection::check_progress(SteadyTime now) {
   // Long frames over slow lines: parts of a record count as signs of life too.
   if (bytes_.in != seen_.in && last_in_ < now - times_.tick()) last_in_ = now;
-  if (now - last_in_ > times_.silence) 
+  if (now - last_in_ > times_.silence)
     return lose(text("silent for ", times_.silence.count(), " ms"));
   const auto driven_by_other = end_ == tls::End::kCoordinator ? session::SessionState::kUpdate
                                                               : session::SessionState::kModel;

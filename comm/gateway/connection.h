@@ -58,7 +58,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   class Owner {
    public:
     virtual ~Owner() = default;
-    virtual void opened() = 0;  // the handshake is done: peer() is known
+    virtual void opened() = 0;                            // the handshake is done: peer() is known
     virtual void received(session::Message message) = 0;  // in order; no byes
     virtual void drained() = 0;                           // nothing is left to write: the next?
     virtual void closed(const Closing& closing) = 0;      // once, last

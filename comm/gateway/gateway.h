@@ -4,8 +4,8 @@
 //
 // A Gateway has a thread of its own for all connections. All calls come from one other thread, its
 // owner's, and none but next() and stop() waits. Nothing is printed. What nodes do wrong ends their
-// connections and is counted; what the owner does wrong throws Error; what breaks the gateway itself
-// is thrown by next().
+// connections and is counted; what the owner does wrong throws Error; what breaks the gateway
+// itself is thrown by next().
 //
 // Memory is bounded: an update's bytes are asked for only when buffer_bytes has room for all of
 // them (others wait their turn), models are shared, and a connection holds one frame each way.
@@ -32,8 +32,8 @@ struct GatewayOptions {
   tls::UnixClock clock = {};          // for certificates; empty: the system's
 
   std::int64_t heartbeat_ms = 1000;
-  std::int64_t silence_ms = 3000;  // a node that is cut is noticed within a ninth more
-  std::int64_t stall_ms = 60'000;  // a transfer without any progress
+  std::int64_t silence_ms = 3000;    // a node that is cut is noticed within a ninth more
+  std::int64_t stall_ms = 60'000;    // a transfer without any progress
   std::int64_t handshake_ms = 5000;  // from the connection to the node's hello
 
   std::int64_t max_connections = 16'384;
@@ -79,13 +79,13 @@ struct Verdict {
 };
 
 struct GatewayCounters {
-  std::int64_t connections = 0;  // open now
-  std::int64_t accepted = 0;     // ever
-  std::int64_t accept_failures = 0;  // no descriptors, no memory: tried again
-  std::int64_t handshakes = 0;       // done
-  std::int64_t enrolled = 0;         // nodes that were let in, each time
-  std::int64_t replaced = 0;         // connections whose node came again
-  std::int64_t broken = 0;           // connections that said what they may not
+  std::int64_t connections = 0;                 // open now
+  std::int64_t accepted = 0;                    // ever
+  std::int64_t accept_failures = 0;             // no descriptors, no memory: tried again
+  std::int64_t handshakes = 0;                  // done
+  std::int64_t enrolled = 0;                    // nodes that were let in, each time
+  std::int64_t replaced = 0;                    // connections whose node came again
+  std::int64_t broken = 0;                      // connections that said what they may not
   std::map<std::string, std::int64_t> refused;  // handshakes and nodes, by reason
   std::uint64_t bytes_in = 0;                   // on the wire, with TLS's records
   std::uint64_t bytes_out = 0;
@@ -111,9 +111,9 @@ class Gateway {
   // that are away get theirs when they come, and the same again when they come back.
   void open(std::int64_t round, std::vector<Question> questions);
 
-  // What happened, in the order in which it did; nothing after `timeout`. After an Arrived the owner
-  // decides with settle(). Of a node's comings and goings the last one is told. Checks the update's
-  // digest (some ms per 10 MB).
+  // What happened, in the order in which it did; nothing after `timeout`. After an Arrived the
+  // owner decides with settle(). Of a node's comings and goings the last one is told. Checks the
+  // update's digest (some ms per 10 MB).
   std::optional<GatewayEvent> next(std::chrono::milliseconds timeout);
 
   // Tells the node what became of the update that arrived last. Once it is applied it counts: a

@@ -11,7 +11,8 @@
 namespace coppice::gateway {
 namespace {
 
-// Signals of this thread, and of those it starts, while it lives: a thread inherits what is blocked.
+// Signals of this thread, and of those it starts, while it lives: a thread inherits what is
+// blocked.
 class SignalsBlocked {
  public:
   SignalsBlocked() {

@@ -34,6 +34,11 @@ void Mailbox::fail(std::exception_ptr failure) {
   changed_.notify_one();
 }
 
+bool Mailbox::has_failed() {
+  const std::lock_guard lock(mutex_);
+  return failure_ != nullptr;
+}
+
 std::optional<Mail> Mailbox::pop() {
   Entry entry = std::move(entries_.front());
   entries_.pop_front();

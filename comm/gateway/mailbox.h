@@ -1,6 +1,5 @@
 #pragma once
-// What the gateway's two threads share: events for the owner, and the ledger of what counts.
-// Private to comm/gateway. Every call may come from either thread.
+// What the gateway's io thread has to tell its owner. Private to comm/gateway. Any thread.
 //
 // Bounded: of each node one change of presence waits at most, and one answer for each attempt.
 
@@ -11,7 +10,6 @@
 #include <variant>    // for variant
 
 #include "comm/gateway/gateway.h"
-#include "comm/session/update_key.h"
 
 namespace coppice::gateway {
 
@@ -25,23 +23,16 @@ using Mail = std::variant<Joined, Left, Arrival, Declined>;
 
 class Mailbox {
  public:
-  Mailbox(const session::RunId& run, std::int64_t last_closed) : ledger_(run, last_closed) {}
-
   void put(Arrival arrival);
   void put(Declined declined);
   void set_presence(const std::string& node, bool is_here, const std::string& reason);
   void fail(std::exception_ptr failure);  // take() throws it when there is nothing else
 
+  bool has_failed();
+
   std::optional<Mail> take(std::chrono::milliseconds timeout);
   // Throws away answers that nobody took; returns the bytes of their updates.
   std::uint64_t drop_answers();
-
-  // The ledger under the lock: with_ledger([&](UpdateLedger& ledger) { return ledger.look(key); }).
-  template <typename Call>
-  auto with_ledger(Call&& call) {
-    const std::lock_guard lock(mutex_);
-    return call(ledger_);
-  }
 
  private:
   struct Presence {
@@ -60,7 +51,6 @@ class Mailbox {
 
   std::mutex mutex_;  // of everything below
   std::condition_variable changed_;
-  session::UpdateLedger ledger_;
   std::deque<Entry> entries_;
   std::map<std::string, Presence> presence_;
   std::exception_ptr failure_;

@@ -17,9 +17,7 @@ struct SocketEnd {
 
 SocketEnd& end_of(BIO* bio) { return *static_cast<SocketEnd*>(BIO_get_data(bio)); }
 
-bool is_to_be_tried_again() {
-  return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
+bool is_to_be_tried_again() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
 int write_socket(BIO* bio, const char* bytes, int count) {
   BIO_clear_retry_flags(bio);
@@ -39,7 +37,8 @@ int read_socket(BIO* bio, char* bytes, int count) {
   return static_cast<int>(done);
 }
 
-long control(BIO* bio, int command, long /*number*/, void* /*pointer*/) {  // NOLINT: OpenSSL's types
+long control(BIO* bio, int command, long /*number*/,
+             void* /*pointer*/) {  // NOLINT: OpenSSL's types
   if (command == BIO_CTRL_FLUSH) return 1;
   if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0 ? 1 : 0;
   return 0;
