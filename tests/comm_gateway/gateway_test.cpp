@@ -255,7 +255,7 @@ TEST(GatewayTest, ANodeOfAnotherRunOrNoneIsSentAway) {
 }
 
 TEST(GatewayTest, ARevokedNodeIsSentAwayInTheMiddle) {
-  const Fleet fleet(1);
+  Fleet fleet(1);
   GatewayOptions options = fleet.options();
   options.heartbeat_ms = 20;
   options.silence_ms = 2000;
@@ -280,7 +280,7 @@ TEST(GatewayTest, WithoutADescriptorItGoesOnAndLetsInLater) {
   Coordinator coordinator(fleet);
   Device inside(fleet.link(0, coordinator.gateway.port()), echo);
   coordinator.await<Joined>("n0");
-  PlainPeer* peer = nullptr;
+  std::optional<PlainPeer> outside;
   rlimit before{};
   ::getrlimit(RLIMIT_NOFILE, &before);
   const rlimit few{std::min<rlim_t>(before.rlim_cur, 1024), before.rlim_max};
@@ -293,9 +293,7 @@ TEST(GatewayTest, WithoutADescriptorItGoesOnAndLetsInLater) {
       ::close(hogs.back());
       hogs.pop_back();
     }
-    static std::optional<PlainPeer> outside;
     outside.emplace(coordinator.gateway.port());
-    peer = &*outside;
     for (int hog = ::dup(0); hog >= 0; hog = ::dup(0)) hogs.push_back(hog);
     coordinator.until([](const auto& counters) { return counters.accept_failures >= 1; });
     coordinator.open(0, some_model(10'000));  // who is inside works on
@@ -303,7 +301,7 @@ TEST(GatewayTest, WithoutADescriptorItGoesOnAndLetsInLater) {
     for (const int hog : hogs) ::close(hog);
   }
   ::setrlimit(RLIMIT_NOFILE, &before);
-  peer->send({1, 2, 3});
+  outside->send({1, 2, 3});
   coordinator.until([](const auto& counters) { return counters.accepted == 2; });
 }
 
