@@ -54,6 +54,7 @@ class Parser {
     add_export();
     add_optimize();
     add_bench();
+    add_pki();
     entries_.push_back(
         {app_.add_subcommand("doctor",
                              "Say what this machine has, and what is missing and how to get it"),
@@ -64,6 +65,7 @@ class Parser {
   CommandLine parse(std::span<const std::string> arguments) {
     if (arguments.empty()) return {std::nullopt, app_.help(), 2};
     check_command_name(arguments.front());
+    if (arguments.size() > 1 && arguments.front() == "pki") check_pki_action(arguments[1]);
     std::vector<std::string> reversed(arguments.rbegin(),
                                       arguments.rend());  // CLI11 takes from the back
     try {
@@ -269,6 +271,62 @@ class Parser {
     entries_.push_back({app, [this] { return bench_; }});
   }
 
+  // A sub-command of `coppice pki`, which sets what it does and how long what it makes counts.
+  CLI::App* add_pki_action(CLI::App* pki, PkiAction action, const char* valid,
+                           const char* sentence) {
+    const std::string name(pki_actions()[static_cast<std::size_t>(action)]);
+    CLI::App* app = pki->add_subcommand(name, sentence);
+    if (action != PkiAction::kRequest) {
+      app->add_option("DIR", pki_.folder, "The authority's folder")->required();
+    }
+    if (*valid != '\0') {
+      app->add_option("--valid", pki_valid_,
+                      text("How long it counts, from now: 30m, 24h, 90d (default ", valid, ")"));
+    }
+    app->callback([this, action, valid] {
+      pki_.action = action;
+      pki_.valid = pki_valid_.empty() ? valid : pki_valid_;
+    });
+    return app;
+  }
+
+  void add_pki() {
+    CLI::App* pki = app_.add_subcommand(
+        "pki", "Keys, certificates and tokens of devices that take part over TLS");
+    pki->require_subcommand(1);
+    constexpr const char* kNode = "Name of the device: a-z, 0-9, '.', '_', '-'";
+    constexpr const char* kKey = "p256 or ed25519";
+    CLI::App* app = add_pki_action(pki, PkiAction::kInit, "3650d",
+                                   "Make an authority and the coordinator's certificate");
+    app->add_option("--key", pki_.key, kKey);
+    app = add_pki_action(pki, PkiAction::kToken, "24h",
+                         "Make a one-time token for a device's certificate, and show it once");
+    app->add_option("--node", pki_.node, kNode)->required();
+    app = add_pki_action(pki, PkiAction::kRequest, "",
+                         "On the device: make a key, which stays, and a request to be sent");
+    app->add_option("--node", pki_.node, kNode)->required();
+    app->add_option("--out", pki_.out, "Folder for node.key and node.csr")->required();
+    app->add_option("--key", pki_.key, kKey);
+    app = add_pki_action(pki, PkiAction::kSign, "90d", "Sign a device's request, for its token");
+    app->add_option("--request", pki_.request, "The device's node.csr")->required();
+    app->add_option("--token", pki_.token,
+                    "The token; @FILE reads it from a file of mode 600, unseen by other users")
+        ->required();
+    app->add_option("--out", pki_.out, "File for the certificate")->required();
+    app = add_pki_action(pki, PkiAction::kRevoke, "",
+                         "Take back all certificates and unused tokens of a device");
+    app->add_option("--node", pki_.node, kNode)->required();
+    app = add_pki_action(pki, PkiAction::kList, "", "Show certificates and tokens");
+    app->add_flag("--json", pki_.is_json, "One line of JSON instead of tables");
+    entries_.push_back({pki, [this] { return pki_; }});
+  }
+
+  static void check_pki_action(const std::string& name) {
+    const auto known = pki_actions();
+    if (name.starts_with('-') || std::find(known.begin(), known.end(), name) != known.end()) return;
+    throw ConfigError(unknown_name("pki command", name.substr(0, 64), known));
+  }
+
   void check_command_name(const std::string& name) const {
     if (name.starts_with('-')) return;
     std::vector<std::string> owned;
@@ -299,6 +357,8 @@ class Parser {
   ExportArguments export_;
   OptimizeArguments optimize_;
   BenchArguments bench_;
+  PkiArguments pki_;
+  std::string pki_valid_;  // as given; empty: the action's own default
 };
 
 }  // namespace

@@ -15,7 +15,7 @@ struct DoctorArguments {};
 
 using Command = std::variant<RunArguments, ServeArguments, EdgeArguments, SweepArguments, InspectArguments, ListArguments,
                              InferArguments, ValidateArguments, ExportArguments, OptimizeArguments,
-                             BenchArguments, DoctorArguments>;
+                             BenchArguments, PkiArguments, DoctorArguments>;
 
 struct CommandLine {
   std::optional<Command> command;  // without one: print `output` and exit with `exit_code`

@@ -165,6 +165,22 @@ struct BenchArguments {
 int bench_command(const BenchArguments& arguments);
 std::vector<std::string_view> bench_names();
 
+// Identities for runs over TLS: an authority's folder, and what a device needs of it.
+enum class PkiAction : std::uint8_t { kInit, kToken, kRequest, kSign, kRevoke, kList };
+struct PkiArguments {
+  PkiAction action = PkiAction::kList;
+  std::string folder;        // the authority's; not of request
+  std::string node;          // token, request, revoke
+  std::string key = "p256";  // init, request: p256 | ed25519
+  std::string valid;         // init, token, sign: "24h", "90d"
+  std::string out;           // request: the device's folder; sign: the certificate's file
+  std::string request;       // sign: the request's file
+  std::string token;         // sign: the token, or @FILE
+  bool is_json = false;      // list
+};
+int pki_command(const PkiArguments& arguments);
+std::vector<std::string_view> pki_actions();  // their names, in the order of PkiAction
+
 // Says what this machine has and lacks. 1 if something is in the way of a run.
 int doctor_command();
 

@@ -7,6 +7,7 @@
 #include "comm/client_answer.h"
 #include "comm/messages.h"
 #include "core/error.h"
+#include "core/failpoint.h"
 #include "core/text.h"
 
 namespace coppice {
@@ -150,6 +151,7 @@ void Edges::take_answer(std::int64_t client, const NodeEvent& event) {
   given.reference |= all.reference;
   standing_.at(client) = Standing::kAnswered;
   transport_->accept(event.node);
+  failpoint("after_acceptance");
 }
 
 void Edges::take_decline(std::int64_t client, const NodeEvent& event) {

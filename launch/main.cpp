@@ -29,6 +29,7 @@ int dispatch(const Command& command, const ProcessArguments& process) {
       return optimize_command(arguments, process);
     }
     int operator()(const BenchArguments& arguments) const { return bench_command(arguments); }
+    int operator()(const PkiArguments& arguments) const { return pki_command(arguments); }
     int operator()(const DoctorArguments&) const { return doctor_command(); }
   };
   return std::visit(Visitor{process}, command);

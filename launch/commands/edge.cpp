@@ -108,7 +108,7 @@ int edge_command(const EdgeArguments& arguments) {
       .work =
           [&](const gateway::NodeWork& work) {
             EdgeWorker::Reply reply = worker.handle(work.task, *work.model);
-            failpoint("edge_answered");
+            failpoint("after_answer");
             if (reply.declined.empty()) return NodeAnswer::of(std::move(reply.answer));
             if (reply.declined != kNeedsAll) fmt::print("{}  cannot: {}\n", node, reply.declined);
             return NodeAnswer::decline(std::move(reply.declined));

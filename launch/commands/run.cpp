@@ -1,13 +1,9 @@
 // `coppice run`: one experiment, under mpirun, alone, or with threads as ranks.
 
-#include <fmt/core.h>
-
 #include "core/config/config.h"
 #include "launch/commands.h"
 #include "launch/federation.h"
 #include "launch/ranks.h"
-#include "launch/run_files.h"
-#include "launch/tables.h"
 #include "launch/terminal.h"
 
 namespace coppice {

@@ -7,15 +7,13 @@
 #include <charconv>    // for from_chars
 #include <filesystem>  // for path
 
+#include "coordinator/durable_file.h"
 #include "core/config/config.h"
 #include "core/error.h"
-#include "core/file.h"
 #include "core/text.h"
 #include "launch/commands.h"
 #include "launch/federation.h"
 #include "launch/ranks.h"
-#include "launch/run_files.h"
-#include "launch/tables.h"
 #include "launch/terminal.h"
 #include "launch/tls_transport.h"
 
@@ -87,7 +85,7 @@ std::unique_ptr<Transport> listen(const ServeArguments& arguments, const Experim
              request.nodes.size());
   std::fflush(stdout);
   if (!arguments.port_file.empty())
-    replace_file(arguments.port_file, text(transport->port(), "\n"));
+    write_file_atomically(arguments.port_file, text(transport->port(), "\n"));
   return transport;
 }
 
