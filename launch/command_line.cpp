@@ -116,7 +116,8 @@ class Parser {
   }
 
   void add_edge() {
-    CLI::App* app = app_.add_subcommand("edge", "Take part in a run of `coppice serve` as a device");
+    CLI::App* app =
+        app_.add_subcommand("edge", "Take part in a run of `coppice serve` as a device");
     app->add_option("--connect", edge_.connect, "The coordinator's HOST:PORT")->required();
     app->add_option("--keys", edge_.keys,
                     "Folder with node.key, node.crt, ca.crt and revoked.crl (coppice pki)")

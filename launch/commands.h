@@ -39,11 +39,11 @@ struct ServeArguments {
   std::string out;  // empty: runs/NAME
   bool is_resumed = false;
   bool is_json = false;
-  int ranks = 0;                         // as in RunArguments
-  std::string pki;                       // folder of the authority
-  std::string listen = "0.0.0.0:7443";   // port 0: the kernel picks one
-  std::string port_file;                 // file for the port; empty: none
-  std::string devices;                   // clients that are devices, "0-4,7"; empty: all
+  int ranks = 0;                        // as in RunArguments
+  std::string pki;                      // folder of the authority
+  std::string listen = "0.0.0.0:7443";  // port 0: the kernel picks one
+  std::string port_file;                // file for the port; empty: none
+  std::string devices;                  // clients that are devices, "0-4,7"; empty: all
 };
 int serve_command(const ServeArguments& arguments, const ProcessArguments& process);
 

@@ -15,7 +15,9 @@ int dispatch(const Command& command, const ProcessArguments& process) {
   struct Visitor {
     const ProcessArguments& process;
     int operator()(const RunArguments& arguments) const { return run_command(arguments, process); }
-    int operator()(const ServeArguments& arguments) const { return serve_command(arguments, process); }
+    int operator()(const ServeArguments& arguments) const {
+      return serve_command(arguments, process);
+    }
     int operator()(const EdgeArguments& arguments) const { return edge_command(arguments); }
     int operator()(const SweepArguments& arguments) const {
       return sweep_command(arguments, process);

@@ -99,9 +99,8 @@ int exit_code_of(const NodeEnd& end) {
 int edge_command(const EdgeArguments& arguments) {
   const std::int64_t client = client_in(fs::path(arguments.keys) / "node.crt");
   const std::string node = node_of_client(client);
-  EdgeWorker worker(client, [&](const EdgeSetup& setup) {
-    return open_edge_world(setup, arguments.data);
-  });
+  EdgeWorker worker(client,
+                    [&](const EdgeSetup& setup) { return open_edge_world(setup, arguments.data); });
   gateway::NodeLink link(options_of(arguments, client));
   const StopOnSignal stop(link);
   const gateway::NodeHandlers handlers{
@@ -120,8 +119,8 @@ int edge_command(const EdgeArguments& arguments) {
           },
       .link =
           [&](bool is_connected, const std::string& said) {
-            fmt::print("{}  {}{}\n", node, is_connected ? "connected" : "not connected: ",
-                       is_connected ? "" : said);
+            fmt::print("{}  {}{}\n", node,
+                       is_connected ? "connected" : "not connected: ", is_connected ? "" : said);
             std::fflush(stdout);
           }};
   const NodeEnd end = link.run(handlers);

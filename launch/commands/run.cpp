@@ -11,9 +11,8 @@ namespace {
 
 int run_as_rank(Communicator& communicator, const RunArguments& arguments,
                 const ExperimentConfig& config) {
-  const RunOptions options{
-      .out = arguments.out.empty() ? "runs/" + config.name : arguments.out,
-      .is_resumed = arguments.is_resumed};
+  const RunOptions options{.out = arguments.out.empty() ? "runs/" + config.name : arguments.out,
+                           .is_resumed = arguments.is_resumed};
   TerminalObserver observer;
   const bool is_root = communicator.rank() == 0;
   const RunOutcome outcome =

@@ -5,6 +5,7 @@
 
 #include <algorithm>   // for sort, unique
 #include <charconv>    // for from_chars
+#include <ctime>       // for time
 #include <filesystem>  // for path
 
 #include "coordinator/durable_file.h"
@@ -54,10 +55,9 @@ std::vector<std::int64_t> client_list(const std::string& list) {
     rest.remove_prefix(std::min(rest.size(), item.size() + 1));
     const std::size_t dash = item.find('-');
     const std::int64_t first = whole_number(item.substr(0, dash), "--devices", kMostClients);
-    const std::int64_t last =
-        dash == std::string_view::npos
-            ? first
-            : whole_number(item.substr(dash + 1), "--devices", kMostClients);
+    const std::int64_t last = dash == std::string_view::npos
+                                  ? first
+                                  : whole_number(item.substr(dash + 1), "--devices", kMostClients);
     if (last < first) throw ConfigError(text("--devices: '", item, "' is empty"));
     for (std::int64_t client = first; client <= last; ++client) clients.push_back(client);
   }
@@ -69,17 +69,28 @@ std::vector<std::int64_t> client_list(const std::string& list) {
 
 namespace {
 
+tls::TlsFiles files_in(const fs::path& pki) {
+  return {.authority = pki / "ca.crt",
+          .certificate = pki / "coordinator.crt",
+          .key = pki / "coordinator.key",
+          .revocation_list = pki / "revoked.crl"};
+}
+
+// What can be wrong is found before anything is written.
+void check(const ServeArguments& arguments) {
+  endpoint_of(arguments.listen);
+  client_list(arguments.devices);
+  const tls::TlsContext context(tls::End::kCoordinator, files_in(arguments.pki),
+                                [] { return static_cast<std::int64_t>(std::time(nullptr)); });
+}
+
 std::unique_ptr<Transport> listen(const ServeArguments& arguments, const ExperimentConfig& config,
                                   const NetworkRequest& request) {
   const Endpoint endpoint = endpoint_of(arguments.listen);
   gateway::GatewayOptions options = gateway_options(config.network);
   options.address = endpoint.host;
   options.port = endpoint.port;
-  const fs::path keys = arguments.pki;
-  options.files = {.authority = keys / "ca.crt",
-                   .certificate = keys / "coordinator.crt",
-                   .key = keys / "coordinator.key",
-                   .revocation_list = keys / "revoked.crl"};
+  options.files = files_in(arguments.pki);
   auto transport = std::make_unique<TlsTransport>(std::move(options), request);
   fmt::print("listens  {}:{} for {} devices\n", endpoint.host, transport->port(),
              request.nodes.size());
@@ -91,12 +102,11 @@ std::unique_ptr<Transport> listen(const ServeArguments& arguments, const Experim
 
 int serve_as_rank(Communicator& communicator, const ServeArguments& arguments,
                   const ExperimentConfig& config) {
-  RunOptions options{.out = arguments.out.empty() ? "runs/" + config.name : arguments.out,
-                     .is_resumed = arguments.is_resumed,
-                     .network = [&](const NetworkRequest& request) {
-                       return listen(arguments, config, request);
-                     },
-                     .devices = client_list(arguments.devices)};
+  RunOptions options{
+      .out = arguments.out.empty() ? "runs/" + config.name : arguments.out,
+      .is_resumed = arguments.is_resumed,
+      .network = [&](const NetworkRequest& request) { return listen(arguments, config, request); },
+      .devices = client_list(arguments.devices)};
   TerminalObserver observer;
   const bool is_root = communicator.rank() == 0;
   const RunOutcome outcome =
@@ -109,8 +119,10 @@ int serve_as_rank(Communicator& communicator, const ServeArguments& arguments,
 
 int serve_command(const ServeArguments& arguments, const ProcessArguments& process) {
   return with_ranks(arguments.ranks, process, [&](Communicator& communicator) {
-    const SharedConfig config = shared_config(
-        communicator, [&] { return load_config(arguments.config, arguments.overrides); });
+    const SharedConfig config = shared_config(communicator, [&] {
+      check(arguments);
+      return load_config(arguments.config, arguments.overrides);
+    });
     return config.value ? serve_as_rank(communicator, arguments, *config.value) : config.exit_code;
   });
 }
