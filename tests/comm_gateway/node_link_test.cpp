@@ -90,7 +90,7 @@ TEST(NodeLinkTest, AnotherCoordinatorsCertificateIsNotTrusted) {
   link.run({.work = answer, .link = [&](bool /*is_connected*/, const std::string& text) {
               if (first.empty()) first = text;
             }});
-  EXPECT_TRUE(contains(first, "issuer")) << first;
+  EXPECT_TRUE(contains(first, "certificate")) << first;
   EXPECT_EQ(coordinator.gateway.counters().handshakes, 0);
 }
 
