@@ -197,6 +197,7 @@ ScriptedNode::ScriptedNode(const Fleet& fleet, int node, std::uint16_t port)
       stream_(std::make_unique<Stream>(io_, tls_.asio())),
       buffer_(65536) {
   stream_->next_layer().connect(loopback(port));
+  stream_->next_layer().set_option(tcp::no_delay(true));
   be_patient(stream_->next_layer(), kPatience);
   stream_->handshake(Stream::client);
 }

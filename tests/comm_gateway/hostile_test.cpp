@@ -338,14 +338,23 @@ TEST(HostileTest, AHandshakeThatTakesForEverIsDropped) {
   EXPECT_TRUE(outside.is_closed_within(kPatience));
   const auto counters = coordinator.until([](const auto& now) { return now.connections == 0; });
   EXPECT_EQ(counters.refused.at("no session after 150 ms"), 3);
-  // And one that stops after TLS's handshake.
-  ScriptedNode node(fleet, 0, port);
+}
+
+TEST(HostileTest, ANodeThatNeverSaysHelloIsDropped) {
+  const Fleet fleet(1);
+  GatewayOptions options = fleet.options();
+  options.handshake_ms = 400;
+  Coordinator coordinator(fleet, options);
+  ScriptedNode node(fleet, 0, coordinator.gateway.port());
   EXPECT_FALSE(node.receive_any());
+  EXPECT_EQ(coordinator.gateway.counters().handshakes, 1);
 }
 
 TEST(HostileTest, ASilentNodeIsNoticed) {
   const Fleet fleet(1);
-  Coordinator coordinator(fleet, hurried(fleet));
+  GatewayOptions options = hurried(fleet);
+  options.handshake_ms = 5000;
+  Coordinator coordinator(fleet, options);
   ScriptedNode node(fleet, 0, coordinator.gateway.port());
   node.enroll();
   coordinator.await<Joined>("n0");
@@ -356,7 +365,9 @@ TEST(HostileTest, ASilentNodeIsNoticed) {
 
 TEST(HostileTest, ALineThatIsDeadIsNoticedAtBothEnds) {
   const Fleet fleet(1);
-  Coordinator coordinator(fleet, hurried(fleet));
+  GatewayOptions options = hurried(fleet);
+  options.handshake_ms = 5000;
+  Coordinator coordinator(fleet, options);
   Relay relay(coordinator.gateway.port());
   std::promise<void> connected;
   std::promise<std::string> lost;
@@ -382,6 +393,7 @@ TEST(HostileTest, ATransferThatStandsStillIsEndedThoughTheHeartBeats) {
   const Fleet fleet(1);
   GatewayOptions options = hurried(fleet);
   options.stall_ms = 100;
+  options.handshake_ms = 5000;
   options.silence_ms = 1000;
   Coordinator coordinator(fleet, options);
   coordinator.open(0, some_model(100));
