@@ -310,6 +310,7 @@ void Relay::accept() {
     error_code refused;
     line->ends[0].connect(loopback(target_), refused);
     if (!refused) {
+      for (auto& end : line->ends) end.set_option(tcp::no_delay(true));
       lines_.push_back(line);
       forward(line, true);
       forward(line, false);

@@ -122,7 +122,7 @@ TEST(LateTest, WhatComesAfterTheRoundIsLateWhereverItIs) {
   const Fleet fleet(4);
   Coordinator coordinator(fleet);
   Gateway& gateway = coordinator.gateway;
-  coordinator.open(0, some_model(50'000'000));  // more than sockets hold
+  coordinator.open(0, std::make_shared<const Bytes>(20'000'000));  // more than sockets hold
   const Bytes update = some_bytes(session::kChunkBytes + 1, 6);
   ScriptedNode working(fleet, 0, gateway.port());
   ScriptedNode uploading(fleet, 1, gateway.port());
@@ -431,7 +431,7 @@ TEST(HostileTest, ASecondConnectionOfANodeTakesTheFirstOnesPlace) {
 TEST(HostileTest, ANodeThatReadsNothingHoldsNobodyUp) {
   const Fleet fleet(2);
   Coordinator coordinator(fleet);
-  const Model model = some_model(20'000'000);
+  const auto model = std::make_shared<const Bytes>(20'000'000);
   coordinator.open(0, model);
   ScriptedNode idle(fleet, 0, coordinator.gateway.port());
   idle.enroll();
