@@ -214,6 +214,7 @@ class Parser {
     CLI::App* app = app_.add_subcommand(
         "bench",
         "Measure this machine: ceilings (arithmetic, memory), codecs, aggregate (sums of updates), "
+        "gateway (nodes over TLS), "
         "step or round (training), latency (null rounds), lut (a latency table of a network's "
         "layers), sensitivity (predicted against measured losses), scaling (clients, ranks, "
         "memory), runtime (a model.cpk layer by layer), uplink (what an update's bytes buy, codec "
@@ -224,7 +225,9 @@ class Parser {
         "round, step, kernels, lut, sensitivity, uplink: YAML file to measure instead of LeNet-5 "
         "(but for the last two on synthetic images); lut: or a .safetensors checkpoint; runtime: a "
         "model.cpk");
-    app->add_option("OVERRIDES", bench_.overrides, "Of a config: key=value; runtime: more files");
+    app->add_option(
+        "OVERRIDES", bench_.overrides,
+        "Of a config: key=value; runtime: more files; gateway: nodes=, model=, update=");
     app->add_option(
         "--model", bench_.model,
         "sensitivity, uplink: a .safetensors or .onnx file instead of a network trained "

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "comm/gateway/node_fleet.h"
 #include "core/error.h"
 #include "tests/comm_gateway/fleet.h"
 #include "tests/core/thrown.h"
@@ -106,39 +107,23 @@ TEST(NodeLinkTest, OptionsThatContradictEachOtherAreRefused) {
   EXPECT_THROW(NodeAnswer::of({}), Error);
 }
 
-TEST(NodeSessionTest, ManyRunOnOneThread) {
+TEST(NodeFleetTest, ManyRunOnOneThread) {
   constexpr int kNodes = 40;
-  const Fleet many(kNodes);
-  Coordinator crowd(many);
-  boost::asio::io_context io(1);
-  std::list<tls::TlsContext> contexts;
-  std::list<NodeSession> sessions;
-  int ended = 0;
-  for (int i = 0; i < kNodes; ++i) {
-    const NodeLinkOptions options = many.link(i, crowd.gateway.port());
-    contexts.emplace_back(tls::End::kNode, options.files, options.clock);
-    NodeEvents events;
-    events.work = [&sessions, i](const NodeWork& work) {
-      std::next(sessions.begin(), i)->answer(work.key, NodeAnswer::of(*work.model));
-    };
-    events.ended = [&ended](const NodeEnd& end) {
-      EXPECT_EQ(end.why, NodeEnd::Why::kDone);
-      ++ended;
-    };
-    sessions.emplace_back(io, contexts.back(), options.node, std::move(events));
-    sessions.back().start();
-  }
-  auto running = std::async(std::launch::async, [&] { io.run_for(kPatience); });
+  const Fleet fleet(kNodes);
+  Coordinator coordinator(fleet);
+  std::vector<NodeLinkOptions> options;
+  for (int i = 0; i < kNodes; ++i) options.push_back(fleet.link(i, coordinator.gateway.port()));
+  NodeFleet nodes(options, [](const NodeWork& work) { return NodeAnswer::of(*work.model); });
+  auto ends = std::async(std::launch::async, [&] { return nodes.run(); });
   const Model model = some_model(20'000);
-  crowd.open(0, model);
+  coordinator.open(0, model);
   for (int i = 0; i < kNodes; ++i) {
-    EXPECT_EQ(crowd.await<Arrived>(Fleet::name(i)).update, *model);
-    crowd.gateway.settle(Fleet::name(i), Verdict::applied());
+    EXPECT_EQ(coordinator.await<Arrived>(Fleet::name(i)).update, *model);
+    coordinator.gateway.settle(Fleet::name(i), Verdict::applied());
   }
-  crowd.gateway.close_round();
-  crowd.gateway.stop(ByeReason::kDone, "");
-  running.get();
-  EXPECT_EQ(ended, kNodes);
+  coordinator.gateway.close_round();
+  coordinator.gateway.stop(ByeReason::kDone, "");
+  for (const NodeEnd& end : ends.get()) EXPECT_EQ(end.why, NodeEnd::Why::kDone) << end.text;
 }
 
 }  // namespace
