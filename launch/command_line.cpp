@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "deploy/runtime/engine.h"  // for kMaxThreads
+#include "launch/device/device_commands.h"
 #include "launch/version.h"
 #include "models/executor.h"
 
@@ -45,7 +46,7 @@ class Parser {
     app_.get_formatter()->column_width(24);
     add_run();
     add_serve();
-    add_edge();
+    entries_.push_back({devices_.add_edge(app_), [this] { return devices_.edge(); }});
     add_sweep();
     add_inspect();
     add_list();
@@ -54,7 +55,7 @@ class Parser {
     add_export();
     add_optimize();
     add_bench();
-    add_pki();
+    entries_.push_back({devices_.add_pki(app_), [this] { return devices_.pki(); }});
     entries_.push_back(
         {app_.add_subcommand("doctor",
                              "Say what this machine has, and what is missing and how to get it"),
@@ -113,20 +114,6 @@ class Parser {
     app->add_flag("--json", serve_.is_json, "Print summary.json as the last line");
     app->add_option("--ranks", serve_.ranks, kRanksText)->check(CLI::Range(1, 256));
     entries_.push_back({app, [this] { return serve_; }});
-  }
-
-  void add_edge() {
-    CLI::App* app =
-        app_.add_subcommand("edge", "Take part in a run of `coppice serve` as a device");
-    app->add_option("--connect", edge_.connect, "The coordinator's HOST:PORT")->required();
-    app->add_option("--keys", edge_.keys,
-                    "Folder with node.key, node.crt, ca.crt and revoked.crl (coppice pki)")
-        ->required();
-    app->add_option("--data", edge_.data, "Where this device's data is, as data.root");
-    app->add_option("--give-up", edge_.give_up_s,
-                    "End after so many seconds without a coordinator (default never)")
-        ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000}));
-    entries_.push_back({app, [this] { return edge_; }});
   }
 
   void add_sweep() {
@@ -249,6 +236,7 @@ class Parser {
     CLI::App* app = app_.add_subcommand(
         "bench",
         "Measure this machine: ceilings (arithmetic, memory), codecs, aggregate (sums of updates), "
+        "gateway (nodes over TLS), "
         "step or round (training), latency (null rounds), lut (a latency table of a network's "
         "layers), sensitivity (predicted against measured losses), scaling (clients, ranks, "
         "memory), runtime (a model.cpk layer by layer), uplink (what an update's bytes buy, codec "
@@ -259,7 +247,9 @@ class Parser {
         "round, step, kernels, lut, sensitivity, uplink: YAML file to measure instead of LeNet-5 "
         "(but for the last two on synthetic images); lut: or a .safetensors checkpoint; runtime: a "
         "model.cpk");
-    app->add_option("OVERRIDES", bench_.overrides, "Of a config: key=value; runtime: more files");
+    app->add_option(
+        "OVERRIDES", bench_.overrides,
+        "Of a config: key=value; runtime: more files; gateway: nodes=, model=, update=");
     app->add_option(
         "--model", bench_.model,
         "sensitivity, uplink: a .safetensors or .onnx file instead of a network trained "
@@ -270,62 +260,6 @@ class Parser {
         ->check(CLI::Range(0, 1000));
     app->add_flag("--json", bench_.is_json, "Print the figures as one line of JSON, last");
     entries_.push_back({app, [this] { return bench_; }});
-  }
-
-  // A sub-command of `coppice pki`, which sets what it does and how long what it makes counts.
-  CLI::App* add_pki_action(CLI::App* pki, PkiAction action, const char* valid,
-                           const char* sentence) {
-    const std::string name(pki_actions()[static_cast<std::size_t>(action)]);
-    CLI::App* app = pki->add_subcommand(name, sentence);
-    if (action != PkiAction::kRequest) {
-      app->add_option("DIR", pki_.folder, "The authority's folder")->required();
-    }
-    if (*valid != '\0') {
-      app->add_option("--valid", pki_valid_,
-                      text("How long it counts, from now: 30m, 24h, 90d (default ", valid, ")"));
-    }
-    app->callback([this, action, valid] {
-      pki_.action = action;
-      pki_.valid = pki_valid_.empty() ? valid : pki_valid_;
-    });
-    return app;
-  }
-
-  void add_pki() {
-    CLI::App* pki = app_.add_subcommand(
-        "pki", "Keys, certificates and tokens of devices that take part over TLS");
-    pki->require_subcommand(1);
-    constexpr const char* kNode = "Name of the device: a-z, 0-9, '.', '_', '-'";
-    constexpr const char* kKey = "p256 or ed25519";
-    CLI::App* app = add_pki_action(pki, PkiAction::kInit, "3650d",
-                                   "Make an authority and the coordinator's certificate");
-    app->add_option("--key", pki_.key, kKey);
-    app = add_pki_action(pki, PkiAction::kToken, "24h",
-                         "Make a one-time token for a device's certificate, and show it once");
-    app->add_option("--node", pki_.node, kNode)->required();
-    app = add_pki_action(pki, PkiAction::kRequest, "",
-                         "On the device: make a key, which stays, and a request to be sent");
-    app->add_option("--node", pki_.node, kNode)->required();
-    app->add_option("--out", pki_.out, "Folder for node.key and node.csr")->required();
-    app->add_option("--key", pki_.key, kKey);
-    app = add_pki_action(pki, PkiAction::kSign, "90d", "Sign a device's request, for its token");
-    app->add_option("--request", pki_.request, "The device's node.csr")->required();
-    app->add_option("--token", pki_.token,
-                    "The token; @FILE reads it from a file of mode 600, unseen by other users")
-        ->required();
-    app->add_option("--out", pki_.out, "File for the certificate")->required();
-    app = add_pki_action(pki, PkiAction::kRevoke, "",
-                         "Take back all certificates and unused tokens of a device");
-    app->add_option("--node", pki_.node, kNode)->required();
-    app = add_pki_action(pki, PkiAction::kList, "", "Show certificates and tokens");
-    app->add_flag("--json", pki_.is_json, "One line of JSON instead of tables");
-    entries_.push_back({pki, [this] { return pki_; }});
-  }
-
-  static void check_pki_action(const std::string& name) {
-    const auto known = pki_actions();
-    if (name.starts_with('-') || std::find(known.begin(), known.end(), name) != known.end()) return;
-    throw ConfigError(unknown_name("pki command", name.substr(0, 64), known));
   }
 
   void check_command_name(const std::string& name) const {
@@ -349,7 +283,6 @@ class Parser {
   std::vector<Entry> entries_;
   RunArguments run_;
   ServeArguments serve_;
-  EdgeArguments edge_;
   SweepArguments sweep_;
   InspectArguments inspect_;
   ListArguments list_;
@@ -358,8 +291,7 @@ class Parser {
   ExportArguments export_;
   OptimizeArguments optimize_;
   BenchArguments bench_;
-  PkiArguments pki_;
-  std::string pki_valid_;  // as given; empty: the action's own default
+  DeviceCommands devices_;
 };
 
 }  // namespace

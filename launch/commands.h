@@ -57,16 +57,6 @@ struct EdgeArguments {
 };
 int edge_command(const EdgeArguments& arguments);
 
-// "HOST:PORT", "[::1]:7443". Throws ConfigError for anything else.
-struct Endpoint {
-  std::string host;
-  std::uint16_t port = 0;
-};
-Endpoint endpoint_of(const std::string& address);
-
-// "0-4,7" as numbers, ascending, each once. Throws ConfigError for anything else.
-std::vector<std::int64_t> client_list(const std::string& list);
-
 // Every combination of the overrides' comma lists, one run each; running it again goes on where it
 // stopped.
 struct SweepArguments {

@@ -8,7 +8,7 @@
 #include "core/file.h"
 #include "core/parameter_arena.h"
 #include "core/text.h"
-#include "launch/edge_world.h"
+#include "launch/device/edge_world.h"
 #include "launch/loaded_model.h"
 #include "models/zoo.h"
 

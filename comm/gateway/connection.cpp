@@ -222,8 +222,7 @@ void Connection::take(std::span<const std::uint8_t> bytes) {
       owner_->received(std::move(message));
     }
   } catch (const WireError& error) {
-    say_bye(session::ByeReason::kProtocol, error.what());
-    closing_.how = How::kBroken;
+    if (state_ == State::kOpen) owner_->broken(error.what());
   }
 }
 
@@ -264,7 +263,6 @@ bool Connection::write_front() {
     }
     front_sent_ += static_cast<std::size_t>(count);
     last_out_ = std::chrono::steady_clock::now();
-    last_progress_ = last_out_;
   }
   outbox_.pop_front();
   front_sent_ = 0;
@@ -343,9 +341,10 @@ void Connection::check_progress(SteadyTime now) {
     return lose(text("silent for ", times_.silence.count(), " ms"));
   const auto driven_by_other = end_ == tls::End::kCoordinator ? session::SessionState::kUpdate
                                                               : session::SessionState::kModel;
-  const bool waits = session_.state() == driven_by_other || !outbox_.empty();
-  if (!waits || bytes_.out != seen_.out || session_.transferred_bytes() != seen_transferred_)
-    last_progress_ = now;
+  const bool is_transfer_stuck =
+      session_.state() == driven_by_other && session_.transferred_bytes() == seen_transferred_;
+  const bool is_write_stuck = !outbox_.empty() && bytes_.out == seen_.out;
+  if (!is_transfer_stuck && !is_write_stuck) last_progress_ = now;
   seen_ = bytes_;
   seen_transferred_ = session_.transferred_bytes();
   if (now - last_progress_ > times_.stall)

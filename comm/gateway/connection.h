@@ -43,7 +43,6 @@ struct Closing {
   enum class How : std::uint8_t {
     kHandshake,  // there never was one: `text` says why
     kLost,       // cut, silent or stalled
-    kBroken,     // the peer said what it may not; it was told so
     kPeerBye,    // the peer said bye
     kOurBye      // we did
   };
@@ -61,6 +60,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     virtual void opened() = 0;                            // the handshake is done: peer() is known
     virtual void received(session::Message message) = 0;  // in order; no byes
     virtual void drained() = 0;                           // nothing is left to write: the next?
+    virtual void broken(const std::string& text) = 0;     // the peer said what it may not: say bye
     virtual void closed(const Closing& closing) = 0;      // once, last
   };
 

@@ -89,9 +89,13 @@ void GatewayPeer::say_bye(ByeReason reason, const std::string& text) {
   leave(text);
 }
 
+void GatewayPeer::broken(const std::string& text) {
+  ++server_.counted().broken;
+  say_bye(ByeReason::kProtocol, text);
+}
+
 void GatewayPeer::closed(const Closing& closing) {
   if (closing.how == Closing::How::kHandshake) server_.count_refusal(closing.text);
-  if (closing.how == Closing::How::kBroken) ++server_.counted().broken;
   leave(closing.how == Closing::How::kPeerBye ? text("said bye: ", closing.text) : closing.text);
   server_.remove(*this);  // deletes this
 }

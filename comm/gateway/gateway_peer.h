@@ -22,6 +22,7 @@ class GatewayPeer final : public Connection::Owner {
   void opened() override;
   void received(session::Message message) override;
   void drained() override;
+  void broken(const std::string& text) override;
   void closed(const Closing& closing) override;
 
   void tick(SteadyTime now);

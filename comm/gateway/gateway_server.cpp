@@ -20,11 +20,6 @@ constexpr std::size_t kMaxReasons = 64;  // that are counted apart; a peer may h
 constexpr int kMaxWrongDigests = 3;
 constexpr int kBacklog = 4096;
 
-std::int64_t system_seconds() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
-}
-
 void check(const GatewayOptions& options) {
   const auto expect = [](bool is_good, const std::string& rule) {
     if (!is_good) throw ConfigError("gateway: expected " + rule);
@@ -54,7 +49,7 @@ ConnectionTimes times_of(const GatewayOptions& options) {
 
 GatewayOptions checked(GatewayOptions options) {
   check(options);
-  if (!options.clock) options.clock = system_seconds;
+  options.clock = tls::or_system_clock(std::move(options.clock));
   return options;
 }
 

@@ -1,7 +1,6 @@
 #include "comm/gateway/node_link.h"
 
 #include <boost/asio/post.hpp>
-#include <chrono>  // for system_clock
 #include <condition_variable>
 #include <deque>      // for deque
 #include <exception>  // for exception_ptr
@@ -12,21 +11,9 @@
 #include "core/error.h"
 
 namespace coppice::gateway {
-namespace {
-
-tls::UnixClock or_system(tls::UnixClock clock) {
-  if (clock) return clock;
-  return [] {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return std::chrono::duration_cast<std::chrono::seconds>(now).count();
-  };
-}
-
-}  // namespace
-
 struct NodeLink::State {
   explicit State(const NodeLinkOptions& options)
-      : tls(tls::End::kNode, options.files, or_system(options.clock)),
+      : tls(tls::End::kNode, options.files, tls::or_system_clock(options.clock)),
         session(thread.io(), tls, options.node, events()) {}
 
   NodeEvents events();

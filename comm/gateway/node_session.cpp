@@ -76,6 +76,7 @@ class NodeSession::State : public Connection::Owner, public std::enable_shared_f
   void opened() override;
   void received(session::Message message) override;
   void drained() override;
+  void broken(const std::string& text) override;
   void closed(const Closing& closing) override;
 
  private:
@@ -226,6 +227,10 @@ void NodeSession::State::retry() {
 void NodeSession::State::opened() {
   connection_->send(session::Hello{session::kProtocolVersion, session::kProtocolVersion,
                                    printable(options_.program)});
+}
+
+void NodeSession::State::broken(const std::string& text) {
+  connection_->say_bye(session::ByeReason::kProtocol, text);
 }
 
 void NodeSession::State::closed(const Closing& closing) {

@@ -38,7 +38,7 @@ int read_socket(BIO* bio, char* bytes, int count) {
 }
 
 long control(BIO* bio, int command, long /*number*/,
-             void* /*pointer*/) {  // NOLINT: OpenSSL's types
+             void* /*pointer*/) {  // NOLINT(google-runtime-int)
   if (command == BIO_CTRL_FLUSH) return 1;
   if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0 ? 1 : 0;
   return 0;

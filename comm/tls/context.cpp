@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <boost/asio/ssl/context.hpp>
+#include <chrono>   // for system_clock
 #include <utility>  // for move
 
 #include "comm/tls/openssl.h"
@@ -64,6 +65,14 @@ void forbid_resumption(SSL_CTX* context) {
 }
 
 }  // namespace
+
+UnixClock or_system_clock(UnixClock clock) {
+  if (clock) return clock;
+  return [] {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+  };
+}
 
 // ---- the list
 

@@ -34,6 +34,7 @@ enum class End : std::uint8_t { kCoordinator, kNode };  // which one this proces
 
 // Seconds since 1970; asked at every handshake.
 using UnixClock = std::function<std::int64_t()>;
+UnixClock or_system_clock(UnixClock clock);  // the system's instead of an empty one
 
 // Where an end's own files are. The key must be for the owner alone, and the certificate its own.
 struct TlsFiles {

@@ -2,13 +2,14 @@
 
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/write.hpp>
+#include <fstream>
 
-#include "comm/tls/authority.h"
-#include "comm/tls/private_file.h"
+#include "core/error.h"
 #include "core/random.h"
 
 namespace coppice::gateway {
@@ -48,17 +49,45 @@ session::Sha256Digest digest_of(const Bytes& bytes) {
 
 // ---- the fleet
 
-Fleet::Fleet(int nodes) : nodes_(nodes) {
-  constexpr std::int64_t kDay = 86400;
-  tls::Authority::create(folder_.path() / "pki", {}, kNow);
-  tls::Authority authority(folder_.path() / "pki");
+// As an authority's folder would be, without its ledger and its syncs to the disk.
+Fleet::Fleet(int nodes) : nodes_(nodes), authority_key_(tls::PrivateKey::generate()) {
+  std::string folder = testing::TempDir() + "fleet.XXXXXX";
+  if (::mkdtemp(folder.data()) == nullptr) throw Error("no folder for a fleet");
+  folder_ = folder;
+  const tls::Validity validity{kNow - 3600, kNow + 90 * 86400};
+  authority_ = tls::make_authority(authority_key_, validity);
+  write(coordinator().authority, authority_->pem());
+  write_list({}, 1);
+  const auto key = tls::PrivateKey::generate();
+  write(coordinator().key, key.pem());
+  write(coordinator().certificate,
+        tls::sign_coordinator(key, validity, *authority_, authority_key_).pem());
   for (int i = 0; i < nodes; ++i) {
-    const auto key = tls::PrivateKey::generate();
-    const auto made = authority.sign(tls::CertificateRequest::make(key, name(i)),
-                                     authority.issue_token(name(i), kNow, kDay), kNow, 90 * kDay);
-    tls::write_private_file(node(i).key, key.pem());
-    tls::write_private_file(node(i).certificate, made.pem);
+    const auto own = tls::PrivateKey::generate();
+    const auto certificate = tls::sign_node(tls::CertificateRequest::make(own, name(i)), validity,
+                                            *authority_, authority_key_);
+    serials_.push_back(certificate.serial());
+    write(node(i).key, own.pem());
+    write(node(i).certificate, certificate.pem());
   }
+}
+
+void Fleet::write(const std::filesystem::path& path, const std::string& content) {
+  // Renamed into its place: others may read it at the moment.
+  const auto beside = path.string() + ".new";
+  std::ofstream(beside, std::ios::binary) << content;
+  std::filesystem::permissions(beside, std::filesystem::perms(0600));
+  std::filesystem::rename(beside, path);
+}
+
+void Fleet::write_list(const std::set<std::string>& serials, std::int64_t number) {
+  write(coordinator().revocation_list,
+        tls::RevocationList::make_pem(serials, number, kNow, *authority_, authority_key_));
+}
+
+Fleet::~Fleet() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
 }
 
 std::vector<std::string> Fleet::names() const {
@@ -68,17 +97,16 @@ std::vector<std::string> Fleet::names() const {
 }
 
 tls::TlsFiles Fleet::coordinator() const {
-  const auto pki = folder_.path() / "pki";
-  return {pki / "ca.crt", pki / "coordinator.crt", pki / "coordinator.key", pki / "revoked.crl"};
+  return {folder_ / "ca.crt", folder_ / "coordinator.crt", folder_ / "coordinator.key",
+          folder_ / "revoked.crl"};
 }
 
 tls::TlsFiles Fleet::node(int node) const {
-  const auto pki = folder_.path() / "pki";
-  return {pki / "ca.crt", folder_.path() / (name(node) + ".crt"),
-          folder_.path() / (name(node) + ".key"), pki / "revoked.crl"};
+  return {folder_ / "ca.crt", folder_ / (name(node) + ".crt"), folder_ / (name(node) + ".key"),
+          folder_ / "revoked.crl"};
 }
 
-void Fleet::revoke(int node) { tls::Authority(folder_.path() / "pki").revoke(name(node), kNow); }
+void Fleet::revoke(int node) { write_list({serials_[static_cast<std::size_t>(node)]}, 2); }
 
 GatewayOptions Fleet::options() const {
   GatewayOptions options;
@@ -169,6 +197,7 @@ ScriptedNode::ScriptedNode(const Fleet& fleet, int node, std::uint16_t port)
       stream_(std::make_unique<Stream>(io_, tls_.asio())),
       buffer_(65536) {
   stream_->next_layer().connect(loopback(port));
+  stream_->next_layer().set_option(tcp::no_delay(true));
   be_patient(stream_->next_layer(), kPatience);
   stream_->handshake(Stream::client);
 }
@@ -281,6 +310,7 @@ void Relay::accept() {
     error_code refused;
     line->ends[0].connect(loopback(target_), refused);
     if (!refused) {
+      for (auto& end : line->ends) end.set_option(tcp::no_delay(true));
       lines_.push_back(line);
       forward(line, true);
       forward(line, false);

@@ -8,16 +8,17 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/stream.hpp>
+#include <filesystem>
 #include <future>
 #include <list>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "comm/gateway/gateway.h"
 #include "comm/gateway/node_link.h"
 #include "comm/session/session.h"
 #include "core/digest.h"
-#include "tests/coordinator/temporary_folder.h"
 
 namespace coppice::gateway {
 
@@ -39,6 +40,9 @@ session::Sha256Digest digest_of(const Bytes& bytes);
 class Fleet {
  public:
   explicit Fleet(int nodes);
+  ~Fleet();
+  Fleet(const Fleet&) = delete;
+  Fleet& operator=(const Fleet&) = delete;
 
   static std::string name(int node) { return "n" + std::to_string(node); }
   std::vector<std::string> names() const;
@@ -49,8 +53,14 @@ class Fleet {
   NodeLinkOptions link(int node, std::uint16_t port) const;
 
  private:
-  TemporaryFolder folder_;
+  static void write(const std::filesystem::path& path, const std::string& content);
+  void write_list(const std::set<std::string>& serials, std::int64_t number);
+
+  std::filesystem::path folder_;
   int nodes_;
+  tls::PrivateKey authority_key_;
+  std::optional<tls::Certificate> authority_;
+  std::vector<std::string> serials_;
 };
 
 // A gateway for the whole fleet, and events as tests want them.

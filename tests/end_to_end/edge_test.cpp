@@ -62,9 +62,12 @@ class EdgeTest : public RunTest {
   std::unique_ptr<Process> edge(const std::string& address, int client,
                                 std::vector<std::string> environment = {}) const {
     return std::make_unique<Process>(
-        Command{.arguments = {std::string(COPPICE_BINARY_DIR) + "/coppice", "edge", "--connect",
-                              address, "--keys", "client-" + std::to_string(client), "--data",
-                              "images", "--give-up", "100"},
+        // Both programs that can be a device.
+        Command{.arguments = {std::string(COPPICE_BINARY_DIR) +
+                                  (client % 2 == 0 ? "/coppice-edge" : "/coppice"),
+                              "edge", "--connect", address, "--keys",
+                              "client-" + std::to_string(client), "--data", "images", "--give-up",
+                              "100"},
                 .environment = std::move(environment),
                 .folder = folder()});
   }
@@ -112,6 +115,17 @@ TEST_F(EdgeTest, DevicesMakeTheModelOfARun) {
     expect_done(devices);
     EXPECT_EQ(result_of(path("served" + name)).metrics, result_of(path("ranks" + name)).metrics);
   }
+}
+
+TEST_F(EdgeTest, ADeviceNeedsNeitherLibTorchNorMuchRoom) {
+  const fs::path program = fs::path(COPPICE_BINARY_DIR) / "coppice-edge";
+  EXPECT_LT(fs::file_size(program), 8U << 20U);
+  const Outcome libraries = run_command(
+      {.arguments = {"/usr/bin/ldd", program.string()}, .environment = {}, .folder = folder()});
+  EXPECT_EQ(libraries.exit_code, 0);
+  EXPECT_NE(libraries.out.find("libssl"), std::string::npos) << libraries.out;
+  for (const char* absent : {"torch", "libmpi", "c10"})
+    EXPECT_EQ(libraries.out.find(absent), std::string::npos) << libraries.out;
 }
 
 TEST_F(EdgeTest, RanksMaySimulateTheOtherClients) {

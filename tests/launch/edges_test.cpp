@@ -14,7 +14,7 @@
 #include "comm/communicator.h"
 #include "core/config/config.h"
 #include "core/error.h"
-#include "launch/edge_world.h"
+#include "launch/device/edge_world.h"
 #include "launch/federation.h"
 #include "tests/data/data_files.h"
 #include "tests/end_to_end/tiny_data.h"

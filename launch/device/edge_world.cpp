@@ -1,4 +1,4 @@
-#include "launch/edge_world.h"
+#include "launch/device/edge_world.h"
 
 #include "core/config/config.h"
 

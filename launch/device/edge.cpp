@@ -16,7 +16,8 @@
 #include "core/failpoint.h"
 #include "core/text.h"
 #include "launch/commands.h"
-#include "launch/edge_world.h"
+#include "launch/device/edge_world.h"
+#include "launch/device/endpoint.h"
 #include "launch/version.h"
 
 namespace coppice {

@@ -16,7 +16,7 @@
 #include "core/node_id.h"
 #include "core/text.h"
 #include "launch/commands.h"
-#include "launch/tables.h"
+#include "launch/device/text_table.h"
 
 namespace coppice {
 namespace {
