@@ -78,13 +78,16 @@ WeightTimes::WeightTimes(const Graph& graph, std::span<const std::string> parame
 
 double WeightTimes::microseconds(std::size_t index, std::span<const float> values, int bits) const {
   const Layer& layer = layers_[index];
+  runtime::ProductShape shape = layer.shape;
+  shape.out = static_cast<std::int64_t>(values.size()) / shape.row();
   TimedNode dense = layer.node;
-  if (layer.shape.is_integer()) dense.bits = multiplied_bits(bits);
+  dense.out = shape.out;
+  if (shape.is_integer()) dense.bits = multiplied_bits(bits);
   const double dense_us = table_.microseconds(dense);
-  if (!may_be_blocks(layer.shape)) return dense_us;
+  if (!may_be_blocks(shape)) return dense_us;
   TimedNode blocks = dense;
   blocks.layout = runtime::Layout::kBlocks;
-  blocks.density = share_of_blocks(layer.shape, values);
+  blocks.density = share_of_blocks(shape, values);
   return std::min(dense_us, table_.microseconds(blocks));
 }
 

@@ -24,9 +24,11 @@ class WeightTimes {
   // What all nodes take together that read none of the parameters.
   double other_microseconds() const { return others_; }
 
-  // Of the layer that reads parameters[index], by the table: with `values` as its weights (as many
-  // as the parameter has; a 4x4 block is empty if all of its are 0) as codes of `bits`, in the
-  // width that the runtime multiplies them in, dense or in blocks, whichever is faster. Training
+  // Of the layer that reads parameters[index], by the table: with `values` as its weights (those of
+  // one output channel after the other, as many channels as are left of it; a 4x4 block is empty if
+  // all of its are 0) as codes of `bits`, in the width that the runtime multiplies them in, dense
+  // or in blocks, whichever is faster. What reads a narrower layer's output takes less as well,
+  // which is not counted here. Training
   // may turn other values than zeros into codes of zero, never the other way round: so the finished
   // layer is not slower, by the table. Throws as LatencyTable::microseconds().
   double microseconds(std::size_t index, std::span<const float> values, int bits) const;

@@ -8,6 +8,7 @@
 
 #include "algorithms/block_axes.h"
 #include "algorithms/sensitivity.h"
+#include "core/coupling.h"
 #include "deploy/layout_choice.h"
 #include "tests/core/thrown.h"
 #include "tests/deploy/made_up_table.h"
@@ -141,6 +142,36 @@ TEST_F(WeightTimesTest, AddUpToThePredictionOfTheProgram) {
   const runtime::Program program = with_chosen_layouts(lower_in_rows(checkpoint), &table_);
   EXPECT_NEAR(table_.predict(program), sum, 1e-3);  // layouts are chosen by rounded shares
   EXPECT_LT(sum, table_.predict(lower_in_rows(in_integers(graph_))));
+}
+
+// A layer of fewer output channels takes what it takes in the network without them; those who read
+// it take no longer there.
+TEST_F(WeightTimesTest, NarrowerWeightsTakeTheTimeOfTheNarrowerNetwork) {
+  const LatencyTable table = made_up_table(graph_, 1);
+  const WeightTimes dense(graph_, names_, table);
+  const Coupling coupling = couple(graph_);
+  for (std::size_t i = 0; i + 1 < names_.size(); ++i) {
+    std::vector<std::uint8_t> keep(static_cast<std::size_t>(coupling.unit_count), 1);
+    const std::string layer = names_[i].substr(0, names_[i].find('.'));
+    const CouplingGroup& group = *std::ranges::find(coupling.groups, layer, &CouplingGroup::name);
+    for (std::size_t unit = 0; unit < group.units.size() / 2; ++unit)
+      keep[static_cast<std::size_t>(group.units[unit])] = 0;
+    const Shrunk shrunk = shrink(graph_, coupling, keep);
+    const WeightTimes narrow(shrunk.graph, names_, table);
+    const ParameterSpec spec = blocked_spec(shrunk.graph, names_[i]);
+    std::vector<float> values(static_cast<std::size_t>(spec.size()), 1.0F);
+    for (const double density : {1.0, 0.25}) {
+      kept_blocks(spec, values, density).apply(values);
+      EXPECT_DOUBLE_EQ(dense.microseconds(i, values, 8), narrow.microseconds(i, values, 8));
+    }
+    Checkpoint checkpoint = in_integers(graph_);
+    const std::span<float> all = weights_of(checkpoint, names_[i]);
+    EXPECT_LT(dense.microseconds(i, values, 8), dense.microseconds(i, all, 8)) << names_[i];
+    const ParameterSpec reader = blocked_spec(shrunk.graph, names_[i + 1]);
+    const std::vector<float> read(static_cast<std::size_t>(reader.size()), 1.0F);
+    EXPECT_LE(narrow.microseconds(i + 1, read, 8),
+              dense.microseconds(i + 1, weights_of(checkpoint, names_[i + 1]), 8));
+  }
 }
 
 TEST_F(WeightTimesTest, WhatTheTableOrTheGraphDoesNotHaveIsRefused) {
