@@ -27,8 +27,9 @@ class ChannelWidths {
   // `parameters` in the layout of `graph`'s arena; neither is kept. Throws as couple().
   ChannelWidths(const Graph& graph, std::span<const float> parameters);
 
-  // Whether any layer can lose channels by itself.
+  // Whether no layer can lose channels by itself; whether that of `parameter` can.
   bool is_empty() const { return layers_.empty(); }
+  bool has(std::string_view parameter) const { return layers_.contains(parameter); }
 
   // Of the parameter's units, round(share x units) of the largest unit_magnitudes(), at least one;
   // of equal ones those before. Nothing where that is all of them, and where the parameter cannot

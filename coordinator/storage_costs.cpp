@@ -1,6 +1,7 @@
 #include "coordinator/storage_costs.h"
 
 #include <algorithm>  // for any_of, fill, find
+#include <iterator>   // for ssize
 #include <string>     // for string
 #include <utility>    // for move
 
@@ -63,7 +64,22 @@ StorageCosts::StorageCosts(const ServerState& state, const SenseRequest& request
 }
 
 Budget StorageCosts::others() const {
-  return {.bytes = other_bytes_, .microseconds = times_ ? times_->other_microseconds() : 0.0};
+  Budget out{.bytes = other_bytes_, .microseconds = times_ ? times_->other_microseconds() : 0.0};
+  if (!times_ || widths_.is_empty()) return out;
+  for (std::size_t t = 0; t < specs_.size(); ++t) {
+    if (widths_.has(tensors_[t].name))
+      *out.microseconds -= times_->follower_microseconds(t, specs_[t].shape.front());
+  }
+  return out;
+}
+
+// Of a layer whose width is open: with what depends on its width alone.
+double StorageCosts::own_microseconds(std::size_t index, std::span<const float> values,
+                                      int bits) const {
+  const double own = times_->microseconds(index, values, bits);
+  if (!widths_.has(tensors_[index].name)) return own;
+  const std::int64_t row = specs_[index].size() / specs_[index].shape.front();
+  return own + times_->follower_microseconds(index, std::ssize(values) / row);
 }
 
 Candidate StorageCosts::of(std::size_t index, const WeightCandidate& candidate) const {
@@ -71,7 +87,7 @@ Candidate StorageCosts::of(std::size_t index, const WeightCandidate& candidate) 
   const std::vector<float> values = stored(index, kept);
   Candidate out{.bytes = coded_bytes(values, kept.parameter.shape,
                                      weight_quant(kept.parameter, values, candidate.bits))};
-  if (times_) out.microseconds = times_->microseconds(index, values, candidate.bits);
+  if (times_) out.microseconds = own_microseconds(index, values, candidate.bits);
   return out;
 }
 

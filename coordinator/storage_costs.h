@@ -32,9 +32,9 @@ std::span<Value> part_of(std::span<Value> values, const ParameterSpec& spec) {
 void add_activation_grids(Checkpoint& checkpoint);
 
 // A layer that becomes narrower is counted by itself: its weights' codes are exactly those of the
-// file, but scale, bias and norm of a channel that goes, the inputs of the layers that read it and
-// the time of the nodes between are counted as if it stayed. So a choice of widths takes less than
-// is counted here.
+// file, and its time is with that of the norms and activations behind it; but scale, bias and norm
+// of a channel that goes and the inputs of the layers that read it are counted as if it stayed. So
+// a choice of widths takes less than is counted here.
 class StorageCosts {
  public:
   // All must outlive this, with their values; `latencies` may be null.
@@ -46,7 +46,7 @@ class StorageCosts {
   std::span<const std::vector<WeightCandidate>> candidates() const { return candidates_; }
   const ChannelWidths& widths() const { return widths_; }
 
-  // Bytes and, with a latency table, microseconds of what reads none of the tensors.
+  // Bytes and, with a latency table, microseconds of what is counted with none of the tensors.
   Budget others() const;
   bool has_times() const { return times_.has_value(); }
 
@@ -61,6 +61,7 @@ class StorageCosts {
   std::vector<LayerCandidates> all(const ExactSum& table) const;
 
  private:
+  double own_microseconds(std::size_t index, std::span<const float> values, int bits) const;
   KeptWeights kept(std::size_t index, const WeightCandidate& candidate) const;
   // What is stored of the channels that stay; the others are zeros.
   std::vector<float> stored(std::size_t index, const KeptWeights& kept) const;

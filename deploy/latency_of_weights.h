@@ -2,9 +2,11 @@
 // What the layers of a network take on a device as their weights become sparse or narrow: for those
 // who choose how weights are stored, before there are any codes. Immutable; any thread.
 
-#include <span>    // for span
-#include <string>  // for string
-#include <vector>  // for vector
+#include <cstddef>  // for size_t
+#include <cstdint>  // for int64_t
+#include <span>     // for span
+#include <string>   // for string
+#include <vector>   // for vector
 
 #include "core/graph.h"
 #include "deploy/latency_table.h"
@@ -33,10 +35,16 @@ class WeightTimes {
   // layer is not slower, by the table. Throws as LatencyTable::microseconds().
   double microseconds(std::size_t index, std::span<const float> values, int bits) const;
 
+  // What the nodes take, part of other_microseconds(), that have no weights and one input, the
+  // output of the layer that reads parameters[index] or of another such node: with as many channels
+  // of it as `channels`. Of all channels, those of nodes that this layer's width alone decides on.
+  double follower_microseconds(std::size_t index, std::int64_t channels) const;
+
  private:
   struct Layer {
     TimedNode node;  // dense
     runtime::ProductShape shape;
+    std::vector<TimedNode> followers = {};
   };
 
   const LatencyTable& table_;

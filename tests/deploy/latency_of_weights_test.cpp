@@ -164,6 +164,9 @@ TEST_F(WeightTimesTest, NarrowerWeightsTakeTheTimeOfTheNarrowerNetwork) {
       kept_blocks(spec, values, density).apply(values);
       EXPECT_DOUBLE_EQ(dense.microseconds(i, values, 8), narrow.microseconds(i, values, 8));
     }
+    // In both: the pools, or the relu, behind it.
+    EXPECT_DOUBLE_EQ(dense.follower_microseconds(i, spec.shape[0]),
+                     narrow.follower_microseconds(i, spec.shape[0]));
     Checkpoint checkpoint = in_integers(graph_);
     const std::span<float> all = weights_of(checkpoint, names_[i]);
     EXPECT_LT(dense.microseconds(i, values, 8), dense.microseconds(i, all, 8)) << names_[i];
@@ -172,6 +175,21 @@ TEST_F(WeightTimesTest, NarrowerWeightsTakeTheTimeOfTheNarrowerNetwork) {
     EXPECT_LE(narrow.microseconds(i + 1, read, 8),
               dense.microseconds(i + 1, weights_of(checkpoint, names_[i + 1]), 8));
   }
+}
+
+// A norm and what is behind it is the convolution's alone; a sum of two is nobody's.
+TEST(WeightTimesFollowersTest, AreThoseThatTheWidthAloneDecidesOn) {
+  const Graph graph = zoo("resnet20", {1, 28, 28});
+  const LatencyTable table = made_up_table(graph, 1);
+  const std::vector<std::string> names{"stage1.block1.conv1.weight", "stage1.block1.conv2.weight",
+                                       "classifier.weight"};
+  const WeightTimes times(graph, names, table);
+  const double between = times.follower_microseconds(0, 16);
+  EXPECT_GE(between, kOtherUs);
+  EXPECT_LE(between, 2 * kOtherUs);
+  EXPECT_DOUBLE_EQ(times.follower_microseconds(0, 8), between / 2);
+  EXPECT_LE(times.follower_microseconds(1, 16), kOtherUs);
+  EXPECT_EQ(times.follower_microseconds(2, 10), 0.0);
 }
 
 TEST_F(WeightTimesTest, WhatTheTableOrTheGraphDoesNotHaveIsRefused) {

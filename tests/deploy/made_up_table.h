@@ -50,7 +50,11 @@ inline LatencyEntry made_up_entry(const TimedNode& node,
   const std::vector<std::int64_t> in = widths_up_to(node.in, least.value_or(node.in));
   const std::vector<std::int64_t> out = widths_up_to(node.out, least.value_or(node.out));
   if (node.bits == 0) {
-    entry.grids = {{0, runtime::Layout::kRows, {1}, {node.out}, {1.0}, {kOtherUs}}};
+    entry.grids = {{0, runtime::Layout::kRows, {1}, out, {1.0}}};
+    for (const std::int64_t width : out) {
+      const double share = static_cast<double>(width) / static_cast<double>(node.out);
+      entry.grids.back().microseconds.push_back(kOtherUs * share);
+    }
     return entry;
   }
   for (const int bits : {8, 4}) {
