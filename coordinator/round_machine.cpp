@@ -287,6 +287,7 @@ void RoundMachine::close_training() {
     learn_uplink(task_, record_.train_loss, config_.train.rounds, std::move(reports_.residuals),
                  config_.comm, state_);
   apply_sums(reports_.sums.at(sum_key(task_)));
+  average_models();
   if (task_.regrow) close_regrowth();
   if (!state_.plan.is_empty()) refresh_weight_grids();
   keep_teacher();
@@ -407,6 +408,24 @@ void RoundMachine::apply_sums(const NamedSums& sums) {
   if (!task_.ballot) return;
   keep_teacher();
   shrink_model(state_, *task_.ballot, sums.at(kBallotSum));
+}
+
+// Codes near the border of two go to and fro from round to round, and the last model is one of many
+// (Nagel et al. 2022); their mean is none of them (Izmailov et al. 2018, "Averaging weights leads
+// to wider optima").
+void RoundMachine::average_models() {
+  if (plan().averaged == 0) return;
+  std::vector<float>& mean = state_.averaged;
+  if (mean.empty()) mean.resize(state_.parameters.size());
+  const auto count = static_cast<double>(plan().averaged);
+  for (std::size_t i = 0; i < mean.size(); ++i) {
+    const double others = double{mean[i]};
+    mean[i] = static_cast<float>(others + (double{state_.parameters[i]} - others) / count);
+  }
+  if (!plan().is_last_of_track) return;
+  state_.parameters = std::move(mean);
+  mean.clear();
+  if (state_.mask.size() > 0) state_.mask.apply(state_.parameters);
 }
 
 // The control at its end, or the main model before it is first made smaller or coarser.

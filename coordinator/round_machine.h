@@ -134,6 +134,7 @@ class RoundMachine {
   using IsPlanned = std::function<bool(const RoundPlan&)>;
   std::set<std::int64_t> clients_before(const IsPlanned& is_planned) const;
   void apply_sums(const NamedSums& sums);
+  void average_models();
   void keep_teacher();
   void require(Step step, const char* event) const;
 

@@ -129,6 +129,15 @@ void quantize(const ExperimentConfig& config, Track& track) {
   }
 }
 
+// The last rounds, those on grids.
+void average(const ExperimentConfig& config, Track& track) {
+  const std::int64_t alone = std::ssize(track) - rounds_of(config.compress.quantize.average, track);
+  std::int64_t averaged = 0;
+  for (RoundPlan& plan : track) {
+    if (plan.is_quantized && plan.round > alone) plan.averaged = ++averaged;
+  }
+}
+
 void distil(const ExperimentConfig& config, Track& track) {
   const DistillConfig& distill = config.compress.distill;
   const std::int64_t silent = rounds_of(distill.start, track);
@@ -158,6 +167,7 @@ Track main_track(const ExperimentConfig& config) {
   shrink_and_recover(config, track);
   allocate(config, track);
   quantize(config, track);
+  average(config, track);
   distil(config, track);
   calibrate(config, track);
   compare(config, track);

@@ -30,7 +30,9 @@ struct RoundPlan {
   // track.
   std::int64_t choices = 0;
   bool is_quantized = false;  // clients train with the quantization plan
-  bool calibrates = false;    // after the update, activations are counted and grids chosen
+  // Of the rounds whose models are averaged into the finished one: which, from 1; 0: none of them.
+  std::int64_t averaged = 0;
+  bool calibrates = false;  // after the update, activations are counted and grids chosen
   // With compress.gate: the last choice is judged after the update, and taken back or kept.
   bool gates = false;
   // The finished model is compared with the dense one, for min_retention.

@@ -18,6 +18,7 @@ constexpr const char* kKeptMask = "coppice.kept.mask";  // 0s and 1s
 constexpr const char* kKeptBits = "coppice.kept.bits";
 constexpr const char* kKeptStrategy = "coppice.kept.strategy.";
 constexpr const char* kPosterior = "coppice.mask_posterior";
+constexpr const char* kAveraged = "coppice.averaged";
 
 std::vector<float> take_buffer(NamedBuffers& buffers, const char* name) {
   const auto found = buffers.find(name);
@@ -91,6 +92,7 @@ Checkpoint to_checkpoint(const ServerState& state, std::int64_t round) {
   if (state.before_choice && state.before_choice->graph != state.graph)
     checkpoint.kept_graph = state.before_choice->graph;
   write_transport(state.transport, checkpoint.server_state);
+  if (!state.averaged.empty()) checkpoint.server_state[kAveraged] = state.averaged;
   if (!state.mask_posterior.empty()) checkpoint.server_state[kPosterior] = state.mask_posterior;
   return checkpoint;
 }
@@ -100,6 +102,7 @@ ServerState from_checkpoint(Checkpoint checkpoint, std::int64_t position, double
   const std::vector<float> round = take_buffer(checkpoint.server_state, kTeacherRound);
   const std::vector<float> allocation = take_buffer(checkpoint.server_state, kAllocation);
   std::vector<float> posterior = take_buffer(checkpoint.server_state, kPosterior);
+  std::vector<float> averaged = take_buffer(checkpoint.server_state, kAveraged);
   TransportState transport = take_transport(checkpoint.server_state);
   std::vector<int> bits;
   for (std::size_t i = 1; i < allocation.size(); ++i)
@@ -112,6 +115,7 @@ ServerState from_checkpoint(Checkpoint checkpoint, std::int64_t position, double
       .weight_bits = std::move(bits),
       .choices = allocation.empty() ? 0 : static_cast<std::int64_t>(allocation.front()),
       .mask_posterior = std::move(posterior),
+      .averaged = std::move(averaged),
       .plan = std::move(checkpoint.plan),
       .teacher = std::move(teacher),
       .teacher_round = round.empty() ? 0 : static_cast<std::int64_t>(round.front()),

@@ -42,6 +42,8 @@ struct ServerState {
   // What fedrts believes of each weight of quantized_parameters(graph), one after the other: all
   // alphas, then all betas (algorithms/regrowth.h). Empty: nothing yet, or another allocator.
   std::vector<float> mask_posterior;
+  // The mean of the models of rounds with RoundPlan::averaged so far. Empty: none yet.
+  std::vector<float> averaged;
   QuantPlan plan;              // empty until the model is quantized
   std::vector<float> teacher;  // parameters of the dense graph that the student listens to; empty:
                                // there is none yet

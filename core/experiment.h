@@ -145,6 +145,9 @@ struct QuantizeConfig {
   bool reduce_range = false;
   double start = 0.7;  // fraction of the rounds after which training is quantization-aware
   std::int64_t calibration_samples = 256;  // that each client counts activations of
+  // Fraction of the rounds, the last ones, whose models are averaged into the finished one, as far
+  // as they are trained on grids.
+  double average = 0.0;
 
   friend bool operator==(const QuantizeConfig&, const QuantizeConfig&) = default;
 };

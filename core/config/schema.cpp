@@ -157,6 +157,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(compress.quantize.bits, bits, "bits", "Bits of a stored weight; 32: no quantization. Activations have 8 bits."),
       COPPICE_KEY(compress.quantize.reduce_range, TrueOrFalse{}, "", "Keeps 8-bit weight codes within [-63, 63]: onnxruntime's signed kernels then cannot saturate without VNNI."),
       COPPICE_KEY(compress.quantize.start, kShareBelowOne, "", "Fraction of the rounds after which training is quantization-aware; never before the last shrink."),
+      COPPICE_KEY(compress.quantize.average, kShareBelowOne, "", "Fraction of the rounds, the last ones, whose models are averaged into the finished one, as far as they train on grids: what codes that go to and fro between two values lose is won back."),
       COPPICE_KEY(compress.quantize.calibration_samples, (Count{1, kMany}), "samples", "Training samples whose activations each client counts to set the ranges."),
       COPPICE_KEY(compress.distill.teacher, Text{}, "", "Whose outputs the model also learns from: control, warmup (the dense model before the first shrink), the file of a checkpoint, or none."),
       COPPICE_KEY(compress.distill.temperature, (RealNumber{.above = 0, .at_most = 100}), "", "Softens teacher and student outputs before they are compared."),

@@ -70,7 +70,7 @@ compress:
   allocate: {allocator: joint, densities: [0.5], block_densities: [0.25, 0.75], channel_shares: [0.5], bits: [4, 8], start: 0.1, end: 0.7, steps: 2, batches: 3, half_batch: 5, class_balance: true, regrow: {share: 0.3, ballots: 0.25, evidence: 2}}
   gate: {confidence: 0.9}   # its rounds do not go with a pruner
   latency_table: phone.json
-  quantize: {bits: 8, reduce_range: true, start: 0.8, calibration_samples: 99}
+  quantize: {bits: 8, reduce_range: true, start: 0.8, calibration_samples: 99, average: 0.25}
   distill:
     teacher: control
     temperature: 4

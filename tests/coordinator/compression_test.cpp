@@ -63,6 +63,43 @@ TEST(CompressionTest, ReducedRangeIsSevenBitsInThePlan) {
   EXPECT_EQ(quant_plan_from_json(to_json(state.plan), state.graph), state.plan);
 }
 
+TEST(CompressionTest, TheFinishedModelIsTheMeanOfTheLastOnes) {
+  ExperimentConfig config = full_config(10);
+  FakeDriver plain(config, {});
+  std::vector<std::vector<float>> after;  // of all rounds, the control's first
+  for (Action action = plain.begin(); !std::holds_alternative<Finish>(action);) {
+    action = plain.run(std::move(action), 1);
+    after.push_back(plain.state().parameters);
+  }
+  ASSERT_EQ(after.size(), 20U);
+  config.compress.quantize.average = 0.3;
+  const ServerState averaged = FakeDriver(config, {}).run_all();
+  EXPECT_TRUE(averaged.averaged.empty());
+  EXPECT_NE(averaged.parameters, after[19]);
+  ASSERT_EQ(averaged.parameters.size(), after[19].size());
+  for (std::size_t i = 0; i < after[19].size(); ++i)
+    EXPECT_NEAR(averaged.parameters[i], (after[17][i] + after[18][i] + after[19][i]) / 3.0F, 1e-6F);
+  EXPECT_EQ(averaged.plan.weights, weight_grids(averaged.graph, averaged.parameters, 8));
+}
+
+TEST(CompressionTest, TheMeanSoFarOutlivesAResume) {
+  ExperimentConfig config = full_config(10);
+  config.compress.quantize.average = 0.3;
+  const ServerState undisturbed = FakeDriver(config, {}).run_all();
+  std::size_t with_mean = 0;
+  for (std::size_t rounds = 15; rounds < 20; ++rounds) {
+    FakeDriver before(config, {});
+    before.run(before.begin(), rounds);
+    const ServerState& state = before.state();
+    with_mean += state.averaged.empty() ? 0 : 1;
+    FakeDriver resumed(config, {});
+    resumed.machine().restore(
+        from_checkpoint(to_checkpoint(state, 0), state.position, state.norm_median));
+    EXPECT_EQ(resumed.run_all().parameters, undisturbed.parameters) << rounds;
+  }
+  EXPECT_EQ(with_mean, 2U);
+}
+
 TEST(CompressionTest, CalibrationsStandBeforeAndAfterTheQuantizedRounds) {
   FakeDriver driver(full_config(6), {});
   driver.run_all();

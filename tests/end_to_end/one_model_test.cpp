@@ -26,7 +26,7 @@ const std::vector<std::string> kWarmUpTeacher4Bits{
     "compress.control=false",
     "compress.prune.start=0.25",
     "compress.prune.end=0.5",
-    "compress.quantize={bits: 4, start: 0.5, calibration_samples: 7}",
+    "compress.quantize={bits: 4, start: 0.5, average: 0.5, calibration_samples: 7}",
     "compress.distill={teacher: warmup, feature: relu4, feature_weight: 2}"};
 
 const std::vector<std::string> kFeedback{"allocated.yaml", "comm.codec=topk",
@@ -35,6 +35,12 @@ const std::vector<std::string> kFeedback{"allocated.yaml", "comm.codec=topk",
 const std::vector<std::string> kBudgetAndChanges{
     "compressed.yaml", "comm={codec: rotated, budget: 3000, downlink: {codec: rotated, bits: 6}}",
     "train.clients_per_round=4", "data.partition.scheme=dirichlet", "data.partition.min_samples=4"};
+
+// Choices that may be taken back, of a model that travels as changes, with what updates left out.
+const std::vector<std::string> kGatedChanges{
+    "gated.yaml",
+    "comm={codec: stc, fraction: 0.3, error_feedback: true, downlink: {codec: rotated, bits: 6}}",
+    "train.clients_per_round=4"};
 
 // The mask is made after round 1 and moved after rounds 2 to 4.
 std::vector<std::string> moving(const std::string& allocator) {
@@ -93,6 +99,7 @@ INSTANTIATE_TEST_SUITE_P(
             {"allocated.yaml", "comm.codec=rotated", "comm.bits=2", "train.clients_per_round=3"}},
         Variety{"Gated", {"gated.yaml"}},
         Variety{"GatedSomeClients", {"gated.yaml", "train.clients_per_round=3"}},
+        Variety{"GatedChanges", kGatedChanges},
         Variety{"AllocatedTopK", {"allocated.yaml", "comm.codec=topk"}},
         Variety{"Feddst", moving("feddst")}, Variety{"Fedrts", moving("fedrts")},
         Variety{"WarmUpTeacher4Bits", kWarmUpTeacher4Bits},

@@ -45,7 +45,8 @@ constexpr const char* kAllocation = R"(  constraints: {max_bytes: 800}
   allocate: {allocator: joint, batches: 2, half_batch: 4}
 )";
 
-// Choices after rounds 2 and 3 of the six, judged after 3 and 4.
+// Choices after rounds 2 and 3 of the six, judged after 3 and 4; the models of 5 and 6 are
+// averaged.
 constexpr const char* kGatedConfig = R"(name: tiny
 seed: 3
 data: {name: idx, root: images, partition: {scheme: iid, clients: 5}, validation_fraction: 0.3}
@@ -56,7 +57,7 @@ compress:
   constraints: {max_bytes: 2000, min_retention: 0.5}
   allocate: {allocator: joint, start: 0.35, end: 0.7, steps: 2, batches: 2, half_batch: 4}
   gate: {recovery_rounds: 1}
-  quantize: {start: 0.7, calibration_samples: 12}
+  quantize: {start: 0.7, average: 0.4, calibration_samples: 12}
 )";
 
 // What may differ between two runs of the same experiment.
