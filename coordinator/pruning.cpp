@@ -33,6 +33,7 @@ void remove_units(ServerState& state, const Coupling& coupling,
   if (state.mask.size() > 0) state.mask = shrunk.map.gather_mask(state.mask);
   shrink_state(state.strategy_state, shrunk.map);
   shrink_transport(state.transport, shrunk.map);
+  if (!state.averaged.empty()) state.averaged = shrunk.map.gather(state.averaged);
   state.graph = std::move(shrunk.graph);
 }
 

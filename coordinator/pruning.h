@@ -20,9 +20,9 @@ std::optional<BallotRequest> ballot_request(const ServerState& state, const Prun
                                             std::int64_t most);
 
 // Removes the units of `coupling`, that of the state's graph, whose `keep` is 0: from graph,
-// parameters, mask, and what strategy and transport remember. Grids of weights that there are
-// already are for the caller to make anew, and the mask epoch is for it to count. Throws as
-// shrink().
+// parameters, mask, mean of models, and what strategy and transport remember. Grids of weights that
+// there are already are for the caller to make anew, and the mask epoch is for it to count. Throws
+// as shrink().
 void remove_units(ServerState& state, const Coupling& coupling, std::span<const std::uint8_t> keep);
 
 // Removes what the ballots, answers to `request`, do not keep; ties are broken by the magnitudes of

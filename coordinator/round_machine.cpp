@@ -330,10 +330,7 @@ void RoundMachine::close_gate() {
   if (question_ == Question::kComparison) return;
   record_.gate->progress = share_of(state_.tried);
   record_.gate->file_bytes = bytes_as_chosen(state_, config_.compress.quantize, known_.latencies);
-  const std::int64_t parameters = state_.graph.parameter_count();
   settle(state_, record_.gate->has_passed);
-  if (!state_.plan.is_empty() && state_.graph.parameter_count() != parameters)
-    refresh_weight_grids();
 }
 
 bool RoundMachine::is_at_target() const {

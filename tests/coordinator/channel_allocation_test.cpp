@@ -60,6 +60,7 @@ class ChannelAllocationTest : public testing::Test {
     ServerState out = small_model(kHidden);
     out.strategy_state["momentum"] = out.parameters;
     out.strategy_state["count"] = {3.0F};
+    out.averaged = out.parameters;
     out.transport.residuals = {{.client = 2, .round = 1, .values = out.parameters}};
     out.transport.broadcast.model.parameters = out.parameters;
     out.transport.broadcast.held = {0, 1};
@@ -172,6 +173,7 @@ TEST_F(ChannelAllocationTest, WhatIsRememberedIsOfTheNarrowerModel) {
   // What went along kept its places: everything here was equal to the parameters.
   std::vector<float> kept = taken.strategy_state.at("momentum");
   EXPECT_EQ(kept, taken.transport.residuals[0].values);
+  EXPECT_EQ(kept, taken.averaged);
   taken.mask.apply(kept);
   EXPECT_EQ(kept, taken.parameters);
   EXPECT_EQ(taken.strategy_state.at("count"), std::vector<float>{3.0F});
