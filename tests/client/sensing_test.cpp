@@ -235,7 +235,7 @@ TEST_P(SensingTest, AWidthsTableIsAlongTheChannelsThatGo) {
     const auto at = static_cast<std::size_t>(i);
     along -= double{arena.values()[at]} * double{difference[at]};
   }
-  EXPECT_NEAR(table[1], 8.0 * along * along / 8.0, 1e-6);
+  EXPECT_NEAR(table[1], 8.0 / 4.0 * along * along, 1e-6);  // bend_along()
   EXPECT_GT(table[1], table[0]);
   EXPECT_GT(table[2], 0.0);
   EXPECT_EQ(table[3], 0.0);

@@ -37,7 +37,7 @@ TEST_F(ChannelAllocationRunTest, AFileIsMadeToFitByChannelsAlone) {
 }
 
 TEST_F(ChannelAllocationRunTest, AKilledRunEndsAsIfNothingHadHappened) {
-  const std::vector<std::string> more = narrowed("[0.75, 0.5]", 600);
+  const std::vector<std::string> more = narrowed("[0.75, 0.5]", 4'000);
   summary_of({.out = "undisturbed", .more = more});
   const RunResult expected = result_of(path("undisturbed"));
   RunRequest request{.out = "killed", .more = more};
@@ -56,7 +56,7 @@ TEST_F(ChannelAllocationRunTest, AKilledRunEndsAsIfNothingHadHappened) {
 }
 
 TEST_F(ChannelAllocationRunTest, WhoGivesNoWidthsIsRefused) {
-  std::vector<std::string> more = narrowed("[0.5]", 600);
+  std::vector<std::string> more = narrowed("[0.5]", 4'000);
   more.emplace_back("compress.allocate.allocator=uniform");
   expect_refused({.more = more}, "compress.allocate.channel_shares");
 }
@@ -64,7 +64,7 @@ TEST_F(ChannelAllocationRunTest, WhoGivesNoWidthsIsRefused) {
 class MpiChannelAllocationTest : public ChannelAllocationRunTest {};
 
 TEST_F(MpiChannelAllocationTest, ModelIsOneForEveryNumberOfProcesses) {
-  const std::vector<std::string> more = narrowed("[0.75, 0.5]", 600);
+  const std::vector<std::string> more = narrowed("[0.75, 0.5]", 4'000);
   const std::string alone = model_of({.out = "alone", .more = more});
   for (const int processes : {1, 2, 3}) {
     const std::string out = "np" + std::to_string(processes);
