@@ -30,15 +30,18 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 class Reporter {
  public:
   // `waiting_models` is where models of the graph wait to be added: kept from round to round.
-  // `residuals` is what error feedback has kept of clients so far.
+  // `residuals` is what error feedback has kept of clients so far; answers are kept in `answers`,
+  // which may be null.
   Reporter(const ClientTask& task, const Graph& graph, const ModelView& global, std::uint64_t seed,
-           std::span<const Residual> residuals, std::vector<AlignedBuffer>& waiting_models)
+           std::span<const Residual> residuals, std::vector<ClientAnswer>* answers,
+           std::vector<AlignedBuffer>& waiting_models)
       : task_(task),
         graph_(graph),
         mask_(global.mask),
         global_(global.parameters),
         seed_(seed),
         residuals_(residuals),
+        answers_(answers),
         adder_(task, seed),
         at_once_(UpdateAdder::clients_at_once(graph.parameter_count())),
         waiting_models_(waiting_models) {
@@ -50,7 +53,7 @@ class Reporter {
       at_once_ = 1;
       sent = kept_->new_size();
     }
-    if (task.residual_decay) at_once_ = 1;
+    if (task.residual_decay || answers != nullptr) at_once_ = 1;
     if (task.ballot) {
       coupling_ = couple(graph);
       pruner_ = make_pruner(task.ballot->pruner);
@@ -90,6 +93,7 @@ class Reporter {
     row.reason = reason;
     row.bytes_up += row_frame_bytes();
     report_.rows.push_back(row);
+    if (answers_ != nullptr) answers_->push_back({.row = row});
   }
 
   RankReport take() {
@@ -117,6 +121,10 @@ class Reporter {
       residual_ = residual_of(waiting_.front().row.client);
       waiting_.front().residual = residual_.values;
     }
+    if (answers_ != nullptr && !waiting_.empty()) {
+      answers_->emplace_back();
+      waiting_.front().frame = &answers_->back().frames[kUpdateSum];
+    }
     adder_.add(waiting_, global_, sums_->at(kUpdateSum));
     for (TrainedClient& client : waiting_) {
       ClientRow& row = client.row;
@@ -125,9 +133,16 @@ class Reporter {
       row.status = is_accepted ? ClientStatus::kAccepted : ClientStatus::kRefused;
       row.bytes_up += row_frame_bytes();
       report_.rows.push_back(row);
+      if (answers_ != nullptr) finish_answer(row);
       if (is_accepted && task_.residual_decay) report_.residuals.push_back(residual_);
     }
     waiting_.clear();
+  }
+
+  // The last one is that of the client with `row`.
+  void finish_answer(const ClientRow& row) {
+    answers_->back().row = row;
+    if (row.status != ClientStatus::kAccepted) answers_->back().frames.clear();
   }
 
   // What `client` brings into this round: what it left out, less for each round that it missed.
@@ -158,6 +173,7 @@ class Reporter {
     row.bytes_up += static_cast<std::int64_t>(ballot_frame.size());
     const bool is_added = sums_->at(kBallotSum).add(decode_ballot(ballot_frame), row.weight);
     if (!is_added) throw Error("a ballot of 0s and 1s did not fit its grid");
+    if (answers_ != nullptr) answers_->back().frames[kBallotSum] = ballot_frame;
   }
 
   // The client's that was added last, if it was accepted. Its model is that in kept_model_.
@@ -172,6 +188,9 @@ class Reporter {
     row.bytes_up += static_cast<std::int64_t>(frame.size());
     if (!sums_->at(kMaskBallotSum).add(decode_ballot(frame), row.weight))
       throw Error("a ballot of 0s and 1s did not fit its grid");
+    if (answers_ == nullptr) return;
+    answers_->back().row = row;
+    answers_->back().frames[kMaskBallotSum] = frame;
   }
 
   const ClientTask& task_;
@@ -180,6 +199,7 @@ class Reporter {
   std::span<const float> global_;
   std::uint64_t seed_;
   std::span<const Residual> residuals_;
+  std::vector<ClientAnswer>* answers_;
   Residual residual_;             // of the client that waits
   std::optional<IndexMap> kept_;  // of a masked model
   std::vector<float> kept_global_;
@@ -303,7 +323,7 @@ TrainResult LocalClients::train_one(const ClientTask& task, const ModelView& glo
 
 RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
                                const NextClient& next, std::int64_t bytes_down) {
-  Reporter reporter(task, executor_->graph(), global, seed_, residuals_, waiting_models_);
+  Reporter reporter(task, executor_->graph(), global, seed_, residuals_, answers_, waiting_models_);
   while (const std::optional<std::int64_t> taken = next()) {
     const std::int64_t client = *taken;
     try {
@@ -336,6 +356,21 @@ RankReport LocalClients::train(const ClientTask& task, const ModelView& global,
   return reporter.take();
 }
 
+void LocalClients::take_answer(ClientRow row, const char* name, std::vector<std::uint8_t> frame,
+                               std::span<const float> arrived, bool is_sound, RankReport& report,
+                               NamedSums& sums) {
+  const bool is_added = is_sound && sums.at(name).add(arrived, row.weight);
+  row.status = is_added ? ClientStatus::kAccepted : ClientStatus::kRefused;
+  row.reason = is_added   ? RefusalReason::kNone
+               : is_sound ? RefusalReason::kOutOfRange
+                          : RefusalReason::kNotFinite;
+  row.bytes_up = row_frame_bytes() + (is_added ? std::ssize(frame) : 0);
+  report.rows.push_back(row);
+  if (answers_ == nullptr) return;
+  answers_->push_back({.row = row});
+  if (is_added) answers_->back().frames.emplace(name, std::move(frame));
+}
+
 RankReport LocalClients::calibrate(const ClientTask& task, const ModelView& global,
                                    const NextClient& next, std::int64_t bytes_down) {
   RankReport report;
@@ -356,16 +391,9 @@ RankReport LocalClients::calibrate(const ClientTask& task, const ModelView& glob
       row.client = client;
       row.weight = 1;
       row.bytes_down = bytes_down;
-      const std::vector<std::uint8_t> frame = encode_histograms(counted.counts);
-      row.bytes_up = static_cast<std::int64_t>(frame.size());
-      const bool is_added =
-          counted.is_finite && sums.at(kHistogramSum).add(decode_histograms(frame), row.weight);
-      row.status = is_added ? ClientStatus::kAccepted : ClientStatus::kRefused;
-      row.reason = is_added            ? RefusalReason::kNone
-                   : counted.is_finite ? RefusalReason::kOutOfRange
-                                       : RefusalReason::kNotFinite;
-      row.bytes_up += row_frame_bytes();
-      report.rows.push_back(row);
+      std::vector<std::uint8_t> frame = encode_histograms(counted.counts);
+      const std::vector<float> arrived = decode_histograms(frame);
+      take_answer(row, kHistogramSum, std::move(frame), arrived, counted.is_finite, report, sums);
       failpoint("after_count");
     } catch (const Error&) {
       std::throw_with_nested(Error(text("round ", task.round, ", calibration, client ", client)));
@@ -390,17 +418,11 @@ RankReport LocalClients::sense(const ClientTask& task, const ModelView& global,
       row.client = client;
       row.weight = samples.size;
       row.bytes_down = bytes_down;
-      const std::vector<std::uint8_t> frame = encode_sensitivities(estimate_sensitivities(
+      std::vector<std::uint8_t> frame = encode_sensitivities(estimate_sensitivities(
           *executor_, global, samples, *task.sense, changes, {seed_, client, task.round}));
       const std::vector<float> table = decode_sensitivities(frame);
-      const bool is_added = sums.at(kSensitivitySum).add(table, row.weight);
-      row.status = is_added ? ClientStatus::kAccepted : ClientStatus::kRefused;
-      row.reason = is_added ? RefusalReason::kNone
-                   : std::ranges::all_of(table, [](float v) { return std::isfinite(v); })
-                       ? RefusalReason::kOutOfRange
-                       : RefusalReason::kNotFinite;
-      row.bytes_up = static_cast<std::int64_t>(frame.size()) + row_frame_bytes();
-      report.rows.push_back(row);
+      const bool is_finite = std::ranges::all_of(table, [](float v) { return std::isfinite(v); });
+      take_answer(row, kSensitivitySum, std::move(frame), table, is_finite, report, sums);
       failpoint("after_sense");
     } catch (const Error&) {
       std::throw_with_nested(Error(text("round ", task.round, ", sensing, client ", client)));
@@ -432,16 +454,10 @@ RankReport LocalClients::compare(const ClientTask& task, const ModelView& global
       row.client = client;
       row.weight = 1;
       row.bytes_down = bytes_down;
-      const std::vector<std::uint8_t> frame = encode_histograms(told);
+      std::vector<std::uint8_t> frame = encode_histograms(told);
+      const std::vector<float> arrived = decode_histograms(frame);
       // Samples on which the dense model is not finite say nothing of the compressed one.
-      const bool is_added =
-          dense.is_finite && sums.at(kOutcomeSum).add(decode_histograms(frame), row.weight);
-      row.status = is_added ? ClientStatus::kAccepted : ClientStatus::kRefused;
-      row.reason = is_added          ? RefusalReason::kNone
-                   : dense.is_finite ? RefusalReason::kOutOfRange
-                                     : RefusalReason::kNotFinite;
-      row.bytes_up = static_cast<std::int64_t>(frame.size()) + row_frame_bytes();
-      report.rows.push_back(row);
+      take_answer(row, kOutcomeSum, std::move(frame), arrived, dense.is_finite, report, sums);
       failpoint("after_compare");
     } catch (const Error&) {
       std::throw_with_nested(Error(text("round ", task.round, ", gate, client ", client)));

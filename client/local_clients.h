@@ -15,6 +15,7 @@
 
 #include "client/local_teacher.h"
 #include "client/outcomes.h"
+#include "comm/client_answer.h"
 #include "core/aligned_buffer.h"
 #include "core/coupling.h"
 #include "core/graph.h"
@@ -48,6 +49,10 @@ class LocalClients {
   // not among them has left nothing out.
   void set_residuals(std::vector<Residual> residuals) { residuals_ = std::move(residuals); }
 
+  // From now on every client's answer is appended to `answers` as it would travel, beside being
+  // added; null: no longer. It must outlive that.
+  void keep_answers(std::vector<ClientAnswer>* answers) { answers_ = answers; }
+
   // Does `task` with one client after another (ids, until there is none) from the model `global`:
   // training, or counting activations if it asks for a calibration, or making its table of
   // sensitivities, or comparing with the dense model. `bytes_down` is what one client's task and
@@ -72,6 +77,10 @@ class LocalClients {
                    std::int64_t bytes_down);
   RankReport compare(const ClientTask& task, const ModelView& global, const NextClient& next,
                      std::int64_t bytes_down);
+  // A question's answer is one frame: adds it to `sum` as it arrives and makes `row` the client's.
+  void take_answer(ClientRow row, const char* name, std::vector<std::uint8_t> frame,
+                   std::span<const float> arrived, bool is_sound, RankReport& report,
+                   NamedSums& sums);
   TrainResult train_one(const ClientTask& task, const ModelView& global, std::int64_t client,
                         const SampleSource& samples);
   // Of the client that owns the samples `owned` of the data set; valid until the next call.
@@ -87,6 +96,7 @@ class LocalClients {
   std::unique_ptr<LocalTeacher> teacher_;
   std::unique_ptr<LocalReference> reference_;
   std::vector<Residual> residuals_;
+  std::vector<ClientAnswer>* answers_ = nullptr;
   std::vector<AlignedBuffer> waiting_models_;  // trained, of the executor's graph
   std::span<const std::int64_t> owned_;
   std::vector<std::int64_t> resolved_;

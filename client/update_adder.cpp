@@ -1,6 +1,6 @@
 #include "client/update_adder.h"
 
-#include <algorithm>   // for all_of, clamp, transform
+#include <algorithm>   // for all_of, any_of, clamp, transform
 #include <cmath>       // for isfinite
 #include <functional>  // for minus, plus
 #include <optional>    // for optional
@@ -24,7 +24,9 @@ UpdateAdder::UpdateAdder(const ClientTask& task, std::uint64_t seed)
 void UpdateAdder::add(std::span<TrainedClient> clients, std::span<const float> global,
                       ExactSum& sum) {
   const std::optional<std::size_t> frame_bytes = codec_->lossless_frame_bytes(global.size());
-  if (frame_bytes && fits_one_pass(sum.grid()))
+  const bool is_kept =
+      std::ranges::any_of(clients, [](const TrainedClient& one) { return one.frame != nullptr; });
+  if (frame_bytes && !is_kept && fits_one_pass(sum.grid()))
     return add_as_sent(clients, global, *frame_bytes, sum);
   for (TrainedClient& client : clients) client.row.reason = add_decoded(client, global, sum);
 }
@@ -47,12 +49,14 @@ void UpdateAdder::add_as_sent(std::span<TrainedClient> clients, std::span<const 
     ClientRow& row = clients[i].row;
     row.update_norm = models_[i].length.norm();
     row.reason = gate(row.update_norm, task_);
+    if (row.reason == RefusalReason::kNone &&
+        !is_within(sum.grid(), row.update_norm, global, clients[i].parameters))
+      row.reason = RefusalReason::kOutOfRange;
     if (row.reason == RefusalReason::kNone) {
       row.bytes_up += static_cast<std::int64_t>(frame_bytes);
-      if (!is_within(sum.grid(), row.update_norm, global, clients[i].parameters))
-        row.reason = RefusalReason::kOutOfRange;
+    } else {
+      take_back_difference(sum, global, models_[i]);
     }
-    if (row.reason != RefusalReason::kNone) take_back_difference(sum, global, models_[i]);
   }
 }
 
@@ -69,13 +73,22 @@ RefusalReason UpdateAdder::add_decoded(TrainedClient& client, std::span<const fl
       return RefusalReason::kNotFinite;
     wanted_ = update_;
   }
-  const RandomKey key{seed_, Purpose::kRounding, row.client, task_.round};
-  row.bytes_up +=
-      static_cast<std::int64_t>(codec_of(row.client).round_trip(update_, key, update_, frame_));
+  const std::size_t frame_bytes = as_it_arrives(client);
   if (!add_values(sum, update_, row.weight)) return RefusalReason::kOutOfRange;
+  row.bytes_up += static_cast<std::int64_t>(frame_bytes);
   if (!client.residual.empty())
     std::ranges::transform(wanted_, update_, client.residual.begin(), std::minus<>());
   return RefusalReason::kNone;
+}
+
+// Makes of update_ what the other end will have; returns the frame's bytes.
+std::size_t UpdateAdder::as_it_arrives(TrainedClient& client) {
+  const RandomKey key{seed_, Purpose::kRounding, client.row.client, task_.round};
+  const Codec& codec = codec_of(client.row.client);
+  if (client.frame == nullptr) return codec.round_trip(update_, key, update_, frame_);
+  codec.encode(update_, key, *client.frame);
+  codec.decode(*client.frame, update_);
+  return client.frame->size();
 }
 
 const Codec& UpdateAdder::codec_of(std::int64_t client) {

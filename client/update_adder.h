@@ -24,6 +24,8 @@ struct TrainedClient {
   // With error feedback what the client has left out so far, as many values as parameters; an
   // accepted update leaves there what it leaves out. Empty: without.
   std::span<float> residual = {};
+  // Where the frame of an accepted update is kept; null: nobody wants it.
+  std::vector<std::uint8_t>* frame = nullptr;
 };
 
 class UpdateAdder {
@@ -45,6 +47,7 @@ class UpdateAdder {
   void add_as_sent(std::span<TrainedClient> clients, std::span<const float> global,
                    std::size_t frame_bytes, ExactSum& sum);
   RefusalReason add_decoded(TrainedClient& client, std::span<const float> global, ExactSum& sum);
+  std::size_t as_it_arrives(TrainedClient& client);
   const Codec& codec_of(std::int64_t client);
 
   const ClientTask& task_;

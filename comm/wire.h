@@ -29,7 +29,8 @@ enum class FrameType : std::uint16_t {
   kDadaquantUpdate = 13,
   kStcUpdate = 14,
   kResiduals = 15,
-  kModelDelta = 16
+  kModelDelta = 16,
+  kAnswer = 17
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 20;

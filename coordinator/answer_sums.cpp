@@ -1,0 +1,135 @@
+#include "coordinator/answer_sums.h"
+
+#include <algorithm>  // for binary_search
+#include <cmath>      // for isfinite, sqrt
+#include <map>        // for map
+#include <string>     // for string
+#include <utility>    // for move
+
+#include "algorithms/update_sum.h"
+#include "comm/codec.h"
+#include "comm/messages.h"
+#include "core/coupling.h"
+#include "core/error.h"
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+// How much longer than the bound an update may be that a codec has been through: at one bit a value
+// what arrives is up to 1.6 times as long as what was sent.
+constexpr double kCodecGrowth = 2.0;
+
+SumSizes sizes_of(const ClientTask& task, const Graph& graph, const Mask& mask) {
+  const bool is_masked = task.plan.mask_rule == MaskRule::kKeepZero;
+  return {.parameters = is_masked ? mask.kept() : graph.parameter_count(),
+          .units = task.ballot ? couple(graph).unit_count : 0};
+}
+
+double length_of(std::span<const float> values) {
+  double squares = 0.0;
+  for (const float value : values) squares += double{value} * double{value};
+  return std::sqrt(squares);
+}
+
+std::vector<float> decoded(const std::string& name, const std::vector<std::uint8_t>& frame,
+                           std::int64_t size) {
+  const bool is_ballot = name == kBallotSum || name == kMaskBallotSum;
+  std::vector<float> values = is_ballot                 ? decode_ballot(frame)
+                              : name == kSensitivitySum ? decode_sensitivities(frame)
+                                                        : decode_histograms(frame);
+  if (std::ssize(values) != size) {
+    throw WireError(
+        text("answer: expected ", size, " values of '", name, "', got ", values.size()));
+  }
+  return values;
+}
+
+}  // namespace
+
+AnswerSums::AnswerSums(const ClientTask& task, const Graph& graph, const Mask& mask,
+                       const std::vector<std::int64_t>& weights, std::int64_t bytes_down)
+    : task_(task), weights_(weights), bytes_down_(bytes_down) {
+  sums_ = &report_.sums[sum_key(task)];
+  *sums_ = empty_sums(task, sizes_of(task, graph, mask));
+  if (const auto update = sums_->find(kUpdateSum); update != sums_->end())
+    update_.resize(static_cast<std::size_t>(update->second.size()));
+}
+
+void AnswerSums::check(std::int64_t client, const ClientAnswer& answer) const {
+  const ClientRow& row = answer.row;
+  if (!std::ranges::binary_search(task_.cohort, client))
+    throw WireError(
+        text("answer: client ", client, " is not in the cohort of round ", task_.round));
+  if (row.client != client)
+    throw WireError(text("answer: expected that of client ", client, ", got client ", row.client));
+  // What is counted or compared is counted once a client (LocalClients).
+  const bool is_weighted = !task_.calibration && !task_.gate;
+  const std::int64_t weight = is_weighted ? weights_.at(static_cast<std::size_t>(client)) : 1;
+  if (row.weight != weight)
+    throw WireError(
+        text("answer: client ", client, ": expected a weight of ", weight, ", got ", row.weight));
+  if (row.status != ClientStatus::kAccepted) {
+    if (row.status == ClientStatus::kRefused && row.reason != RefusalReason::kNone &&
+        answer.frames.empty())
+      return;
+    throw WireError(text("answer: client ", client, " neither accepts nor refuses its task"));
+  }
+  for (const auto& [name, sum] : *sums_) {
+    // A client whose gradients are not finite has no say in the mask (client/mask_ballot.h).
+    if (!answer.frames.contains(name) && name != kMaskBallotSum)
+      throw WireError(text("answer: client ", client, " sent no '", name, "'"));
+  }
+  for (const auto& [name, frame] : answer.frames) {
+    if (!sums_->contains(name))
+      throw WireError(
+          text("answer: client ", client, " sent '", name, "', which nobody asked for"));
+  }
+}
+
+RefusalReason AnswerSums::add_update(const ClientRow& row, const std::vector<std::uint8_t>& frame) {
+  make_codec(task_.codec, codec_options_of(task_, row.client))->decode(frame, update_);
+  const double norm = length_of(update_);
+  if (!std::isfinite(norm) || !std::isfinite(row.update_norm)) return RefusalReason::kNotFinite;
+  // What error feedback adds of earlier rounds is not in the norm that the bound is about.
+  const bool is_bounded = task_.norm_bound > 0.0;
+  if (is_bounded && row.update_norm > task_.norm_bound) return RefusalReason::kNormAboveBound;
+  if (is_bounded && !task_.residual_decay && norm > kCodecGrowth * task_.norm_bound)
+    return RefusalReason::kNormAboveBound;
+  return add_values(sums_->at(kUpdateSum), update_, row.weight) ? RefusalReason::kNone
+                                                                : RefusalReason::kOutOfRange;
+}
+
+void AnswerSums::add(std::int64_t client, const ClientAnswer& answer) {
+  if (added_.contains(client)) return;
+  check(client, answer);
+  ClientRow row = answer.row;
+  row.bytes_down = bytes_down_;
+  row.bytes_up = answer.counted_bytes();
+  if (row.status == ClientStatus::kAccepted) {
+    std::map<std::string, std::vector<float>> others;  // read before anything is added
+    for (const auto& [name, frame] : answer.frames) {
+      if (name != kUpdateSum) others[name] = decoded(name, frame, sums_->at(name).size());
+    }
+    row.reason = RefusalReason::kNone;
+    if (const auto update = answer.frames.find(kUpdateSum); update != answer.frames.end())
+      row.reason = add_update(row, update->second);
+    for (const auto& [name, values] : others) {  // one question's, or ballots, which always fit
+      if (row.reason != RefusalReason::kNone) break;
+      if (!sums_->at(name).add(values, row.weight)) row.reason = RefusalReason::kOutOfRange;
+    }
+    if (row.reason != RefusalReason::kNone) row.status = ClientStatus::kRefused;
+  }
+  report_.rows.push_back(row);
+  added_.insert(client);
+}
+
+std::vector<std::int64_t> AnswerSums::missing() const {
+  std::vector<std::int64_t> out;
+  for (const std::int64_t client : task_.cohort) {
+    if (!added_.contains(client)) out.push_back(client);
+  }
+  return out;
+}
+
+}  // namespace coppice

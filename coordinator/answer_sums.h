@@ -1,0 +1,53 @@
+#pragma once
+// Joins the answers of clients that are not simulated by a rank to the sums of a round: what comes
+// in by a network is decoded, judged again and added here, with the result that a rank would have
+// had. Owned and called by one thread.
+
+#include <cstdint>  // for int64_t
+#include <set>      // for set
+#include <utility>  // for move
+#include <vector>   // for vector
+
+#include "comm/client_answer.h"
+#include "core/graph.h"
+#include "core/mask.h"
+#include "core/task.h"
+
+namespace coppice {
+
+class AnswerSums {
+ public:
+  // `task`, `graph` and `mask` (of size 0: none) are those that clients were sent; `weights[k]` is
+  // the training samples of client k. `task` and `weights` must outlive this. `bytes_down` is what
+  // each client received.
+  AnswerSums(const ClientTask& task, const Graph& graph, const Mask& mask,
+             const std::vector<std::int64_t>& weights, std::int64_t bytes_down);
+
+  // Adds the answer of `client`, once: what comes a second time changes nothing. A client that
+  // refuses itself, or whose values are not finite, outside the grid or above the task's bound on
+  // norms, gets a row that says so and adds nothing. Throws WireError, having added nothing, for an
+  // answer that no client of ours makes: of another client, of a wrong weight, without a frame that
+  // the task asks for, with others, or with one that cannot be read.
+  void add(std::int64_t client, const ClientAnswer& answer);
+
+  bool has(std::int64_t client) const { return added_.contains(client); }
+  // Those of the cohort that have not answered.
+  std::vector<std::int64_t> missing() const;
+
+  // What was added; nothing may be added afterwards.
+  RankReport take() { return std::move(report_); }
+
+ private:
+  void check(std::int64_t client, const ClientAnswer& answer) const;
+  RefusalReason add_update(const ClientRow& row, const std::vector<std::uint8_t>& frame);
+
+  const ClientTask& task_;
+  const std::vector<std::int64_t>& weights_;
+  std::int64_t bytes_down_;
+  std::set<std::int64_t> added_;
+  RankReport report_;
+  NamedSums* sums_ = nullptr;
+  std::vector<float> update_;
+};
+
+}  // namespace coppice
