@@ -1,11 +1,12 @@
 #include "coordinator/allocation.h"
 
-#include <algorithm>  // for any_of, max, min, stable_sort
-#include <cmath>      // for abs, ceil, exp, log, pow
-#include <span>       // for span
-#include <string>     // for string
-#include <utility>    // for move
-#include <vector>     // for vector
+#include <algorithm>   // for any_of, max, min, stable_sort
+#include <cmath>       // for abs, ceil, exp, log, pow
+#include <functional>  // for function
+#include <span>        // for span
+#include <string>      // for string
+#include <utility>     // for move
+#include <vector>      // for vector
 
 #include "algorithms/quantize.h"
 #include "algorithms/regrowth.h"
@@ -66,17 +67,22 @@ std::optional<Cost> left_of(const std::optional<Cost>& limit, Cost others, Cost 
   return std::max(Cost{0}, room + static_cast<Cost>(slack * static_cast<double>(beyond)));
 }
 
+// What the weights take at most.
+double slowest(std::span<const LayerCandidates> costs) {
+  double sum = 0.0;
+  for (const LayerCandidates& layer : costs)
+    sum += std::ranges::max(layer, {}, &Candidate::microseconds).microseconds;
+  return sum;
+}
+
 Budget budget_of(const AllocationTarget& target, const Budget& others,
                  std::span<const LayerCandidates> costs) {
   std::int64_t most_bytes = 0;
-  double most_microseconds = 0.0;
-  for (const LayerCandidates& layer : costs) {
+  for (const LayerCandidates& layer : costs)
     most_bytes += std::ranges::max(layer, {}, &Candidate::bytes).bytes;
-    most_microseconds += std::ranges::max(layer, {}, &Candidate::microseconds).microseconds;
-  }
   return {.bytes = left_of(target.budget.bytes, *others.bytes, most_bytes, target.slack),
-          .microseconds = left_of(target.budget.microseconds, *others.microseconds,
-                                  most_microseconds, target.slack)};
+          .microseconds = left_of(target.budget.microseconds, *others.microseconds, slowest(costs),
+                                  target.slack)};
 }
 
 constexpr std::int64_t kReachableFiles = 12;
@@ -153,6 +159,45 @@ void count_again(const ServerState& state, const SenseRequest& request,
     allotment.file_bytes += as_it_is.bytes;
     if (storage.has_times()) *allotment.microseconds += as_it_is.microseconds;
   }
+}
+
+// What is counted again is of these alone.
+ServerState model_of(const ServerState& state) {
+  ServerState out;
+  out.graph = state.graph;
+  out.parameters = state.parameters;
+  out.mask = state.mask;
+  out.plan = state.plan;
+  return out;
+}
+
+struct WeightMicroseconds {
+  double others = 0.0;   // of what is no weight's
+  double largest = 0.0;  // of the weights
+};
+
+// Narrower layers take less together than one by one, as the choice counts them: so a choice for
+// more than `limit` microseconds of weights may keep it. Of those that do, the one for the most, as
+// if a choice took the longer the more it may; whatever is found was counted. `first` is that for
+// the limit itself, `within` chooses for any.
+ModelAllotment use_time(ModelAllotment first, double limit, const WeightMicroseconds& known,
+                        const std::function<ModelAllotment(double)>& within) {
+  constexpr int kHalvings = 8;
+  double low = limit;
+  double high = std::max(limit, known.largest);
+  for (int i = 0; i < kHalvings; ++i) {
+    const double middle = low + (high - low) / 2.0;
+    ModelAllotment tried = within(middle);
+    if (tried.fits && *tried.microseconds > known.others + limit) {
+      high = middle;
+      continue;
+    }
+    low = middle;  // also where there is no choice at all for so little
+    const bool is_better =
+        tried.fits && (!first.fits || tried.predicted_loss <= first.predicted_loss);
+    if (is_better) first = std::move(tried);
+  }
+  return first;
 }
 
 void check_widths(const AllocateConfig& allocate, const Allocator& allocator, const Graph& graph) {
@@ -246,9 +291,22 @@ ModelAllotment allocate_weights(ServerState& state, const Allocator& allocator,
       .bytes = [&](std::size_t index, const WeightCandidate& candidate) {
         return storage.bytes(index, candidate);
       }};
-  ModelAllotment allotment = of_model(allocator.allot(problem), storage, problem);
+  const auto within = [&](const std::optional<double>& microseconds) {
+    AllocationProblem one = problem;
+    one.budget.microseconds = microseconds;
+    ModelAllotment out = of_model(allocator.allot(one), storage, one);
+    ServerState taken = model_of(state);
+    if (take(taken, storage, request, out)) count_again(taken, request, latencies, out);
+    return out;
+  };
+  ModelAllotment allotment = within(problem.budget.microseconds);
+  if (problem.budget.microseconds.value_or(0.0) > 0.0 && !storage.widths().is_empty()) {
+    allotment =
+        use_time(std::move(allotment), *problem.budget.microseconds,
+                 {.others = *storage.others().microseconds, .largest = slowest(costs)}, within);
+  }
   allotment.reachable = reachable_files(costs, *storage.others().bytes);
-  if (take(state, storage, request, allotment)) count_again(state, request, latencies, allotment);
+  take(state, storage, request, allotment);
   return allotment;
 }
 

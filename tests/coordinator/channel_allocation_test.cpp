@@ -155,6 +155,40 @@ TEST_F(ChannelAllocationTest, AWidthIsChosenWhereOnlyItMeetsTheTime) {
   EXPECT_LE(*fast.microseconds, *all.microseconds - 2.0);
 }
 
+// Layer by layer no choice is as fast as this, with the reader's inputs gone one is.
+TEST_F(ChannelAllocationTest, WhatNarrowerLayersSaveTogetherIsUsed) {
+  config_.compress.allocate.densities = {1.0, 0.1};
+  config_.compress.allocate.channel_shares = {0.5};
+  config_.compress.allocate.bits = {8};
+  const ServerState start = state();
+  const SenseRequest request = sense_request(start, config_.compress, 10, {.latencies = &table_});
+  const StorageCosts costs(start, request, &table_);
+  double counted = *costs.others().microseconds;
+  for (std::size_t t = 0; t < 2; ++t) {
+    double least = std::numeric_limits<double>::infinity();
+    for (const WeightCandidate& one : costs.candidates()[t])
+      least = std::min(least, costs.of(t, one).microseconds);
+    counted += least;
+  }
+  const double narrow = table_.predict(lower_in_rows(in_integers(small_model(kHidden / 2).graph)));
+  ASSERT_LT(narrow, counted);
+  const auto chosen = [&](double most) {
+    ServerState taken = start;
+    return allocate_weights(taken, *make_allocator("joint"), request,
+                            table_of(request, losses_of(request)),
+                            {.budget = {.bytes = std::nullopt, .microseconds = most}}, &table_);
+  };
+  const double most = (narrow + counted) / 2.0;
+  const ModelAllotment allotment = chosen(most);
+  EXPECT_TRUE(allotment.fits);
+  EXPECT_LE(*allotment.microseconds, most);
+  EXPECT_EQ(allotment.candidates[0], (WeightCandidate{.bits = 8, .channels = 0.5}));
+  EXPECT_EQ(allotment.candidates[1], (WeightCandidate{.bits = 8}));
+  const ModelAllotment impossible = chosen(narrow / 4.0);
+  EXPECT_FALSE(impossible.fits);
+  EXPECT_EQ(impossible.candidates[0].channels, 0.5);
+}
+
 TEST_F(ChannelAllocationTest, WhatIsRememberedIsOfTheNarrowerModel) {
   const ServerState start = state();
   const SenseRequest request = sense_request(start, config_.compress, 10, {.latencies = &table_});
