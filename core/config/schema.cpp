@@ -139,6 +139,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(compress.allocate.allocator, Text{100}, "", "What gives each layer its density and bits, so that the file fits compress.constraints.max_bytes and a sample takes no longer than max_latency (for which it needs compress.latency_table): one of `coppice list allocators`, or none."),
       COPPICE_KEY(compress.allocate.densities, (RealList{kPositiveShare}), "", "Shares of a layer's weights that may be kept."),
       COPPICE_KEY(compress.allocate.block_densities, (RealList{kProperShare}), "", "Shares of a layer's 4x4 blocks that may be kept instead: blocks buy time, single weights bytes; []: no blocks."),
+      COPPICE_KEY(compress.allocate.channel_shares, (RealList{kProperShare}), "", "Shares of a layer's output channels that may be kept, with each of the densities: channels go for good, with the layers that read them; for layers that share their channels with no other; []: no widths."),
       COPPICE_KEY(compress.allocate.bits, (IntegerList{2, 8}), "bits", "Bits that a layer's codes may have, of 2, 3, 4, 6 and 8; compress.quantize.bits does not matter then."),
       COPPICE_KEY(compress.allocate.start, kShareBelowOne, "", "Fraction of the rounds after which the first choice is made."),
       COPPICE_KEY(compress.allocate.end, kPositiveShare, "", "Fraction of the rounds after which the last one is; the rest recovers."),

@@ -67,7 +67,7 @@ compress:
     device: edge
   prune: {pruner: magnitude, target: 0.3, start: 0.25, end: 0.75, steps: 5, multiple: 8,
           batches: 4, half_batch: 16}
-  allocate: {allocator: joint, densities: [0.5], block_densities: [0.25, 0.75], bits: [4, 8], start: 0.1, end: 0.7, steps: 2, batches: 3, half_batch: 5, class_balance: true, regrow: {share: 0.3, ballots: 0.25, evidence: 2}}
+  allocate: {allocator: joint, densities: [0.5], block_densities: [0.25, 0.75], channel_shares: [0.5], bits: [4, 8], start: 0.1, end: 0.7, steps: 2, batches: 3, half_batch: 5, class_balance: true, regrow: {share: 0.3, ballots: 0.25, evidence: 2}}
   gate: {confidence: 0.9}   # its rounds do not go with a pruner
   latency_table: phone.json
   quantize: {bits: 8, reduce_range: true, start: 0.8, calibration_samples: 99, average: 0.25}
@@ -114,6 +114,7 @@ TEST(ConfigTest, KeysReachTheirFields) {
   EXPECT_EQ(config.compress.prune.multiple, 8);
   EXPECT_EQ(config.compress.allocate.densities, std::vector<double>{0.5});
   EXPECT_EQ(config.compress.allocate.block_densities, (std::vector<double>{0.25, 0.75}));
+  EXPECT_EQ(config.compress.allocate.channel_shares, std::vector<double>{0.5});
   EXPECT_EQ(config.compress.allocate.bits, (std::vector<std::int64_t>{4, 8}));
   EXPECT_TRUE(config.compress.allocate.class_balance);
   EXPECT_EQ(config.compress.gate.confidence, 0.9);
