@@ -102,7 +102,9 @@ BenchReport gateway_of(const BenchArguments& arguments) {
   }
   if (fleet.empty()) return bench_gateway(size);
   run_bench_fleet(fleet, static_cast<std::uint16_t>(port), size);
-  return {.subject = "a fleet, which its gateway has measured"};
+  BenchReport report;
+  report.subject = "a fleet, which its gateway has measured";
+  return report;
 }
 
 struct BenchConfig {
