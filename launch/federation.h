@@ -22,8 +22,7 @@ namespace coppice {
 
 // What a network is opened for: the run that it carries, and its nodes.
 struct NetworkRequest {
-  std::string run;              // SHA-256 of the run's identity, hexadecimal; the same when resumed
-  std::int64_t first_step = 0;  // earlier ones are over
+  std::string run;  // SHA-256 of the run's identity, hexadecimal; the same when resumed
   std::vector<std::string> nodes = {};
   std::int64_t max_answer_bytes = 0;
 };
@@ -32,8 +31,8 @@ using OpenNetwork = std::function<std::unique_ptr<Transport>(const NetworkReques
 struct RunOptions {
   std::filesystem::path out;
   bool is_resumed = false;
-  // Called on rank 0 before the first round, if some clients are devices of their own; empty: all
-  // are simulated.
+  // Called on rank 0 before anything is written, if some clients are devices of their own; empty:
+  // all are simulated.
   OpenNetwork network = {};
   std::vector<std::int64_t> devices = {};  // those clients, ascending; empty: all
 };

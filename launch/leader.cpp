@@ -70,13 +70,14 @@ class Leader {
         table_(load_latency_table(config_.compress.latency_table,
                                   world_.student ? world_.student->graph : world_.graph)),
         identity_(identity(config_, world_, table_)),
+        transport_(open_network(request.options)),
         machine_(config_, world_.client_weights(), start_of(world_.graph, world_.parameters),
                  other_models(world_), {table_ ? &*table_ : nullptr, world_.class_totals()}),
         session_(
             {request.options.out, request.options.is_resumed, resolved_yaml(config_), identity_},
             machine_),
         placement_(samples_a_round(config_.train, world_), communicator_.node_of_rank()) {
-    if (request.options.network) open_edges(request.options);
+    if (transport_) ask_devices_too(request.options);
   }
 
   // Analysing is done: the constructor has coupled the graph and laid the stages over the rounds.
@@ -150,27 +151,42 @@ class Leader {
                          state.mask});
   }
 
-  // Devices are asked beside the ranks, and counted as one of them.
-  void open_edges(const RunOptions& options) {
-    std::vector<std::int64_t> devices = options.devices;
-    if (devices.empty()) devices = all_clients(std::ssize(world_.partition.clients));
+  std::vector<std::int64_t> devices_of(const RunOptions& options) const {
+    if (!options.devices.empty()) return options.devices;
+    return all_clients(std::ssize(world_.partition.clients));
+  }
+
+  // Before the run folder is made: an address that is taken leaves nothing behind.
+  std::unique_ptr<Transport> open_network(const RunOptions& options) const {
+    if (!options.network) return nullptr;
     NetworkRequest request{.run = sha256_hex(to_text(identity_)),
-                           .first_step = first_step(),
                            .max_answer_bytes = max_answer_bytes(world_)};
-    for (const std::int64_t client : devices) request.nodes.push_back(node_of_client(client));
+    for (const std::int64_t client : devices_of(options)) {
+      if (client >= std::ssize(world_.partition.clients)) {
+        throw ConfigError(text("--devices: expected clients from 0 to ",
+                               world_.partition.clients.size() - 1, ", got ", client));
+      }
+      request.nodes.push_back(node_of_client(client));
+    }
+    return options.network(request);
+  }
+
+  // Devices are asked beside the ranks.
+  void ask_devices_too(const RunOptions& options) {
     const EdgeSetup setup{resolved_yaml(config_), world_.executor.name};
     const Edges::Others others{[this] { return encoded_teacher(); },
                                [this] { return encoded_reference(); }};
-    edges_.emplace(options.network(request), config_.network, setup, world_.client_weights(),
-                   std::move(devices), others, [this](const std::string& sentence) {
+    edges_.emplace(std::move(transport_), config_.network, setup, world_.client_weights(),
+                   devices_of(options), others, [this](const std::string& sentence) {
                      if (observer_ != nullptr) observer_->noted(sentence);
                    });
   }
 
   // Steps are numbered by the round they belong to, so that one that is begun again after a kill
   // has the number that it had.
-  std::int64_t first_step() const { return machine_.state().position * kStepsARound; }
-  std::int64_t next_step() { return step_ = std::max(step_ + 1, first_step()); }
+  std::int64_t next_step() {
+    return step_ = std::max(step_ + 1, machine_.state().position * kStepsARound);
+  }
 
   // Of the cohort, those that ranks simulate.
   std::vector<std::int64_t> simulated(const std::vector<std::int64_t>& cohort) const {
@@ -360,6 +376,7 @@ class Leader {
   RunObserver* observer_;
   std::optional<LatencyTable> table_;  // of the device that the model is for
   RunIdentity identity_;
+  std::unique_ptr<Transport> transport_;  // until edges_ has it
   RoundMachine machine_;
   RunSession session_;
   Placement placement_;

@@ -30,6 +30,9 @@ std::int64_t milliseconds_of(double microseconds) {
   return static_cast<std::int64_t>(microseconds / 1000.0);
 }
 
+// The first step that is opened says where a run goes on; before it nobody is asked.
+constexpr std::int64_t kNothingClosed = -1;
+
 struct ToNodeEvent {
   NodeEvent operator()(gateway::Joined& joined) const {
     return {.kind = NodeEventKind::kJoined, .node = std::move(joined.node)};
@@ -73,8 +76,8 @@ gateway::GatewayOptions gateway_options(const NetworkConfig& config) {
 }
 
 TlsTransport::TlsTransport(gateway::GatewayOptions options, const NetworkRequest& request)
-    : gateway_(with_limits(std::move(options), request), run_id(request.run),
-               request.first_step - 1, request.nodes) {}
+    : gateway_(with_limits(std::move(options), request), run_id(request.run), kNothingClosed,
+               request.nodes) {}
 
 TlsTransport::~TlsTransport() {
   if (is_finished_) {

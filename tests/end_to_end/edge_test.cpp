@@ -192,6 +192,13 @@ TEST_F(EdgeTest, WhoHasNoPlaceIsToldSo) {
       "nowhere");
   expect_refused({.out = "x", .more = {"--pki", "pki", "--listen", "here"}, .command = "serve"},
                  "expected HOST:PORT, got 'here'");
+  expect_refused(
+      {.out = "x", .more = {"--pki", "pki", "--listen", coordinator.address}, .command = "serve"},
+      "in use");
+  expect_refused({.out = "x",
+                  .more = {"--pki", "pki", "--listen", "127.0.0.1:0", "--devices", "3-5"},
+                  .command = "serve"},
+                 "--devices: expected clients from 0 to 4, got 5");
 }
 
 }  // namespace
