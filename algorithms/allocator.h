@@ -33,8 +33,10 @@ using ByteCount = std::function<std::int64_t(std::size_t index, const WeightCand
 
 struct AllocationProblem {
   std::span<const AllocatedTensor> tensors;
-  std::span<const WeightCandidate> candidates;
-  // A tensor each: loss, bytes and microseconds of each of `candidates`, in their order.
+  // A tensor each: the ways to store it, one at least. They differ where not all tensors can be
+  // narrower.
+  std::span<const std::vector<WeightCandidate>> candidates;
+  // A tensor each: loss, bytes and microseconds of each of its candidates, in their order.
   std::span<const LayerCandidates> costs;
   Budget budget;    // of all tensors together; at least one of the two
   ByteCount bytes;  // for what is not one of `candidates`
@@ -59,6 +61,10 @@ class Allocator {
   // for one, and for a problem without a budget of bytes.
   virtual bool knows_time() const = 0;
 
+  // Whether a layer may get a width of its own. A method that gives none throws ConfigError for a
+  // problem whose tensors have other candidates than the first.
+  virtual bool knows_widths() const = 0;
+
   // Throws ConfigError if the problem has no tensor, no candidate or no budget, or its lists differ
   // in length.
   virtual Allotment allot(const AllocationProblem& problem) const = 0;
@@ -76,6 +82,10 @@ std::unique_ptr<Allocator> make_allocator(std::string_view name);  // throws Con
 void check(const AllocationProblem& problem);
 // The budget of a problem for methods that know bytes alone; throws for any other.
 std::int64_t bytes_alone(const AllocationProblem& problem);
+
+// The candidates of every tensor of a problem for methods that know no widths; throws for any
+// other.
+std::span<const WeightCandidate> common_candidates(const AllocationProblem& problem);
 
 // For methods without a choice of bits: 4 where a candidate has them, else the most there are.
 int fixed_bits(std::span<const WeightCandidate> candidates);

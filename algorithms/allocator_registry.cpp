@@ -35,19 +35,25 @@ std::unique_ptr<Allocator> make_allocator(std::string_view name) {
 
 void check(const AllocationProblem& problem) {
   if (problem.tensors.empty()) throw ConfigError("allocator: expected a tensor, got none");
-  if (problem.candidates.empty()) throw ConfigError("allocator: expected a candidate, got none");
   if (!problem.budget.bytes && !problem.budget.microseconds)
     throw ConfigError("allocator: expected a budget of bytes or microseconds, got none");
   if (problem.costs.size() != problem.tensors.size()) {
     throw ConfigError(text("allocator: expected costs of ", problem.tensors.size(),
                            " tensors, got ", problem.costs.size()));
   }
+  if (problem.candidates.size() != problem.tensors.size()) {
+    throw ConfigError(text("allocator: expected candidates of ", problem.tensors.size(),
+                           " tensors, got ", problem.candidates.size()));
+  }
   for (std::size_t i = 0; i < problem.costs.size(); ++i) {
+    const std::string& name = problem.tensors[i].name;
+    if (problem.candidates[i].empty())
+      throw ConfigError(text("allocator: ", name, ": expected a candidate, got none"));
     if (problem.tensors[i].weights.empty())
-      throw ConfigError(text("allocator: ", problem.tensors[i].name, ": expected weights"));
-    if (problem.costs[i].size() == problem.candidates.size()) continue;
-    throw ConfigError(text("allocator: ", problem.tensors[i].name, ": expected costs of ",
-                           problem.candidates.size(), " candidates, got ",
+      throw ConfigError(text("allocator: ", name, ": expected weights"));
+    if (problem.costs[i].size() == problem.candidates[i].size()) continue;
+    throw ConfigError(text("allocator: ", name, ": expected costs of ",
+                           problem.candidates[i].size(), " candidates, got ",
                            problem.costs[i].size()));
   }
 }
@@ -57,6 +63,17 @@ std::int64_t bytes_alone(const AllocationProblem& problem) {
   if (problem.budget.microseconds)
     throw ConfigError("allocator: expected no budget of microseconds: this one knows bytes alone");
   return problem.budget.bytes.value();
+}
+
+std::span<const WeightCandidate> common_candidates(const AllocationProblem& problem) {
+  check(problem);
+  for (std::size_t i = 1; i < problem.candidates.size(); ++i) {
+    if (problem.candidates[i] == problem.candidates.front()) continue;
+    throw ConfigError(text("allocator: ", problem.tensors[i].name,
+                           ": expected the candidates of the first tensor, this one knows no "
+                           "widths"));
+  }
+  return problem.candidates.front();
 }
 
 int fixed_bits(std::span<const WeightCandidate> candidates) {

@@ -3,6 +3,7 @@
 #include <algorithm>  // for stable_sort, max, clamp, any_of, ranges::sort
 #include <cmath>      // for abs, isfinite, llround, log, exp
 #include <numeric>    // for iota
+#include <utility>    // for move
 
 #include "algorithms/quantize.h"
 #include "core/error.h"
@@ -15,9 +16,9 @@ namespace {
 constexpr int kFloatBits = 32;
 constexpr double kLargestRatio = 100.0;
 
-void check_density(double density) {
-  if (!(density > 0.0 && density <= 1.0))
-    throw ConfigError(text("compression: expected a density above 0 and up to 1, got ", density));
+void check_share(double share, const char* what) {
+  if (!(share > 0.0 && share <= 1.0))
+    throw ConfigError(text("compression: expected a ", what, " above 0 and up to 1, got ", share));
 }
 
 void check_finite(std::span<const float> values, const char* what) {
@@ -69,23 +70,56 @@ class BlockNumbers {
 };
 
 bool has_same_mask(const WeightCandidate& a, const WeightCandidate& b) {
-  return a.density == b.density && a.block_density == b.block_density;
+  return a.density == b.density && a.block_density == b.block_density && a.channels == b.channels;
 }
 
-std::vector<float> masked(const ParameterSpec& parameter, std::span<const float> values,
-                          const WeightCandidate& compression) {
-  check_density(compression.density);
-  check_density(compression.block_density);
-  if (compression.density < 1.0 && compression.block_density < 1.0) {
+KeptChannels all_channels(const ParameterSpec& parameter) {
+  KeptChannels out(static_cast<std::size_t>(parameter.shape.front()));
+  std::iota(out.begin(), out.end(), std::int64_t{0});
+  return out;
+}
+
+void check_candidate(const ParameterSpec& parameter, const WeightCandidate& candidate) {
+  check_share(candidate.density, "density");
+  check_share(candidate.block_density, "density");
+  check_share(candidate.channels, "share of channels");
+  if (candidate.density < 1.0 && candidate.block_density < 1.0) {
     throw ConfigError(text("parameter '", parameter.name, "': expected one density below 1, got ",
-                           compression.density, " of elements and ", compression.block_density,
+                           candidate.density, " of elements and ", candidate.block_density,
                            " of blocks"));
   }
-  std::vector<float> out(values.begin(), values.end());
-  if (compression.density < 1.0) kept_by_magnitude(values, compression.density).apply(out);
-  if (compression.block_density < 1.0)
-    kept_blocks(parameter, values, compression.block_density).apply(out);
+}
+
+// What is stored of the channels that a candidate keeps, before it is put on a grid.
+struct StoredWeights {
+  KeptChannels channels;
+  ParameterSpec parameter;
+  std::vector<float> values;
+};
+
+std::optional<StoredWeights> stored_weights(const ParameterSpec& parameter,
+                                            std::span<const float> values,
+                                            const WeightCandidate& candidate,
+                                            const ChannelWidths& widths) {
+  std::optional<KeptWeights> kept = kept_weights(parameter, values, candidate, widths);
+  if (!kept) return std::nullopt;
+  StoredWeights out{
+      .channels = std::move(kept->channels), .parameter = std::move(kept->parameter), .values = {}};
+  out.values = narrowed(parameter, values, out.channels);
+  kept->mask.apply(out.values);
   return out;
+}
+
+// `changes` becomes what is stored less `values`: -w in channels that are not.
+void subtract(const StoredWeights& stored, std::span<const float> grid_values,
+              std::span<const float> values, std::vector<float>& changes) {
+  for (std::size_t i = 0; i < values.size(); ++i) changes[i] = -values[i];
+  const auto row = grid_values.size() / stored.channels.size();
+  for (std::size_t c = 0; c < stored.channels.size(); ++c) {
+    const std::size_t first = static_cast<std::size_t>(stored.channels[c]) * row;
+    for (std::size_t i = 0; i < row; ++i)
+      changes[first + i] = grid_values[c * row + i] - values[first + i];
+  }
 }
 
 double median_of(std::vector<double> values) {
@@ -97,7 +131,7 @@ double median_of(std::vector<double> values) {
 }  // namespace
 
 Mask kept_by_magnitude(std::span<const float> values, double density) {
-  check_density(density);
+  check_share(density, "density");
   check_finite(values, "magnitudes");
   const auto n = static_cast<std::int64_t>(values.size());
   if (n == 0) return Mask(0);
@@ -112,7 +146,7 @@ Mask kept_by_magnitude(std::span<const float> values, double density) {
 }
 
 Mask kept_blocks(const ParameterSpec& parameter, std::span<const float> values, double density) {
-  check_density(density);
+  check_share(density, "density");
   check_size(parameter, values);
   check_finite(values, "blocks");
   const BlockNumbers number(parameter.shape);
@@ -133,26 +167,49 @@ Mask kept_blocks(const ParameterSpec& parameter, std::span<const float> values, 
   return mask;
 }
 
+std::optional<KeptWeights> kept_weights(const ParameterSpec& parameter,
+                                        std::span<const float> values,
+                                        const WeightCandidate& candidate,
+                                        const ChannelWidths& widths) {
+  check_size(parameter, values);
+  check_candidate(parameter, candidate);
+  std::optional<KeptChannels> channels = candidate.channels < 1.0
+                                             ? widths.kept(parameter.name, candidate.channels)
+                                             : all_channels(parameter);
+  if (!channels) return std::nullopt;
+  KeptWeights out{.channels = std::move(*channels), .parameter = {}, .mask = {}};
+  out.parameter = narrowed(parameter, out.channels);
+  const std::vector<float> left = narrowed(parameter, values, out.channels);
+  out.mask = candidate.block_density < 1.0
+                 ? kept_blocks(out.parameter, left, candidate.block_density)
+                 : kept_by_magnitude(left, candidate.density);
+  return out;
+}
+
 void candidate_changes(const ParameterSpec& parameter, std::span<const float> values,
-                       std::span<const WeightCandidate> candidates, const ChangeVisitor& visit) {
+                       std::span<const WeightCandidate> candidates, const ChangeVisitor& visit,
+                       const ChannelWidths& widths) {
   check_size(parameter, values);
   check_finite(values, parameter.name.c_str());
-  std::vector<float> pruned;
+  std::optional<StoredWeights> stored;
   std::vector<float> changes(values.size());
   for (std::size_t c = 0; c < candidates.size(); ++c) {
     if (c == 0 || !has_same_mask(candidates[c], candidates[c - 1]))
-      pruned = masked(parameter, values, candidates[c]);
-    changes = pruned;
-    if (candidates[c].bits != kFloatBits)
-      fake_quantize(changes, weight_quant(parameter, changes, candidates[c].bits));
-    for (std::size_t i = 0; i < values.size(); ++i) changes[i] -= values[i];
+      stored = stored_weights(parameter, values, candidates[c], widths);
+    if (!stored) continue;
+    std::vector<float> grid_values = stored->values;
+    if (candidates[c].bits != kFloatBits) {
+      fake_quantize(grid_values, weight_quant(stored->parameter, grid_values, candidates[c].bits));
+    }
+    subtract(*stored, grid_values, values, changes);
     visit(c, changes);
   }
 }
 
 std::vector<double> sensitivity(const ParameterSpec& parameter, std::span<const float> values,
                                 std::span<const float> curvature,
-                                std::span<const WeightCandidate> candidates) {
+                                std::span<const WeightCandidate> candidates,
+                                const ChannelWidths& widths) {
   check_size(parameter, curvature);
   for (std::size_t i = 0; i < curvature.size(); ++i) {
     if (!(std::isfinite(curvature[i]) && curvature[i] >= 0.0F)) {
@@ -161,13 +218,15 @@ std::vector<double> sensitivity(const ParameterSpec& parameter, std::span<const 
     }
   }
   std::vector<double> out(candidates.size());
-  candidate_changes(parameter, values, candidates,
-                    [&](std::size_t candidate, std::span<const float> changes) {
-                      double sum = 0.0;
-                      for (std::size_t i = 0; i < changes.size(); ++i)
-                        sum += double{curvature[i]} * double{changes[i]} * double{changes[i]};
-                      out[candidate] = 0.5 * sum;
-                    });
+  candidate_changes(
+      parameter, values, candidates,
+      [&](std::size_t candidate, std::span<const float> changes) {
+        double sum = 0.0;
+        for (std::size_t i = 0; i < changes.size(); ++i)
+          sum += double{curvature[i]} * double{changes[i]} * double{changes[i]};
+        out[candidate] = 0.5 * sum;
+      },
+      widths);
   return out;
 }
 

@@ -6,9 +6,11 @@
 #include <cstddef>     // for size_t
 #include <cstdint>     // for int64_t
 #include <functional>  // for function
+#include <optional>    // for optional
 #include <span>        // for span
 #include <vector>      // for vector
 
+#include "algorithms/channel_widths.h"
 #include "core/graph.h"
 #include "core/mask.h"
 #include "core/weight_candidate.h"
@@ -28,22 +30,39 @@ Mask kept_blocks(const ParameterSpec& parameter, std::span<const float> values, 
 // it returns.
 using ChangeVisitor = std::function<void(std::size_t, std::span<const float>)>;
 
-// For each of `candidates` in turn: masks `values`, puts what is left on the grid of
-// weight_quant(), and shows the change of each element, -w where it was pruned. Memory for one
-// candidate at a time. Neighbours with the same densities share their mask. Throws ConfigError if
-// `values` is not of the parameter's size, for densities out of (0, 1] or both below 1, and for
-// bits that are neither 32 nor known; DataError for a value that is not finite.
+// What a candidate keeps of `values`, those of `parameter`: a mask of as many elements as the
+// channels that stay have. Nothing where `widths` has none for the parameter. Throws ConfigError if
+// `values` is not of the parameter's size, and for shares out of (0, 1] or two densities below 1;
+// DataError for a value that is not finite.
+struct KeptWeights {
+  KeptChannels channels;
+  ParameterSpec parameter;  // of those channels
+  Mask mask;                // of its elements
+};
+std::optional<KeptWeights> kept_weights(const ParameterSpec& parameter,
+                                        std::span<const float> values,
+                                        const WeightCandidate& candidate,
+                                        const ChannelWidths& widths);
+
+// For each of `candidates` in turn: leaves out the channels that it does not keep, masks the rest
+// of `values`, puts what is left on the grid of weight_quant(), and shows the change of each
+// element, -w where it went. A candidate that `widths` has no channels for is not shown. Memory for
+// one candidate at a time. Neighbours with the same shares share their mask. Throws as
+// kept_weights(), and ConfigError for bits that are neither 32 nor known.
 void candidate_changes(const ParameterSpec& parameter, std::span<const float> values,
-                       std::span<const WeightCandidate> candidates, const ChangeVisitor& visit);
+                       std::span<const WeightCandidate> candidates, const ChangeVisitor& visit,
+                       const ChannelWidths& widths = {});
 
 // The table: for each candidate c the second-order prediction of what the loss gains,
 // Omega(c) = 1/2 sum over pruned h w^2 + 1/2 sum over kept h (w - q(w))^2 (LeCun et al. 1990, eq.
 // 3, with the error of the real quantizer), h being `curvature`. Leaves out that weights interact,
-// which bend_along() (algorithms/curvature.h) does not. Throws as candidate_changes() does, and
-// DataError for a curvature that is negative or not finite.
+// which bend_along() (algorithms/curvature.h) does not. 0 for a candidate that `widths` has no
+// channels for. Throws as candidate_changes() does, and DataError for a curvature that is negative
+// or not finite.
 std::vector<double> sensitivity(const ParameterSpec& parameter, std::span<const float> values,
                                 std::span<const float> curvature,
-                                std::span<const WeightCandidate> candidates);
+                                std::span<const WeightCandidate> candidates,
+                                const ChannelWidths& widths = {});
 
 // What a client's table counts in a round's sum: its share of all samples over the probability that
 // it is in the cohort (Horvitz & Thompson 1952). Throws ConfigError unless share >= 0 and 0 <

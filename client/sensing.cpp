@@ -1,6 +1,6 @@
 #include "client/sensing.h"
 
-#include <algorithm>   // for max, min, transform, upper_bound
+#include <algorithm>   // for any_of, max, min, transform, upper_bound
 #include <functional>  // for function, minus
 #include <iterator>    // for back_inserter, ssize
 #include <numeric>     // for iota
@@ -238,12 +238,19 @@ CandidateChanges::CandidateChanges(const Graph& graph, std::span<const float> pa
     tensors_.push_back(with_block_axes(graph, graph.parameters()[static_cast<std::size_t>(index)]));
     elements += tensors_.back().size();
   }
+  const bool has_widths = std::ranges::any_of(
+      request.candidates, [](const WeightCandidate& one) { return one.channels < 1.0; });
+  if (has_widths) widths_ = ChannelWidths(graph, parameters);
   if (elements * std::ssize(request.candidates) > kMostFloats) return;
-  for (const ParameterSpec& tensor : tensors_) {
-    candidate_changes(tensor, part_of(parameters, tensor), request.candidates,
-                      [this](std::size_t, std::span<const float> change) {
-                        changes_.emplace_back(change.begin(), change.end());
-                      });
+  changes_.resize(table_size());
+  for (std::size_t t = 0; t < tensors_.size(); ++t) {
+    std::vector<float>* const of_tensor = changes_.data() + t * request.candidates.size();
+    candidate_changes(
+        tensors_[t], part_of(parameters, tensors_[t]), request.candidates,
+        [&](std::size_t candidate, std::span<const float> change) {
+          of_tensor[candidate].assign(change.begin(), change.end());
+        },
+        widths_);
   }
 }
 
@@ -258,10 +265,14 @@ void CandidateChanges::add(std::span<const float> differences, std::int64_t half
         entry += bend_along(part_of(rest, tensor), half_batch, change);
     };
     if (changes_.empty()) {
-      candidate_changes(tensor, part_of(parameters_, tensor), request_.candidates, add_one);
+      candidate_changes(tensor, part_of(parameters_, tensor), request_.candidates, add_one,
+                        widths_);
       continue;
     }
-    for (std::size_t c = 0; c < candidates; ++c) add_one(c, changes_[t * candidates + c]);
+    for (std::size_t c = 0; c < candidates; ++c) {
+      const std::vector<float>& change = changes_[t * candidates + c];
+      if (!change.empty()) add_one(c, change);
+    }
   }
 }
 

@@ -7,6 +7,7 @@
 #include <span>     // for span
 #include <vector>   // for vector
 
+#include "algorithms/channel_widths.h"
 #include "core/graph.h"
 #include "core/random.h"
 #include "core/task.h"
@@ -72,12 +73,16 @@ class CandidateChanges {
   std::vector<ParameterSpec> tensors_;  // with_block_axes() (algorithms/block_axes.h)
   std::span<const float> parameters_;
   const SenseRequest& request_;
-  std::vector<std::vector<float>> changes_;  // a tensor and candidate; empty: too many to keep
+  ChannelWidths widths_;  // of requests with candidates that have any
+  // A tensor and candidate, without elements where the candidate is not for the tensor; empty: too
+  // many to keep.
+  std::vector<std::vector<float>> changes_;
 };
 
 // A client's table: for each parameter and candidate, in the request's order, what its loss is
 // predicted to gain, the mean of bend_along() over the pairs that estimate_curvature() would take.
-// Of fewer than 2 samples, zeros. Not finite where the gradients are not. Keeps up to 256 MiB of
+// Of fewer than 2 samples, zeros; zeros too for a width that the parameter cannot have
+// (algorithms/channel_widths.h). Not finite where the gradients are not. Keeps up to 256 MiB of
 // gradients.
 std::vector<float> estimate_sensitivities(Executor& executor, const ModelView& model,
                                           const SampleSource& source, const SenseRequest& request,

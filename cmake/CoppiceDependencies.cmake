@@ -12,6 +12,8 @@ if(NOT COPPICE_MINIMAL)
   find_package(Onnx REQUIRED MODULE)
   find_package(PkgConfig REQUIRED)
   pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
+  find_package(OpenSSL 3.0 REQUIRED)
+  find_package(Boost 1.81 REQUIRED)  # Asio, which is headers alone
 endif()
 
 # CUDA: auto means "when a compiler is there"; ON without one is an error, never a silent CPU build.

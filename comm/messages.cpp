@@ -167,7 +167,7 @@ Bits read_bits(WireReader& in, const char* what) {
   return bits;
 }
 
-constexpr std::size_t kCandidateBytes = 3 * 8;
+constexpr std::size_t kCandidateBytes = 4 * 8;
 
 void write_sense(WireWriter& out, const std::optional<SenseRequest>& sense) {
   out.u8(sense ? 1 : 0);
@@ -179,6 +179,7 @@ void write_sense(WireWriter& out, const std::optional<SenseRequest>& sense) {
     out.f64(candidate.density);
     out.f64(candidate.block_density);
     out.i64(candidate.bits);
+    out.f64(candidate.channels);
   }
   out.i64(sense->batches);
   out.i64(sense->half_batch);
@@ -198,6 +199,7 @@ std::optional<SenseRequest> read_sense(WireReader& in) {
     candidate.density = in.f64();
     candidate.block_density = in.f64();
     candidate.bits = static_cast<int>(in.i64());
+    candidate.channels = in.f64();
   }
   sense.batches = in.i64();
   sense.half_batch = in.i64();

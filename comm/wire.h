@@ -30,7 +30,8 @@ enum class FrameType : std::uint16_t {
   kStcUpdate = 14,
   kResiduals = 15,
   kModelDelta = 16,
-  kAnswer = 17
+  kAnswer = 17,
+  kEdgeStep = 18
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 20;

@@ -1,17 +1,18 @@
 #include "coordinator/allocation.h"
 
-#include <algorithm>  // for fill, find, max, min, stable_sort
-#include <cmath>      // for abs, ceil, exp, log, pow
-#include <span>       // for span
-#include <string>     // for string
-#include <utility>    // for move
-#include <vector>     // for vector
+#include <algorithm>   // for any_of, max, min, stable_sort
+#include <cmath>       // for abs, ceil, exp, log, pow
+#include <functional>  // for function
+#include <span>        // for span
+#include <string>      // for string
+#include <utility>     // for move
+#include <vector>      // for vector
 
-#include "algorithms/block_axes.h"
 #include "algorithms/quantize.h"
 #include "algorithms/regrowth.h"
-#include "algorithms/sensitivity.h"
+#include "coordinator/pruning.h"
 #include "coordinator/quantization.h"
+#include "coordinator/storage_costs.h"
 #include "core/checkpoint.h"
 #include "core/error.h"
 #include "core/text.h"
@@ -23,51 +24,11 @@ namespace {
 
 constexpr int kTableRangeBits = 12;  // a loss grows by less than 4,096
 
-// With the axes of its blocks: of the same size and elements.
-ParameterSpec spec_of(const Graph& graph, const std::string& name) {
-  return with_block_axes(graph, *std::ranges::find(graph.parameters(), name, &ParameterSpec::name));
-}
-
-template <typename Value>
-std::span<Value> part_of(std::span<Value> values, const ParameterSpec& spec) {
-  return values.subspan(static_cast<std::size_t>(spec.offset),
-                        static_cast<std::size_t>(spec.size()));
-}
-
-Mask kept_of(const ParameterSpec& spec, std::span<const float> weights,
-             const WeightCandidate& candidate) {
-  return candidate.block_density < 1.0 ? kept_blocks(spec, weights, candidate.block_density)
-                                       : kept_by_magnitude(weights, candidate.density);
-}
-
-// Where there are none yet: they take as many bytes whatever they are.
-void add_activation_grids(Checkpoint& checkpoint) {
-  if (!checkpoint.plan.activations.empty()) return;
-  for (const std::string& node : quantized_nodes(checkpoint.graph))
-    checkpoint.plan.activations.push_back({.node = node, .scale = 1.0F / 32.0F, .zero_point = 0});
-}
-
-// Bytes of the file beside the weights' codes: of the model with all those weights zero.
-std::int64_t bytes_without_weights(const ServerState& state, const SenseRequest& request,
-                                   const LatencyTable* latencies) {
-  Checkpoint checkpoint;
-  checkpoint.graph = state.graph;
-  checkpoint.parameters = state.parameters;
-  checkpoint.plan = state.plan;
-  checkpoint.plan.weights = weight_grids(state.graph, state.parameters, 8);
-  for (const std::string& name : request.parameters) {
-    const auto weights = part_of<float>(checkpoint.parameters, spec_of(state.graph, name));
-    std::fill(weights.begin(), weights.end(), 0.0F);
-  }
-  add_activation_grids(checkpoint);
-  return file_bytes(checkpoint, latencies).file;
-}
-
 // Weights whose codes are not zero, by rising magnitude (ties: the lower index).
 std::vector<std::int64_t> smallest_first(const ServerState& state) {
   std::vector<std::int64_t> order;
   for (const WeightQuant& quant : state.plan.weights) {
-    const ParameterSpec spec = spec_of(state.graph, quant.parameter);
+    const ParameterSpec spec = blocked_spec(state.graph, quant.parameter);
     const std::vector<std::int8_t> codes =
         weight_codes(part_of<const float>(state.parameters, spec), quant);
     for (std::size_t i = 0; i < codes.size(); ++i) {
@@ -80,82 +41,20 @@ std::vector<std::int64_t> smallest_first(const ServerState& state) {
   return order;
 }
 
-// What each way to store each of a request's parameters costs.
-class StorageCosts {
- public:
-  // All must outlive this; `latencies` may be null.
-  StorageCosts(const ServerState& state, const SenseRequest& request, const LatencyTable* latencies)
-      : request_(request), other_bytes_(bytes_without_weights(state, request, latencies)) {
-    for (const std::string& name : request.parameters) {
-      specs_.push_back(spec_of(state.graph, name));
-      tensors_.push_back(
-          {name, part_of<const float>(state.parameters, specs_.back()), specs_.back().shape});
-    }
-    if (latencies != nullptr) times_.emplace(state.graph, request.parameters, *latencies);
-  }
-
-  std::span<const AllocatedTensor> tensors() const { return tensors_; }
-  Budget others() const {
-    return {.bytes = other_bytes_, .microseconds = times_ ? times_->other_microseconds() : 0.0};
-  }
-
-  Candidate of(std::size_t index, const WeightCandidate& candidate) const {
-    const std::vector<float> stored = kept(index, candidate);
-    Candidate out{.bytes = bytes_of(index, stored, candidate.bits)};
-    if (times_) out.microseconds = times_->microseconds(index, stored, candidate.bits);
-    return out;
-  }
-  std::int64_t bytes(std::size_t index, const WeightCandidate& candidate) const {
-    return bytes_of(index, kept(index, candidate), candidate.bits);
-  }
-
-  // With the losses of the clients' table.
-  std::vector<LayerCandidates> all(const ExactSum& table) const {
-    std::vector<float> losses(static_cast<std::size_t>(table.size()));
-    table.mean(losses);
-    std::vector<LayerCandidates> out;
-    for (std::size_t p = 0; p < specs_.size(); ++p) {
-      LayerCandidates& layer = out.emplace_back();
-      for (const WeightCandidate& candidate : request_.candidates) {
-        const std::size_t entry = p * request_.candidates.size() + layer.size();
-        layer.push_back(of(p, candidate));
-        layer.back().loss = losses[entry];
-      }
-    }
-    return out;
-  }
-
-  // Of the whole model.
-  ModelAllotment of_model(Allotment allotment, const AllocationProblem& problem) const {
-    ModelAllotment out{std::move(allotment)};
-    out.file_bytes = other_bytes_ + out.bytes;
-    std::vector<Candidate> chosen;
-    for (std::size_t p = 0; p < specs_.size(); ++p) chosen.push_back(of(p, out.candidates[p]));
-    out.layers = explain(problem, out, chosen, times_.has_value());
-    if (!times_) return out;
-    out.microseconds = times_->other_microseconds();
-    for (const Candidate& candidate : chosen) *out.microseconds += candidate.microseconds;
-    return out;
-  }
-
- private:
-  std::vector<float> kept(std::size_t index, const WeightCandidate& candidate) const {
-    const std::span<const float> weights = tensors_[index].weights;
-    std::vector<float> out(weights.begin(), weights.end());
-    kept_of(specs_[index], weights, candidate).apply(out);
-    return out;
-  }
-  std::int64_t bytes_of(std::size_t index, std::span<const float> stored, int bits) const {
-    const ParameterSpec& spec = specs_[index];
-    return coded_bytes(stored, spec.shape, weight_quant(spec, stored, bits));
-  }
-
-  const SenseRequest& request_;
-  std::int64_t other_bytes_;
-  std::vector<ParameterSpec> specs_;
-  std::vector<AllocatedTensor> tensors_;
-  std::optional<WeightTimes> times_;
-};
+// Of the whole model, if the choice were taken as it is counted.
+ModelAllotment of_model(Allotment allotment, const StorageCosts& storage,
+                        const AllocationProblem& problem) {
+  ModelAllotment out{std::move(allotment)};
+  out.file_bytes = *storage.others().bytes + out.bytes;
+  std::vector<Candidate> chosen;
+  for (std::size_t t = 0; t < problem.tensors.size(); ++t)
+    chosen.push_back(storage.of(t, out.candidates[t]));
+  out.layers = explain(problem, out, chosen, storage.has_times());
+  if (!storage.has_times()) return out;
+  out.microseconds = storage.others().microseconds;
+  for (const Candidate& candidate : chosen) *out.microseconds += candidate.microseconds;
+  return out;
+}
 
 // What is left of a limit for the weights, and `slack` of what their largest choice takes beyond
 // that.
@@ -168,17 +67,22 @@ std::optional<Cost> left_of(const std::optional<Cost>& limit, Cost others, Cost 
   return std::max(Cost{0}, room + static_cast<Cost>(slack * static_cast<double>(beyond)));
 }
 
+// What the weights take at most.
+double slowest(std::span<const LayerCandidates> costs) {
+  double sum = 0.0;
+  for (const LayerCandidates& layer : costs)
+    sum += std::ranges::max(layer, {}, &Candidate::microseconds).microseconds;
+  return sum;
+}
+
 Budget budget_of(const AllocationTarget& target, const Budget& others,
                  std::span<const LayerCandidates> costs) {
   std::int64_t most_bytes = 0;
-  double most_microseconds = 0.0;
-  for (const LayerCandidates& layer : costs) {
+  for (const LayerCandidates& layer : costs)
     most_bytes += std::ranges::max(layer, {}, &Candidate::bytes).bytes;
-    most_microseconds += std::ranges::max(layer, {}, &Candidate::microseconds).microseconds;
-  }
   return {.bytes = left_of(target.budget.bytes, *others.bytes, most_bytes, target.slack),
-          .microseconds = left_of(target.budget.microseconds, *others.microseconds,
-                                  most_microseconds, target.slack)};
+          .microseconds = left_of(target.budget.microseconds, *others.microseconds, slowest(costs),
+                                  target.slack)};
 }
 
 constexpr std::int64_t kReachableFiles = 12;
@@ -212,22 +116,100 @@ std::vector<ReachableFile> reachable_files(std::span<const LayerCandidates> cost
   return out;
 }
 
-// Masks what the allotment does not keep; what was masked before stays so.
-void take(ServerState& state, const SenseRequest& request, const Allotment& allotment) {
+// Masks what the allotment does not keep, and removes the channels that go; what was masked before
+// stays so. Returns whether any channels went.
+bool take(ServerState& state, const StorageCosts& storage, const SenseRequest& request,
+          const Allotment& allotment) {
   if (state.mask.size() == 0) state.mask = Mask(state.graph.parameter_count());
   state.weight_bits.clear();
+  const auto is_narrower = [](const WeightCandidate& one) { return one.channels < 1.0; };
+  const bool is_any_narrower = std::ranges::any_of(allotment.candidates, is_narrower);
+  const Coupling& coupling = storage.widths().coupling();
+  std::vector<std::uint8_t> keep(static_cast<std::size_t>(coupling.unit_count), 1);
   for (std::size_t p = 0; p < request.parameters.size(); ++p) {
-    const ParameterSpec spec = spec_of(state.graph, request.parameters[p]);
+    const ParameterSpec spec = blocked_spec(state.graph, request.parameters[p]);
     const WeightCandidate& chosen = allotment.candidates[p];
-    const Mask kept = kept_of(spec, part_of<const float>(state.parameters, spec), chosen);
+    const Mask kept = storage.mask(p, chosen);
     for (std::int64_t i = 0; i < kept.size(); ++i) {
       const bool was_kept = state.mask.keeps(spec.offset + i);
       state.mask.set(spec.offset + i, was_kept && kept.keeps(i));
     }
+    if (is_narrower(chosen)) storage.widths().remove(spec.name, chosen.channels, keep);
     state.weight_bits.push_back(chosen.bits);
   }
   state.mask.apply(state.parameters);
   ++state.mask_epoch;
+  if (!is_any_narrower) return false;
+  remove_units(state, coupling, keep);
+  if (!state.plan.is_empty())
+    state.plan.weights = weight_grids(state.graph, state.parameters, state.weight_bits);
+  return true;
+}
+
+// Once channels are gone: what the layers that read them, and all that belonged to them, take less.
+void count_again(const ServerState& state, const SenseRequest& request,
+                 const LatencyTable* latencies, ModelAllotment& allotment) {
+  SenseRequest as_they_are;
+  as_they_are.parameters = request.parameters;
+  const StorageCosts storage(state, as_they_are, latencies);
+  allotment.file_bytes = *storage.others().bytes;
+  if (storage.has_times()) allotment.microseconds = storage.others().microseconds;
+  for (std::size_t p = 0; p < request.parameters.size(); ++p) {
+    const Candidate as_it_is = storage.of(p, {.bits = allotment.candidates[p].bits});
+    allotment.file_bytes += as_it_is.bytes;
+    if (storage.has_times()) *allotment.microseconds += as_it_is.microseconds;
+  }
+}
+
+// What is counted again is of these alone.
+ServerState model_of(const ServerState& state) {
+  ServerState out;
+  out.graph = state.graph;
+  out.parameters = state.parameters;
+  out.mask = state.mask;
+  out.plan = state.plan;
+  return out;
+}
+
+struct WeightMicroseconds {
+  double others = 0.0;   // of what is no weight's
+  double largest = 0.0;  // of the weights
+};
+
+// Narrower layers take less together than one by one, as the choice counts them: so a choice for
+// more than `limit` microseconds of weights may keep it. Of those that do, the one for the most, as
+// if a choice took the longer the more it may; whatever is found was counted. `first` is that for
+// the limit itself, `within` chooses for any.
+ModelAllotment use_time(ModelAllotment first, double limit, const WeightMicroseconds& known,
+                        const std::function<ModelAllotment(double)>& within) {
+  constexpr int kHalvings = 8;
+  double low = limit;
+  double high = std::max(limit, known.largest);
+  for (int i = 0; i < kHalvings; ++i) {
+    const double middle = low + (high - low) / 2.0;
+    ModelAllotment tried = within(middle);
+    if (tried.fits && *tried.microseconds > known.others + limit) {
+      high = middle;
+      continue;
+    }
+    low = middle;  // also where there is no choice at all for so little
+    const bool is_better =
+        tried.fits && (!first.fits || tried.predicted_loss <= first.predicted_loss);
+    if (is_better) first = std::move(tried);
+  }
+  return first;
+}
+
+void check_widths(const AllocateConfig& allocate, const Allocator& allocator, const Graph& graph) {
+  if (allocate.channel_shares.empty()) return;
+  const auto refuse = [](const auto&... parts) {
+    throw ConfigError(text("compress.allocate.channel_shares: ", parts...));
+  };
+  if (!allocator.knows_widths())
+    refuse("allocator '", allocate.allocator, "' gives layers no widths; take joint, or []");
+  const std::vector<float> zeros(static_cast<std::size_t>(graph.parameter_count()));
+  if (ChannelWidths(graph, zeros).is_empty())
+    refuse("no layer of this network can lose channels by itself");
 }
 
 }  // namespace
@@ -245,11 +227,13 @@ void check_allocation(const CompressConfig& compress, const Allocator& allocator
   }
   if (compress.constraints.max_latency_us && known.latencies == nullptr)
     refuse("constraints.max_latency: an allocator needs a compress.latency_table to meet it");
+  check_widths(allocate, allocator, graph);
   if (known.latencies == nullptr) return;
   const std::vector<std::string> parameters = quantized_parameters(graph);
   const WeightTimes times(graph, parameters, *known.latencies);
   for (std::size_t p = 0; p < parameters.size(); ++p) {
-    const std::vector<float> zeros(static_cast<std::size_t>(spec_of(graph, parameters[p]).size()));
+    const std::vector<float> zeros(
+        static_cast<std::size_t>(blocked_spec(graph, parameters[p]).size()));
     for (const std::int64_t bits : allocate.bits)
       times.microseconds(p, zeros, static_cast<int>(bits));
   }
@@ -267,8 +251,13 @@ SenseRequest sense_request(const ServerState& state, const CompressConfig& compr
       request.candidates.push_back(candidate);
     }
   };
-  for (const double density : allocate.densities) add({.density = density});
-  for (const double density : allocate.block_densities) add({.block_density = density});
+  const auto add_densities = [&](double channels) {
+    for (const double density : allocate.densities) add({.density = density, .channels = channels});
+    for (const double density : allocate.block_densities)
+      add({.block_density = density, .channels = channels});
+  };
+  add_densities(1.0);
+  for (const double channels : allocate.channel_shares) add_densities(channels);
   request.batches = allocate.batches;
   request.half_batch = allocate.half_batch;
   if (allocate.class_balance) request.class_counts = known.class_counts;
@@ -296,15 +285,28 @@ ModelAllotment allocate_weights(ServerState& state, const Allocator& allocator,
   const std::vector<LayerCandidates> costs = storage.all(table);
   const AllocationProblem problem{
       .tensors = storage.tensors(),
-      .candidates = request.candidates,
+      .candidates = storage.candidates(),
       .costs = costs,
       .budget = budget_of(target, storage.others(), costs),
       .bytes = [&](std::size_t index, const WeightCandidate& candidate) {
         return storage.bytes(index, candidate);
       }};
-  ModelAllotment allotment = storage.of_model(allocator.allot(problem), problem);
+  const auto within = [&](const std::optional<double>& microseconds) {
+    AllocationProblem one = problem;
+    one.budget.microseconds = microseconds;
+    ModelAllotment out = of_model(allocator.allot(one), storage, one);
+    ServerState taken = model_of(state);
+    if (take(taken, storage, request, out)) count_again(taken, request, latencies, out);
+    return out;
+  };
+  ModelAllotment allotment = within(problem.budget.microseconds);
+  if (problem.budget.microseconds.value_or(0.0) > 0.0 && !storage.widths().is_empty()) {
+    allotment =
+        use_time(std::move(allotment), *problem.budget.microseconds,
+                 {.others = *storage.others().microseconds, .largest = slowest(costs)}, within);
+  }
   allotment.reachable = reachable_files(costs, *storage.others().bytes);
-  take(state, request, allotment);
+  take(state, storage, request, allotment);
   return allotment;
 }
 

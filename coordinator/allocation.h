@@ -31,12 +31,14 @@ struct AllocationInputs {
 };
 
 // Before the first round, so that none is lost: throws ConfigError for a limit on latency that
-// `allocator` does not know how to keep, for a table of another network than `graph` or without the
-// bits that may be chosen, and for a class balance of data whose samples have no class.
+// `allocator` does not know how to keep, for widths that it does not give or no layer can have, for
+// a table of another network than `graph` or without the bits that may be chosen, and for a class
+// balance of data whose samples have no class.
 void check_allocation(const CompressConfig& compress, const Allocator& allocator,
                       const Graph& graph, const AllocationInputs& known);
 
-// Every density and block density with every number of bits, for all weights that can be quantized.
+// Every density and block density with every number of bits and every width, for all weights that
+// can be quantized; those of all channels come first.
 SenseRequest sense_request(const ServerState& state, const CompressConfig& compress,
                            std::int64_t max_weight, const AllocationInputs& known = {});
 
@@ -62,7 +64,8 @@ struct ReachableFile {
 
 // An allotment, and what the whole model would take with it if it were finished now: names, scales
 // and biases, nodes without weights included. Training moves bytes a little; not time, for a mask
-// only ever loses blocks.
+// only ever loses blocks. Where layers became narrower, the two are of the model without those
+// channels; `bytes` and `layers` are as the choice counted them (coordinator/storage_costs.h).
 struct ModelAllotment : Allotment {
   std::int64_t file_bytes = 0;
   std::optional<double> microseconds = {};  // of one sample; absent without a latency table
@@ -73,10 +76,11 @@ struct ModelAllotment : Allotment {
 };
 
 // Chooses by `table`, the clients' answers to `request`, and takes the choice: mask, bits of every
-// layer, mask epoch. Weights that are masked once stay so. If not even the smallest choice fits, it
-// is taken. Whatever the allocator, tables, budget, and what is counted as bytes are the same. A
-// budget of microseconds needs `latencies`. Returns what was allotted, in the order of
-// request.parameters.
+// layer, mask epoch, and where layers become narrower graph, parameters and all that is remembered
+// of them (remove_units()). Weights that are masked, and channels that are gone, once stay so. If
+// not even the smallest choice fits, it is taken. Whatever the allocator, tables, budget, and what
+// is counted as bytes are the same. A budget of microseconds needs `latencies`. Returns what was
+// allotted, in the order of request.parameters.
 ModelAllotment allocate_weights(ServerState& state, const Allocator& allocator,
                                 const SenseRequest& request, const ExactSum& table,
                                 const AllocationTarget& target,

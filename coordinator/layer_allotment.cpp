@@ -37,12 +37,13 @@ std::vector<LayerAllotment> explain(const AllocationProblem& problem, const Allo
     layer.candidate = allotment.candidates[t];
     layer.bytes = chosen[t].bytes;
     if (has_times) layer.microseconds = chosen[t].microseconds;
-    const auto found = std::ranges::find(problem.candidates, layer.candidate);
-    if (found == problem.candidates.end()) {
+    const std::vector<WeightCandidate>& candidates = problem.candidates[t];
+    const auto found = std::ranges::find(candidates, layer.candidate);
+    if (found == candidates.end()) {
       layer.is_bound_by_bytes = problem.budget.bytes.has_value();
       continue;
     }
-    const auto place = static_cast<std::size_t>(found - problem.candidates.begin());
+    const auto place = static_cast<std::size_t>(found - candidates.begin());
     layer.predicted_loss = problem.costs[t][place].loss;
     find_bounds(problem.costs[t], chosen[t], left, layer);
   }

@@ -26,17 +26,23 @@ std::optional<BallotRequest> ballot_request(const ServerState& state, const Prun
                        .grid = {1, 0}};
 }
 
-void shrink_model(ServerState& state, const BallotRequest& request, const ExactSum& ballots) {
-  const Coupling coupling = couple(state.graph);
-  const std::vector<double> scores = unit_magnitudes(state.graph, coupling, state.parameters);
-  const std::vector<std::uint8_t> keep =
-      count_votes(coupling, ballots.units(), scores, request.keep_counts);
+void remove_units(ServerState& state, const Coupling& coupling,
+                  std::span<const std::uint8_t> keep) {
   Shrunk shrunk = shrink(state.graph, coupling, keep);
   state.parameters = shrunk.map.gather(state.parameters);
   if (state.mask.size() > 0) state.mask = shrunk.map.gather_mask(state.mask);
   shrink_state(state.strategy_state, shrunk.map);
   shrink_transport(state.transport, shrunk.map);
+  if (!state.averaged.empty()) state.averaged = shrunk.map.gather(state.averaged);
   state.graph = std::move(shrunk.graph);
+}
+
+void shrink_model(ServerState& state, const BallotRequest& request, const ExactSum& ballots) {
+  const Coupling coupling = couple(state.graph);
+  const std::vector<double> scores = unit_magnitudes(state.graph, coupling, state.parameters);
+  const std::vector<std::uint8_t> keep =
+      count_votes(coupling, ballots.units(), scores, request.keep_counts);
+  remove_units(state, coupling, keep);
   ++state.mask_epoch;
 }
 

@@ -65,6 +65,7 @@ Json allotted_layers_json(const std::vector<LayerAllotment>& layers) {
     if (layer.is_bound_by_microseconds) bounds.emplace_back("max_latency");
     Json entry;
     entry.set("parameter", layer.parameter);
+    entry.set("channels", layer.candidate.channels);
     entry.set("density", layer.candidate.density);
     entry.set("block_density", layer.candidate.block_density);
     entry.set("bits", layer.candidate.bits);

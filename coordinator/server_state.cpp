@@ -42,7 +42,8 @@ void add_steps(const ServerState& state, NamedBuffers& out) {
   for (const auto& [name, values] : kept.strategy_state) out[kKeptStrategy + name] = values;
 }
 
-void take_steps(NamedBuffers& buffers, ServerState& state) {
+// `graph` is that of the kept model, if there is one.
+void take_steps(NamedBuffers& buffers, Graph graph, ServerState& state) {
   const std::vector<float> steps = take_buffer(buffers, kSteps);
   if (steps.size() != 4) return;
   state.steps = {.progress = static_cast<std::int64_t>(steps[0]),
@@ -51,6 +52,7 @@ void take_steps(NamedBuffers& buffers, ServerState& state) {
   state.tried = static_cast<std::int64_t>(steps[3]);
   if (!buffers.contains(kKeptParameters)) return;
   KeptModel& kept = state.before_choice.emplace();
+  kept.graph = std::move(graph);
   kept.parameters = take_buffer(buffers, kKeptParameters);
   const std::vector<float> mask = take_buffer(buffers, kKeptMask);
   kept.mask = Mask(std::ssize(mask));
@@ -87,6 +89,8 @@ Checkpoint to_checkpoint(const ServerState& state, std::int64_t round) {
     for (const int bits : state.weight_bits) allocation.push_back(static_cast<float>(bits));
   }
   add_steps(state, checkpoint.server_state);
+  if (state.before_choice && state.before_choice->graph != state.graph)
+    checkpoint.kept_graph = state.before_choice->graph;
   write_transport(state.transport, checkpoint.server_state);
   if (!state.averaged.empty()) checkpoint.server_state[kAveraged] = state.averaged;
   if (!state.mask_posterior.empty()) checkpoint.server_state[kPosterior] = state.mask_posterior;
@@ -119,7 +123,8 @@ ServerState from_checkpoint(Checkpoint checkpoint, std::int64_t position, double
       .mask_epoch = checkpoint.mask_epoch,
       .transport = std::move(transport),
       .norm_median = norm_median};
-  take_steps(checkpoint.server_state, state);
+  take_steps(checkpoint.server_state, std::move(checkpoint.kept_graph).value_or(state.graph),
+             state);
   state.strategy_state = std::move(checkpoint.server_state);
   return state;
 }

@@ -17,6 +17,7 @@ namespace coppice {
 
 // What a choice that is not good enough goes back to.
 struct KeptModel {
+  Graph graph;
   std::vector<float> parameters;
   Mask mask;
   NamedBuffers strategy_state;

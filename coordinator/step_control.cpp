@@ -27,7 +27,8 @@ double share_of(std::int64_t progress) {
 void keep_model(ServerState& state, std::int64_t choices, std::int64_t first_step) {
   if (state.steps.step == 0) state.steps.step = std::max<std::int64_t>(1, first_step);
   state.tried = state.steps.next(choices);
-  state.before_choice = KeptModel{.parameters = state.parameters,
+  state.before_choice = KeptModel{.graph = state.graph,
+                                  .parameters = state.parameters,
                                   .mask = state.mask,
                                   .strategy_state = state.strategy_state,
                                   .weight_bits = state.weight_bits};
@@ -42,6 +43,9 @@ void settle(ServerState& state, bool has_passed) {
   } else {
     state.steps.fail(state.tried);
     KeptModel& kept = *state.before_choice;
+    // What clients left out of a narrower model has no place in this one.
+    if (kept.graph != state.graph) state.transport.residuals.clear();
+    state.graph = std::move(kept.graph);
     state.parameters = std::move(kept.parameters);
     state.mask = std::move(kept.mask);
     state.strategy_state = std::move(kept.strategy_state);

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view kFormat = "coppice-checkpoint-1";
 constexpr std::string_view kStatePrefix = "server_state.";
+constexpr const char* kKeptGraph = "kept_graph";
 constexpr std::string_view kMaskName = "coppice.mask";
 constexpr std::string_view kProvenancePrefix = "provenance.";
 
@@ -50,6 +51,8 @@ Checkpoint assemble(const TensorFile& file) {
   out.plan = quant_plan_from_json(metadata_of(file, "quant_plan"), out.graph);
   out.round = parse_count(metadata_of(file, "round"));
   out.mask_epoch = parse_count(metadata_of(file, "mask_epoch"));
+  if (const auto kept = file.metadata.find(kKeptGraph); kept != file.metadata.end())
+    out.kept_graph = Graph::from_json(kept->second);
   for (const auto& [key, value] : file.metadata) {
     if (key.starts_with(kProvenancePrefix))
       out.provenance[key.substr(kProvenancePrefix.size())] = value;
@@ -105,6 +108,7 @@ std::vector<std::uint8_t> to_bytes(const Checkpoint& checkpoint) {
   file.metadata["format"] = kFormat;
   file.metadata["graph"] = checkpoint.graph.to_json();
   file.metadata["quant_plan"] = to_json(checkpoint.plan);
+  if (checkpoint.kept_graph) file.metadata[kKeptGraph] = checkpoint.kept_graph->to_json();
   file.metadata["round"] = std::to_string(checkpoint.round);
   file.metadata["mask_epoch"] = std::to_string(checkpoint.mask_epoch);
   file.metadata["model_sha256"] = model_sha256(checkpoint);

@@ -24,9 +24,11 @@ struct Checkpoint {
   std::vector<float> parameters;  // graph.parameter_count() of them
   std::optional<Mask> mask;       // of the same size; absent: everything is kept
   QuantPlan plan;
-  std::int64_t round = 0;                         // rounds that went into it
-  std::int64_t mask_epoch = 0;                    // shrinks that went into it
-  NamedBuffers server_state;                      // of the strategy; empty in a finished model
+  std::int64_t round = 0;       // rounds that went into it
+  std::int64_t mask_epoch = 0;  // shrinks that went into it
+  NamedBuffers server_state;    // of the strategy; empty in a finished model
+  // Of what the server's state keeps of an earlier model; absent: there is none, or it is `graph`.
+  std::optional<Graph> kept_graph;
   std::map<std::string, std::string> provenance;  // free text: seed, config hash, executor,
                                                   // versions
 };

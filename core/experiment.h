@@ -115,6 +115,8 @@ struct AllocateConfig {
   std::vector<double> densities = {1.0, 0.8,  0.65, 0.5, 0.4,  0.32, 0.25,
                                    0.2, 0.16, 0.13, 0.1, 0.08, 0.06};
   std::vector<double> block_densities;  // of 4x4 blocks, beside those; none: no blocks
+  // Of a layer's output channels, with each of the densities and blocks; none: no widths.
+  std::vector<double> channel_shares;
   std::vector<std::int64_t> bits = {2, 3, 4, 6, 8};
   double start = 0.2;         // fraction of the rounds after which the first choice is made
   double end = 0.6;           // fraction of the rounds after which the last one is
@@ -215,6 +217,17 @@ struct EvalConfig {
   friend bool operator==(const EvalConfig&, const EvalConfig&) = default;
 };
 
+// Of clients that are devices of their own (coppice serve).
+struct NetworkConfig {
+  double quorum = 1.0;
+  std::optional<double> deadline_us;
+  double heartbeat_us = 1e6;
+  double silence_us = 3e6;
+  std::int64_t buffer_bytes = std::int64_t{256} << 20;
+
+  friend bool operator==(const NetworkConfig&, const NetworkConfig&) = default;
+};
+
 struct ExperimentConfig {
   std::string name = "experiment";
   std::uint64_t seed = 1;
@@ -225,6 +238,7 @@ struct ExperimentConfig {
   CompressConfig compress;
   CommConfig comm;
   EvalConfig eval;
+  NetworkConfig network;
 
   friend bool operator==(const ExperimentConfig&, const ExperimentConfig&) = default;
 };

@@ -34,6 +34,7 @@ enum class Purpose : std::uint32_t {
   kBroadcast = 12,       // rounding of what the model has changed by; client: frames before it
   kRegrowth = 13,        // client: place of the layer; task: round
   kImportance = 16,      // gradients for ballots; task: round
+  kReconnection = 17,    // pauses before a device connects again
 };
 
 // Identifies a stream. `client` is -1 for the coordinator, `task` is usually the round.

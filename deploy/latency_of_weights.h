@@ -2,9 +2,11 @@
 // What the layers of a network take on a device as their weights become sparse or narrow: for those
 // who choose how weights are stored, before there are any codes. Immutable; any thread.
 
-#include <span>    // for span
-#include <string>  // for string
-#include <vector>  // for vector
+#include <cstddef>  // for size_t
+#include <cstdint>  // for int64_t
+#include <span>     // for span
+#include <string>   // for string
+#include <vector>   // for vector
 
 #include "core/graph.h"
 #include "deploy/latency_table.h"
@@ -24,17 +26,25 @@ class WeightTimes {
   // What all nodes take together that read none of the parameters.
   double other_microseconds() const { return others_; }
 
-  // Of the layer that reads parameters[index], by the table: with `values` as its weights (as many
-  // as the parameter has; a 4x4 block is empty if all of its are 0) as codes of `bits`, in the
-  // width that the runtime multiplies them in, dense or in blocks, whichever is faster. Training
+  // Of the layer that reads parameters[index], by the table: with `values` as its weights (those of
+  // one output channel after the other, as many channels as are left of it; a 4x4 block is empty if
+  // all of its are 0) as codes of `bits`, in the width that the runtime multiplies them in, dense
+  // or in blocks, whichever is faster. What reads a narrower layer's output takes less as well,
+  // which is not counted here. Training
   // may turn other values than zeros into codes of zero, never the other way round: so the finished
   // layer is not slower, by the table. Throws as LatencyTable::microseconds().
   double microseconds(std::size_t index, std::span<const float> values, int bits) const;
+
+  // What the nodes take, part of other_microseconds(), that have no weights and one input, the
+  // output of the layer that reads parameters[index] or of another such node: with as many channels
+  // of it as `channels`. Of all channels, those of nodes that this layer's width alone decides on.
+  double follower_microseconds(std::size_t index, std::int64_t channels) const;
 
  private:
   struct Layer {
     TimedNode node;  // dense
     runtime::ProductShape shape;
+    std::vector<TimedNode> followers = {};
   };
 
   const LatencyTable& table_;

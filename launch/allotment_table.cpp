@@ -8,10 +8,17 @@
 namespace coppice {
 namespace {
 
-std::string kept_text(const Json& layer) {
+std::string weights_text(const Json& layer) {
   const double blocks = layer.at("block_density").as_number();
   if (blocks < 1.0) return fmt::format("{:.3g}% of blocks", 100.0 * blocks);
   return fmt::format("{:.3g}%", 100.0 * layer.at("density").as_number());
+}
+
+// Versions without widths did not say that all channels stay.
+std::string kept_text(const Json& layer) {
+  const Json* channels = layer.find("channels");
+  if (channels == nullptr || channels->as_number() == 1.0) return weights_text(layer);
+  return fmt::format("{:.3g}% of channels, {}", 100.0 * channels->as_number(), weights_text(layer));
 }
 
 std::string bounds_text(const Json& layer) {

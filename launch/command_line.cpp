@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "deploy/runtime/engine.h"  // for kMaxThreads
+#include "launch/device/device_commands.h"
 #include "launch/version.h"
 #include "models/executor.h"
 
@@ -44,6 +45,8 @@ class Parser {
                           text("coppice ", kCoppiceVersion, " (", executor_library_version(), ")"));
     app_.get_formatter()->column_width(24);
     add_run();
+    add_serve();
+    entries_.push_back({devices_.add_edge(app_), [this] { return devices_.edge(); }});
     add_sweep();
     add_inspect();
     add_list();
@@ -52,6 +55,7 @@ class Parser {
     add_export();
     add_optimize();
     add_bench();
+    entries_.push_back({devices_.add_pki(app_), [this] { return devices_.pki(); }});
     entries_.push_back(
         {app_.add_subcommand("doctor",
                              "Say what this machine has, and what is missing and how to get it"),
@@ -62,6 +66,7 @@ class Parser {
   CommandLine parse(std::span<const std::string> arguments) {
     if (arguments.empty()) return {std::nullopt, app_.help(), 2};
     check_command_name(arguments.front());
+    if (arguments.size() > 1 && arguments.front() == "pki") check_pki_action(arguments[1]);
     std::vector<std::string> reversed(arguments.rbegin(),
                                       arguments.rend());  // CLI11 takes from the back
     try {
@@ -90,6 +95,25 @@ class Parser {
     app->add_flag("--json", run_.is_json, "Print summary.json as the last line");
     app->add_option("--ranks", run_.ranks, kRanksText)->check(CLI::Range(1, 256));
     entries_.push_back({app, [this] { return run_; }});
+  }
+
+  void add_serve() {
+    CLI::App* app = app_.add_subcommand(
+        "serve", "Run an experiment whose clients are devices that come over TLS");
+    app->add_option("CONFIG", serve_.config, "YAML file")->required();
+    app->add_option("OVERRIDES", serve_.overrides, kOverridesText);
+    app->add_option("--pki", serve_.pki, "Folder of `coppice pki init`")->required();
+    app->add_option("--listen", serve_.listen, "Address and port (default 0.0.0.0:7443)");
+    app->add_option("--port-file", serve_.port_file,
+                    "Write the port here once devices may come; for --listen ADDRESS:0");
+    app->add_option("--devices", serve_.devices,
+                    "Clients that are devices, as 0-4,7; ranks simulate the others (default all)");
+    app->add_option("--out", serve_.out,
+                    "Run folder (default runs/NAME); it must not exist, except with --resume");
+    app->add_flag("--resume", serve_.is_resumed, "Go on with the run in --out");
+    app->add_flag("--json", serve_.is_json, "Print summary.json as the last line");
+    app->add_option("--ranks", serve_.ranks, kRanksText)->check(CLI::Range(1, 256));
+    entries_.push_back({app, [this] { return serve_; }});
   }
 
   void add_sweep() {
@@ -212,6 +236,7 @@ class Parser {
     CLI::App* app = app_.add_subcommand(
         "bench",
         "Measure this machine: ceilings (arithmetic, memory), codecs, aggregate (sums of updates), "
+        "gateway (nodes over TLS), "
         "step or round (training), latency (null rounds), lut (a latency table of a network's "
         "layers), sensitivity (predicted against measured losses), scaling (clients, ranks, "
         "memory), runtime (a model.cpk layer by layer), uplink (what an update's bytes buy, codec "
@@ -222,7 +247,9 @@ class Parser {
         "round, step, kernels, lut, sensitivity, uplink: YAML file to measure instead of LeNet-5 "
         "(but for the last two on synthetic images); lut: or a .safetensors checkpoint; runtime: a "
         "model.cpk");
-    app->add_option("OVERRIDES", bench_.overrides, "Of a config: key=value; runtime: more files");
+    app->add_option(
+        "OVERRIDES", bench_.overrides,
+        "Of a config: key=value; runtime: more files; gateway: nodes=, model=, update=");
     app->add_option(
         "--model", bench_.model,
         "sensitivity, uplink: a .safetensors or .onnx file instead of a network trained "
@@ -255,6 +282,7 @@ class Parser {
   CLI::App app_{"Coppice: federated training that ends with a network small enough for its target"};
   std::vector<Entry> entries_;
   RunArguments run_;
+  ServeArguments serve_;
   SweepArguments sweep_;
   InspectArguments inspect_;
   ListArguments list_;
@@ -263,6 +291,7 @@ class Parser {
   ExportArguments export_;
   OptimizeArguments optimize_;
   BenchArguments bench_;
+  DeviceCommands devices_;
 };
 
 }  // namespace

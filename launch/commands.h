@@ -32,6 +32,31 @@ int run_command(const RunArguments& arguments, const ProcessArguments& process);
 int run_config(const RunArguments& arguments, const ExperimentConfig& config,
                const ProcessArguments& process);
 
+// One experiment whose clients are devices, which come over TLS.
+struct ServeArguments {
+  std::string config;
+  std::vector<std::string> overrides;
+  std::string out;  // empty: runs/NAME
+  bool is_resumed = false;
+  bool is_json = false;
+  int ranks = 0;                        // as in RunArguments
+  std::string pki;                      // folder of the authority
+  std::string listen = "0.0.0.0:7443";  // port 0: the kernel picks one
+  std::string port_file;                // file for the port; empty: none
+  std::string devices;                  // clients that are devices, "0-4,7"; empty: all
+};
+int serve_command(const ServeArguments& arguments, const ProcessArguments& process);
+
+// One device of such an experiment; ends when the coordinator says that the run is over. 1 if it
+// gave up, 2 if the coordinator has no place for it.
+struct EdgeArguments {
+  std::string connect;         // HOST:PORT
+  std::string keys;            // folder with node.key, node.crt, ca.crt, revoked.crl
+  std::string data;            // where its data is, as data.root; empty: the usual places
+  std::int64_t give_up_s = 0;  // without a coordinator for so long; 0: never
+};
+int edge_command(const EdgeArguments& arguments);
+
 // Every combination of the overrides' comma lists, one run each; running it again goes on where it
 // stopped.
 struct SweepArguments {
@@ -129,6 +154,22 @@ struct BenchArguments {
 };
 int bench_command(const BenchArguments& arguments);
 std::vector<std::string_view> bench_names();
+
+// Identities for runs over TLS: an authority's folder, and what a device needs of it.
+enum class PkiAction : std::uint8_t { kInit, kToken, kRequest, kSign, kRevoke, kList };
+struct PkiArguments {
+  PkiAction action = PkiAction::kList;
+  std::string folder;        // the authority's; not of request
+  std::string node;          // token, request, revoke
+  std::string key = "p256";  // init, request: p256 | ed25519
+  std::string valid;         // init, token, sign: "24h", "90d"
+  std::string out;           // request: the device's folder; sign: the certificate's file
+  std::string request;       // sign: the request's file
+  std::string token;         // sign: the token, or @FILE
+  bool is_json = false;      // list
+};
+int pki_command(const PkiArguments& arguments);
+std::vector<std::string_view> pki_actions();  // their names, in the order of PkiAction
 
 // Says what this machine has and lacks. 1 if something is in the way of a run.
 int doctor_command();

@@ -3,21 +3,38 @@
 // clients. This is where the coordinator and the clients meet, and the whole of a run can be read
 // from top to bottom.
 
+#include <cstdint>     // for int64_t
 #include <filesystem>  // for path
+#include <functional>  // for function
+#include <memory>      // for unique_ptr
 #include <string>      // for string
+#include <vector>      // for vector
 
 #include "comm/communicator.h"
+#include "comm/transport.h"
 #include "coordinator/run_record.h"
-#include "core/error.h"
 #include "core/experiment.h"
 #include "core/json.h"
+#include "launch/shared_step.h"
 #include "launch/world.h"
 
 namespace coppice {
 
+// What a network is opened for: the run that it carries, and its nodes.
+struct NetworkRequest {
+  std::string run;  // SHA-256 of the run's identity, hexadecimal; the same when resumed
+  std::vector<std::string> nodes = {};
+  std::int64_t max_answer_bytes = 0;
+};
+using OpenNetwork = std::function<std::unique_ptr<Transport>(const NetworkRequest&)>;
+
 struct RunOptions {
   std::filesystem::path out;
   bool is_resumed = false;
+  // Called on rank 0 before anything is written, if some clients are devices of their own; empty:
+  // all are simulated.
+  OpenNetwork network = {};
+  std::vector<std::int64_t> devices = {};  // those clients, ascending; empty: all
 };
 
 // What a run tells whoever started it; called on rank 0 only, by the thread that runs.
@@ -32,11 +49,6 @@ class RunObserver {
   // `rounds_left` over all tracks.
   virtual void round_finished(const RoundRecord& record, const Json& metrics,
                               std::int64_t rounds_left) = 0;
-};
-
-// A failure while ranks were working together: the others do not know of it and must be aborted.
-struct BrokenStep : Error {
-  using Error::Error;
 };
 
 struct RunOutcome {

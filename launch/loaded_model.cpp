@@ -1,4 +1,5 @@
 #include "launch/loaded_model.h"
+#include "launch/device/edge_world.h"
 
 #include <algorithm>  // for min
 #include <numeric>    // for iota

@@ -15,6 +15,10 @@ int dispatch(const Command& command, const ProcessArguments& process) {
   struct Visitor {
     const ProcessArguments& process;
     int operator()(const RunArguments& arguments) const { return run_command(arguments, process); }
+    int operator()(const ServeArguments& arguments) const {
+      return serve_command(arguments, process);
+    }
+    int operator()(const EdgeArguments& arguments) const { return edge_command(arguments); }
     int operator()(const SweepArguments& arguments) const {
       return sweep_command(arguments, process);
     }
@@ -27,6 +31,7 @@ int dispatch(const Command& command, const ProcessArguments& process) {
       return optimize_command(arguments, process);
     }
     int operator()(const BenchArguments& arguments) const { return bench_command(arguments); }
+    int operator()(const PkiArguments& arguments) const { return pki_command(arguments); }
     int operator()(const DoctorArguments&) const { return doctor_command(); }
   };
   return std::visit(Visitor{process}, command);

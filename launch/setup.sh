@@ -11,7 +11,7 @@ readonly DEPS="$COPPICE_ROOT/.deps"
 # Debian package names. The command itself, then what only the tests need.
 readonly BUILD_PACKAGES=(g++ cmake ninja-build ccache mold pkg-config python3-venv
   libopenmpi-dev openmpi-bin libyaml-cpp-dev libcli11-dev libfmt-dev libzip-dev zlib1g-dev
-  libonnx-dev libprotobuf-dev
+  libonnx-dev libprotobuf-dev libssl-dev libboost1.81-dev
   dataset-fashion-mnist bible-kjv)
 readonly TEST_PACKAGES=(libgtest-dev clang-tidy clang-format shellcheck)
 

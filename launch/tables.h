@@ -11,25 +11,10 @@
 #include "core/graph.h"
 #include "core/json.h"
 #include "deploy/validation.h"
+#include "launch/device/text_table.h"
 #include "launch/layer_uses.h"
 
 namespace coppice {
-
-// Rows of cells under their titles, in columns as wide as their widest cell and two spaces apart.
-// The characters of `alignment`, one a column, say 'l' or 'r'. UTF-8 counts as one column a
-// character; no line ends in spaces.
-class Table {
- public:
-  Table(std::vector<std::string> titles, std::string_view alignment);
-
-  // As many cells as there are titles.
-  void add(std::vector<std::string> cells);
-  std::string text() const;  // a line a row, each with its line end
-
- private:
-  std::vector<std::vector<std::string>> rows_;  // the titles first
-  std::string alignment_;
-};
 
 // 1234567 -> "1,234,567".
 std::string with_commas(std::int64_t value);

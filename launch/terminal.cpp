@@ -8,6 +8,7 @@
 #include <filesystem>  // for read_symlink
 
 #include "core/text.h"
+#include "launch/run_files.h"
 #include "launch/tables.h"
 
 namespace coppice {
@@ -92,6 +93,16 @@ void TerminalObserver::round_finished(const RoundRecord& record, const Json& met
                row.update_norm);
   }
   std::fflush(stdout);
+}
+
+void print_result(const std::filesystem::path& out, const RunOutcome& outcome, bool is_json) {
+  fmt::print("\n{}", closing_table(outcome.summary, read_metrics(out)));
+  const std::filesystem::path folder = out / "model";
+  const bool is_shipped = std::filesystem::exists(folder / "model.cpk");
+  fmt::print("model    {}\nsummary  {}\n",
+             (folder / (is_shipped ? "model.cpk" : "model.safetensors")).string(),
+             (out / "summary.json").string());
+  if (is_json) fmt::print("{}\n", outcome.summary.dump());
 }
 
 }  // namespace coppice

@@ -2,7 +2,8 @@
 // How a run looks on the screen: one line a round. On a terminal the line is live, elsewhere (a
 // log, a pipe) plain lines come as rounds finish. Only mains and commands use it.
 
-#include <cstdint>  // for int64_t
+#include <cstdint>     // for int64_t
+#include <filesystem>  // for path
 
 #include "launch/federation.h"
 
@@ -25,5 +26,9 @@ class TerminalObserver final : public RunObserver {
   double seconds_ = 0.0;  // of the rounds that this process saw finish
   std::int64_t seen_ = 0;
 };
+
+// The closing table of the run in folder `out`, and where its model lies; with `is_json` the
+// summary as the last line.
+void print_result(const std::filesystem::path& out, const RunOutcome& outcome, bool is_json);
 
 }  // namespace coppice

@@ -6,6 +6,7 @@
 #include <optional>   // for optional
 
 #include "client/evaluation.h"
+#include "client/received_step.h"
 #include "comm/messages.h"
 #include "comm/residuals.h"
 #include "comm/wire.h"
@@ -16,26 +17,6 @@
 
 namespace coppice {
 namespace {
-
-// A model as it came from rank 0.
-struct ReceivedModel {
-  Graph graph;
-  QuantPlan plan;
-  std::vector<float> parameters;
-  Mask mask;
-
-  ModelView view() const { return {parameters, &plan, &mask}; }
-};
-
-ReceivedModel receive_model(std::span<const std::uint8_t> frame) {
-  ModelMessage message = decode_model(frame);
-  ReceivedModel model;
-  model.graph = Graph::from_json(message.graph_json);
-  if (!message.plan_json.empty()) model.plan = quant_plan_from_json(message.plan_json, model.graph);
-  model.parameters = std::move(message.parameters);
-  model.mask = std::move(message.mask);
-  return model;
-}
 
 std::vector<std::uint8_t> encode_seconds(double seconds) {
   std::vector<std::uint8_t> bytes;
@@ -63,14 +44,7 @@ RankReport Worker::train(const StepCommand& command) {
   const ClientTask task = decode_task(command.task_frame);
   const ReceivedModel model = receive_model(command.model_frame);
   clients_.set_graph(model.graph);
-  if (!command.teacher_frame.empty()) {
-    ModelMessage teacher = decode_model(command.teacher_frame);
-    clients_.set_teacher(Graph::from_json(teacher.graph_json), std::move(teacher.parameters));
-  }
-  if (!command.reference_frame.empty()) {
-    ModelMessage dense = decode_model(command.reference_frame);
-    clients_.set_reference(Graph::from_json(dense.graph_json), std::move(dense.parameters));
-  }
+  receive_others(command.teacher_frame, command.reference_frame, clients_);
   if (!command.residual_frame.empty())
     clients_.set_residuals(decode_residuals(command.residual_frame));
   const std::int64_t bytes_down = std::ssize(command.task_frame) + command.model_bytes;
@@ -79,7 +53,7 @@ RankReport Worker::train(const StepCommand& command) {
   RankReport report = clients_.run(task, model.view(), turns(ours), bytes_down);
   const std::chrono::duration<double> busy = std::chrono::steady_clock::now() - begin;
   failpoint("after_train");
-  return combine(task, std::move(report), busy.count());
+  return combine(command, task, std::move(report), busy.count());
 }
 
 // The ranks of a node share its clients: whoever is free takes the next one, so that none waits for
@@ -131,7 +105,8 @@ PairedCounts Worker::score_model(const StepCommand& command) {
 
 // Sums are joined where they lie, in the order of their names; then rows and busy
 // seconds are gathered.
-RankReport Worker::combine(const ClientTask& task, RankReport report, double busy_seconds) {
+RankReport Worker::combine(const StepCommand& command, const ClientTask& task, RankReport report,
+                           double busy_seconds) {
   NamedSums& sums = report.sums[sum_key(task)];
   for (auto& [name, sum] : sums) communicator_.reduce_sum(sum.exchanged(), kRoot);
   const bool is_root = communicator_.rank() == kRoot;  // whose own rows stay where they are
@@ -154,8 +129,10 @@ RankReport Worker::combine(const ClientTask& task, RankReport report, double bus
   }
   // Ranks are alive or the run ends: a client that nobody took up is a fault of ours, not an
   // absence.
-  if (report.rows.size() != task.cohort.size()) {
-    throw Error(text("round ", task.round, ": expected a row of each of ", task.cohort.size(),
+  std::size_t assigned = 0;
+  for (const std::vector<std::int64_t>& clients : command.assignments) assigned += clients.size();
+  if (report.rows.size() != assigned) {
+    throw Error(text("round ", task.round, ": expected a row of each of ", assigned,
                      " clients, got ", report.rows.size()));
   }
   return report;

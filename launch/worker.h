@@ -28,7 +28,7 @@ class Worker {
   Executor& executor() { return clients_.executor(); }
   const LocalClients& clients() const { return clients_; }
 
-  // The whole group's report at rank 0; elsewhere empty.
+  // The whole group's report about the clients that are assigned, at rank 0; elsewhere empty.
   RankReport train(const StepCommand& command);
 
   // At rank 0: for how many seconds each rank was busy with its clients in the last train().
@@ -49,7 +49,8 @@ class Worker {
   LocalClients::NextClient turns(std::span<const std::int64_t> clients);
   std::vector<std::vector<std::uint8_t>> gather_residuals(const ClientTask& task,
                                                           std::span<const Residual> residuals);
-  RankReport combine(const ClientTask& task, RankReport report, double busy_seconds);
+  RankReport combine(const StepCommand& command, const ClientTask& task, RankReport report,
+                     double busy_seconds);
 
   Communicator& communicator_;
   const ExperimentConfig& config_;

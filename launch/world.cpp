@@ -8,22 +8,12 @@
 #include "core/file.h"
 #include "core/parameter_arena.h"
 #include "core/text.h"
+#include "launch/device/edge_world.h"
 #include "launch/loaded_model.h"
 #include "models/zoo.h"
 
 namespace coppice {
 namespace {
-
-PartitionRequest partition_request(const ExperimentConfig& config) {
-  const PartitionConfig& partition = config.data.partition;
-  return {.scheme = partition.scheme,
-          .clients = partition.clients,
-          .alpha = partition.alpha,
-          .classes_per_client = partition.classes_per_client,
-          .min_samples = partition.min_samples,
-          .validation_fraction = config.data.validation_fraction,
-          .seed = config.seed};
-}
 
 template <typename Value>
 void digest_values(Sha256& digest, const std::vector<Value>& values) {
@@ -59,16 +49,6 @@ std::vector<std::int64_t> World::class_totals() const {
     }
   }
   return totals;
-}
-
-DatasetRequest dataset_request(const DataConfig& config) {
-  return {.name = config.name,
-          .root = config.root,
-          .test_fraction = config.test_fraction,
-          .text_split = config.text_split,
-          .context = config.context,
-          .label_column = config.label_column,
-          .client_column = config.client_column};
 }
 
 Graph graph_for(const ModelConfig& config, const Dataset& dataset) {

@@ -37,8 +37,6 @@ struct World {
   std::vector<std::int64_t> class_totals() const;
 };
 
-DatasetRequest dataset_request(const DataConfig& config);
-
 // The network that `config` describes, for `dataset`.
 Graph graph_for(const ModelConfig& config, const Dataset& dataset);
 

@@ -40,10 +40,11 @@ Allotment at_scale(const AllocationProblem& problem, double scale, int bits,
 class Erk final : public Allocator {
  public:
   bool knows_time() const override { return false; }
+  bool knows_widths() const override { return false; }
 
   Allotment allot(const AllocationProblem& problem) const override {
     const std::int64_t max_bytes = bytes_alone(problem);
-    const int bits = fixed_bits(problem.candidates);
+    const int bits = fixed_bits(common_candidates(problem));
     double too_large = 0.0;  // at which every layer is dense
     for (const AllocatedTensor& tensor : problem.tensors)
       too_large = std::max(too_large, 1.0 / share_of(tensor));

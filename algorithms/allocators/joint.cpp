@@ -23,14 +23,15 @@ Allocation best_within(const AllocationProblem& problem) {
 class Joint final : public Allocator {
  public:
   bool knows_time() const override { return true; }
+  bool knows_widths() const override { return true; }
 
   Allotment allot(const AllocationProblem& problem) const override {
     check(problem);
     const Allocation best = best_within(problem);
     Allotment out{.bytes = best.bytes, .fits = best.is_feasible, .predicted_loss = best.loss};
     if (best.is_feasible) out.gap = best.gap;
-    for (const std::int64_t choice : best.choice)
-      out.candidates.push_back(problem.candidates[static_cast<std::size_t>(choice)]);
+    for (std::size_t t = 0; t < best.choice.size(); ++t)
+      out.candidates.push_back(problem.candidates[t][static_cast<std::size_t>(best.choice[t])]);
     return out;
   }
 };

@@ -49,10 +49,11 @@ Allotment with_kept(const AllocationProblem& problem, std::span<const std::size_
 class Magnitude final : public Allocator {
  public:
   bool knows_time() const override { return false; }
+  bool knows_widths() const override { return false; }
 
   Allotment allot(const AllocationProblem& problem) const override {
     bytes_alone(problem);
-    const int bits = fixed_bits(problem.candidates);
+    const int bits = fixed_bits(common_candidates(problem));
     const std::vector<std::size_t> order = tensors_by_magnitude(problem.tensors);
     Allotment most = with_kept(problem, order, order.size(), bits);
     if (most.fits) return most;

@@ -33,7 +33,7 @@ std::int64_t bytes_of(const AllocationProblem& problem, const WeightCandidate& c
 // candidate is of blocks.
 double next_density(const AllocationProblem& problem, const WeightCandidate& candidate) {
   double next = candidate.density;
-  for (const WeightCandidate& other : problem.candidates) {
+  for (const WeightCandidate& other : problem.candidates.front()) {
     if (other.bits != candidate.bits || other.block_density != candidate.block_density) continue;
     if (other.density <= candidate.density) continue;
     if (next == candidate.density || other.density < next) next = other.density;
@@ -64,12 +64,14 @@ void widen(const AllocationProblem& problem, Allotment& allotment) {
 class Uniform final : public Allocator {
  public:
   bool knows_time() const override { return false; }
+  bool knows_widths() const override { return false; }
 
   Allotment allot(const AllocationProblem& problem) const override {
     const std::int64_t max_bytes = bytes_alone(problem);
+    const std::span<const WeightCandidate> candidates = common_candidates(problem);
     std::vector<Total> all;
     std::vector<Total> fitting;
-    for (std::size_t c = 0; c < problem.candidates.size(); ++c) {
+    for (std::size_t c = 0; c < candidates.size(); ++c) {
       all.push_back(total_of(problem, c));
       if (all.back().bytes <= max_bytes) fitting.push_back(all.back());
     }
@@ -78,7 +80,7 @@ class Uniform final : public Allocator {
     const Total best = fitting.empty() ? std::ranges::min(all, {}, by_bytes)
                                        : std::ranges::min(fitting, {}, by_loss);
     Allotment out{.bytes = best.bytes, .fits = !fitting.empty(), .predicted_loss = best.loss};
-    out.candidates.assign(problem.tensors.size(), problem.candidates[best.candidate]);
+    out.candidates.assign(problem.tensors.size(), candidates[best.candidate]);
     if (out.fits) widen(problem, out);
     return out;
   }

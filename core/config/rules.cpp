@@ -171,6 +171,19 @@ std::optional<Conflict> comm_conflict(const CommConfig& comm) {
   return std::nullopt;
 }
 
+std::optional<Conflict> network_conflict(const NetworkConfig& network) {
+  if (network.silence_us <= network.heartbeat_us) {
+    return Conflict{"network.silence",
+                    "expected more than network.heartbeat: a connection that beats in time would "
+                    "be lost"};
+  }
+  if (network.quorum < 1.0 && !network.deadline_us) {
+    return Conflict{"network.quorum",
+                    "a round waits for all of its devices unless network.deadline is set"};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Conflict> find_conflict(const ExperimentConfig& config) {
@@ -178,6 +191,7 @@ std::optional<Conflict> find_conflict(const ExperimentConfig& config) {
   if (auto conflict = cohort_conflict(config)) return conflict;
   if (auto conflict = train_conflict(config.train)) return conflict;
   if (auto conflict = comm_conflict(config.comm)) return conflict;
+  if (auto conflict = network_conflict(config.network)) return conflict;
   return compress_conflict(config);
 }
 

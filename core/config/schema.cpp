@@ -139,6 +139,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
       COPPICE_KEY(compress.allocate.allocator, Text{100}, "", "What gives each layer its density and bits, so that the file fits compress.constraints.max_bytes and a sample takes no longer than max_latency (for which it needs compress.latency_table): one of `coppice list allocators`, or none."),
       COPPICE_KEY(compress.allocate.densities, (RealList{kPositiveShare}), "", "Shares of a layer's weights that may be kept."),
       COPPICE_KEY(compress.allocate.block_densities, (RealList{kProperShare}), "", "Shares of a layer's 4x4 blocks that may be kept instead: blocks buy time, single weights bytes; []: no blocks."),
+      COPPICE_KEY(compress.allocate.channel_shares, (RealList{kProperShare}), "", "Shares of a layer's output channels that may be kept, with each of the densities: channels go for good, with the layers that read them; for layers that share their channels with no other; []: no widths."),
       COPPICE_KEY(compress.allocate.bits, (IntegerList{2, 8}), "bits", "Bits that a layer's codes may have, of 2, 3, 4, 6 and 8; compress.quantize.bits does not matter then."),
       COPPICE_KEY(compress.allocate.start, kShareBelowOne, "", "Fraction of the rounds after which the first choice is made."),
       COPPICE_KEY(compress.allocate.end, kPositiveShare, "", "Fraction of the rounds after which the last one is; the rest recovers."),
@@ -185,6 +186,12 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
 
       COPPICE_KEY(eval.every, (Count{1, kMany}), "rounds", "Rounds between two evaluations; the last round always is one."),
       COPPICE_KEY(eval.batch_size, (Count{1, 65536}), "samples", "Samples of one step of an evaluation."),
+
+      COPPICE_KEY(network.quorum, kPositiveShare, "", "coppice serve: share of a round's devices whose answers are enough once network.deadline has passed."),
+      COPPICE_KEY_AS("network.deadline", network.deadline_us, OrNull<Duration>{}, "", "coppice serve: for how long a round waits for all of its devices; null: until all have answered, so that the model depends on none of their speeds."),
+      COPPICE_KEY_AS("network.heartbeat", network.heartbeat_us, Duration{}, "", "Every connection carries at least one message in this time."),
+      COPPICE_KEY_AS("network.silence", network.silence_us, Duration{}, "", "A connection that has been silent for so long is lost."),
+      COPPICE_KEY_AS("network.buffer", network.buffer_bytes, Bytes{}, "", "Most that the coordinator holds of answers that are on their way."),
   };
   // clang-format on
 }
@@ -280,7 +287,7 @@ std::span<const ConfigKey> config_keys() {
 }
 
 std::string_view section_sentence(std::string_view section) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kSentences{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kSentences{{
       {"model", "The network: one of the zoo by name, or your own as a list of layers."},
       {"data", "What is learned from, and how it is spread over the clients."},
       {"train", "Rounds, and what a client does in one."},
@@ -288,6 +295,7 @@ std::string_view section_sentence(std::string_view section) {
       {"compress", "How the model becomes small, and what it must meet."},
       {"comm", "How updates travel."},
       {"eval", "When the global model is measured on the test set."},
+      {"network", "Clients that are devices of their own, over TLS."},
   }};
   for (const auto& [name, sentence] : kSentences) {
     if (name == section) return sentence;

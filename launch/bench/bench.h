@@ -3,6 +3,7 @@
 // with the smallest and largest. Benches print nothing; `coppice bench` shows what they return.
 
 #include <cstdint>      // for int64_t
+#include <filesystem>   // for path
 #include <optional>     // for optional
 #include <span>         // for span
 #include <string>       // for string
@@ -111,6 +112,20 @@ struct UplinkBenchSize {
 };
 BenchReport bench_uplink(ExperimentConfig config, std::optional<Checkpoint> model,
                          const UplinkBenchSize& size = {});
+
+// Nodes that connect to a gateway over TLS, and rounds of models down and updates up, each end in a
+// process of its own: handshakes a second, memory of a connection, seconds of a round. 1,000 nodes
+// take about 20 seconds. Throws ConfigError if this process may not open so many sockets.
+struct GatewayBenchSize {
+  std::int64_t nodes = 1000;
+  std::int64_t model_bytes = 100'000;
+  std::int64_t update_bytes = 20'000;
+};
+BenchReport bench_gateway(const GatewayBenchSize& size = {});
+// The fleet, whose files are in `folder`, until the gateway ends it. Throws CommError if a node
+// comes to another end.
+void run_bench_fleet(const std::filesystem::path& folder, std::uint16_t port,
+                     const GatewayBenchSize& size);
 
 // A training step of `graph` layer by layer, with the resident executor on one thread: time, share
 // and arithmetic of each against that of multiply-adds in registers, measured in the same run.

@@ -229,7 +229,8 @@ std::string candidate_text(const WeightCandidate& candidate) {
 BenchReport bench_sensitivity(ExperimentConfig config, std::optional<Checkpoint> model,
                               const SensitivityBenchSize& size) {
   AllocateConfig allocate = config.compress.allocate;
-  allocate.class_balance = false;  // tables with and without are compared
+  allocate.class_balance = false;   // tables with and without are compared
+  allocate.channel_shares.clear();  // what is measured has all of its channels
   config.compress = {};
   if (!model) model = trained(config);
   config.compress.allocate = allocate;

@@ -3,6 +3,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>  // for find_if
+#include <charconv>   // for from_chars
+
 #include "coordinator/durable_file.h"
 #include "core/checkpoint.h"
 #include "core/config/config.h"
@@ -11,6 +14,7 @@
 #include "core/text.h"
 #include "launch/bench/bench.h"
 #include "launch/commands.h"
+#include "launch/device/edge_world.h"
 #include "launch/loaded_model.h"
 #include "launch/machine.h"
 #include "launch/tables.h"
@@ -65,6 +69,43 @@ BenchReport latency(const BenchArguments& arguments) {
 BenchReport scaling(const BenchArguments& arguments) {
   expect_no_config(arguments);
   return bench_scaling();
+}
+
+// "nodes=5000 model=1000000 update=100000"; with fleet=FOLDER and port=P this process is the nodes
+// that such a bench starts.
+BenchReport gateway_of(const BenchArguments& arguments) {
+  GatewayBenchSize size;
+  std::string fleet;
+  std::int64_t port = 0;
+  const std::pair<std::string_view, std::int64_t*> numbers[] = {{"nodes", &size.nodes},
+                                                                {"model", &size.model_bytes},
+                                                                {"update", &size.update_bytes},
+                                                                {"port", &port}};
+  std::vector<std::string> given = arguments.overrides;
+  if (!arguments.config.empty()) given.push_back(arguments.config);
+  for (const std::string& argument : given) {
+    const std::size_t equals = argument.find('=');
+    const std::string name = argument.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : argument.substr(equals + 1);
+    if (name == "fleet") {
+      fleet = value;
+      continue;
+    }
+    const auto* const number = std::find_if(std::begin(numbers), std::end(numbers),
+                                            [&](const auto& known) { return known.first == name; });
+    const char* const end = value.data() + value.size();
+    if (number == std::end(numbers) ||
+        std::from_chars(value.data(), end, *number->second).ptr != end || *number->second < 1 ||
+        *number->second > (std::int64_t{1} << 30)) {
+      throw ConfigError(text("bench gateway: expected nodes=, model= or update= and a number from ",
+                             "1, got '", argument.substr(0, 64), "'"));
+    }
+  }
+  if (fleet.empty()) return bench_gateway(size);
+  run_bench_fleet(fleet, static_cast<std::uint16_t>(port), size);
+  BenchReport report;
+  report.subject = "a fleet, which its gateway has measured";
+  return report;
 }
 
 struct BenchConfig {
@@ -192,6 +233,7 @@ struct Bench {
 constexpr Bench kBenches[] = {{"aggregate", aggregate},
                               {"ceilings", ceilings},
                               {"codecs", codecs},
+                              {"gateway", gateway_of},
                               {"kernels", of_network<bench_kernels>},
                               {"latency", latency},
                               {"lut", latency_table},

@@ -20,6 +20,7 @@
 #include "launch/artefact_tables.h"
 #include "launch/artefacts.h"
 #include "launch/commands.h"
+#include "launch/device/edge_world.h"
 #include "launch/layer_uses.h"
 #include "launch/loaded_model.h"
 #include "launch/run_files.h"

@@ -1,38 +1,23 @@
 // `coppice run`: one experiment, under mpirun, alone, or with threads as ranks.
 
-#include <fmt/core.h>
-
 #include "core/config/config.h"
 #include "launch/commands.h"
 #include "launch/federation.h"
 #include "launch/ranks.h"
-#include "launch/run_files.h"
-#include "launch/tables.h"
 #include "launch/terminal.h"
 
 namespace coppice {
 namespace {
 
-void print_result(const RunArguments& arguments, const RunOptions& options,
-                  const RunOutcome& outcome) {
-  fmt::print("\n{}", closing_table(outcome.summary, read_metrics(options.out)));
-  const std::filesystem::path folder = options.out / "model";
-  const bool is_shipped = std::filesystem::exists(folder / "model.cpk");
-  fmt::print("model    {}\nsummary  {}\n",
-             (folder / (is_shipped ? "model.cpk" : "model.safetensors")).string(),
-             (options.out / "summary.json").string());
-  if (arguments.is_json) fmt::print("{}\n", outcome.summary.dump());
-}
-
 int run_as_rank(Communicator& communicator, const RunArguments& arguments,
                 const ExperimentConfig& config) {
-  const RunOptions options{arguments.out.empty() ? "runs/" + config.name : arguments.out,
-                           arguments.is_resumed};
+  const RunOptions options{.out = arguments.out.empty() ? "runs/" + config.name : arguments.out,
+                           .is_resumed = arguments.is_resumed};
   TerminalObserver observer;
   const bool is_root = communicator.rank() == 0;
   const RunOutcome outcome =
       run_federation(communicator, config, options, is_root ? &observer : nullptr);
-  if (is_root) print_result(arguments, options, outcome);
+  if (is_root) print_result(options.out, outcome, arguments.is_json);
   return outcome.exit_code;
 }
 

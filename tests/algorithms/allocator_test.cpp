@@ -41,6 +41,7 @@ class AllocatorTest : public testing::Test {
     }
     for (std::size_t t = 0; t < weights_.size(); ++t)
       tensors_.push_back({std::string(1, static_cast<char>('a' + t)), weights_[t]});
+    of_each_.assign(weights_.size(), candidates_);
     tabulate();
   }
 
@@ -63,7 +64,7 @@ class AllocatorTest : public testing::Test {
 
   AllocationProblem problem(std::int64_t max_bytes) const {
     return {.tensors = tensors_,
-            .candidates = candidates_,
+            .candidates = of_each_,
             .costs = costs_,
             .budget = {.bytes = max_bytes},
             .bytes = [this](std::size_t index, const WeightCandidate& candidate) {
@@ -85,6 +86,7 @@ class AllocatorTest : public testing::Test {
 
   std::vector<std::vector<float>> weights_;
   std::vector<WeightCandidate> candidates_;
+  std::vector<std::vector<WeightCandidate>> of_each_;
   std::vector<AllocatedTensor> tensors_;
   std::vector<LayerCandidates> costs_;
 };
@@ -222,10 +224,16 @@ TEST_F(AllocatorTest, WrongProblemsThrow) {
                          "expected costs of 3 tensors, got 2"))
         << info.name;
     wrong = problem(100);
-    wrong.candidates = wrong.candidates.first(5);
+    for (std::vector<WeightCandidate>& candidates : of_each_) candidates.resize(5);
     EXPECT_TRUE(contains(thrown_text<ConfigError>([&] { allocator->allot(wrong); }),
                          "a: expected costs of 5 candidates, got 12"))
         << info.name;
+    of_each_.assign(2, candidates_);
+    wrong.candidates = of_each_;
+    EXPECT_TRUE(contains(thrown_text<ConfigError>([&] { allocator->allot(wrong); }),
+                         "expected candidates of 3 tensors, got 2"))
+        << info.name;
+    of_each_.assign(3, candidates_);
     EXPECT_THROW(allocator->allot({}), ConfigError) << info.name;
   }
   EXPECT_TRUE(contains(thrown_text<ConfigError>([] { make_allocator("unifrom"); }),
@@ -299,10 +307,34 @@ TEST_F(AllocatorTest, MagnitudeKeepsAsManyAsFit) {
 
 TEST_F(AllocatorTest, MagnitudeTakesTheLargestBitsWhereFourAreNotOffered) {
   candidates_ = {{.density = 1.0, .bits = 2}, {.density = 1.0, .bits = 6}};
+  of_each_.assign(weights_.size(), candidates_);
   costs_.clear();
   tabulate();
   for (const WeightCandidate& candidate : allot("magnitude", 100).candidates)
     EXPECT_EQ(candidate.bits, 6);
+}
+
+// The second tensor cannot be narrower: what it does not have is never chosen for it, however
+// cheap it would be, and who knows no widths refuses.
+TEST_F(AllocatorTest, ATensorGetsItsOwnCandidatesAlone) {
+  for (const std::size_t narrow : {0U, 2U}) {
+    of_each_[narrow].push_back({.bits = 8, .channels = 0.5});
+    costs_[narrow].push_back({.loss = 0.0, .bytes = 1});
+  }
+  for (const AllocatorInfo& info : known_allocators()) {
+    const std::unique_ptr<Allocator> allocator = make_allocator(info.name);
+    if (!allocator->knows_widths()) {
+      EXPECT_TRUE(contains(thrown_text<ConfigError>([&] { allocator->allot(problem(100)); }),
+                           "b: expected the candidates of the first tensor"))
+          << info.name;
+      continue;
+    }
+    const Allotment allotment = allocator->allot(problem(100));
+    ASSERT_TRUE(allotment.fits);
+    EXPECT_EQ(allotment.candidates[0].channels, 0.5);
+    EXPECT_EQ(allotment.candidates[1].channels, 1.0);
+    EXPECT_EQ(allotment.candidates[2].channels, 0.5);
+  }
 }
 
 // The knapsack may choose what the same candidate for all would be, so it never predicts a larger

@@ -212,6 +212,35 @@ TEST_P(SensingTest, TableIsTheCovarianceAlongEachCandidatesChange) {
                     });
 }
 
+// Along the rows that go; the output's channels cannot go, and have no loss for it.
+TEST_P(SensingTest, AWidthsTableIsAlongTheChannelsThatGo) {
+  const Graph graph = Graph::build(
+      numbers({kTinyFeatures}),
+      {{"linear", "hidden", {}, {.out = 6}}, {"linear", "out", {}, {.out = kTinyClasses}}});
+  const ParameterArena arena = initial_parameters(graph, 7);
+  SenseRequest request = asking(4, 8);
+  request.parameters = {"hidden.weight", "out.weight"};
+  request.candidates = {{.bits = 8}, {.bits = 32, .channels = 0.5}};
+  const CandidateChanges changes(graph, arena.values(), request);
+  std::vector<float> difference(static_cast<std::size_t>(graph.parameter_count()));
+  for (std::size_t i = 0; i < difference.size(); ++i)
+    difference[i] = 0.1F * static_cast<float>(i % 7) - 0.2F;
+  std::vector<double> table(4);
+  changes.add(difference, 8, table);
+  const KeptChannels kept = ChannelWidths(graph, arena.values()).kept("hidden.weight", 0.5).value();
+  ASSERT_EQ(kept.size(), 3U);
+  double along = 0.0;
+  for (std::int64_t i = 0; i < 6 * kTinyFeatures; ++i) {
+    if (std::ranges::find(kept, i / kTinyFeatures) != kept.end()) continue;
+    const auto at = static_cast<std::size_t>(i);
+    along -= double{arena.values()[at]} * double{difference[at]};
+  }
+  EXPECT_NEAR(table[1], 8.0 / 4.0 * along * along, 1e-6);  // bend_along()
+  EXPECT_GT(table[1], table[0]);
+  EXPECT_GT(table[2], 0.0);
+  EXPECT_EQ(table[3], 0.0);
+}
+
 TEST_P(SensingTest, TableOfTooFewSamplesIsZero) {
   split_ = tiny_split(1, 3);
   SenseRequest request = asking(4, 8);

@@ -45,13 +45,14 @@ ClientTask sample_task() {
   task.residual_decay = 0.75;
   task.norm_bound = 2.5;
   task.ballot = BallotRequest{.pruner = "magnitude", .keep_counts = {1, 6, 16}, .grid = {1, 0}};
-  task.sense =
-      SenseRequest{.parameters = {"a.weight"},
-                   .candidates = {{.density = 0.5, .bits = 3}, {.block_density = 0.25, .bits = 8}},
-                   .batches = 4,
-                   .half_batch = 9,
-                   .class_counts = {70, 0, 30},
-                   .grid = {12, 30}};
+  task.sense = SenseRequest{.parameters = {"a.weight"},
+                            .candidates = {{.density = 0.5, .bits = 3},
+                                           {.block_density = 0.25, .bits = 8},
+                                           {.density = 0.5, .bits = 4, .channels = 0.75}},
+                            .batches = 4,
+                            .half_batch = 9,
+                            .class_counts = {70, 0, 30},
+                            .grid = {12, 30}};
   task.regrow =
       RegrowRequest{.layers = {{.parameter = "a.weight", .weights = 9, .kept = 2, .grown = 7},
                                {.parameter = "b", .weights = 1}},

@@ -67,7 +67,7 @@ compress:
     device: edge
   prune: {pruner: magnitude, target: 0.3, start: 0.25, end: 0.75, steps: 5, multiple: 8,
           batches: 4, half_batch: 16}
-  allocate: {allocator: joint, densities: [0.5], block_densities: [0.25, 0.75], bits: [4, 8], start: 0.1, end: 0.7, steps: 2, batches: 3, half_batch: 5, class_balance: true, regrow: {share: 0.3, ballots: 0.25, evidence: 2}}
+  allocate: {allocator: joint, densities: [0.5], block_densities: [0.25, 0.75], channel_shares: [0.5], bits: [4, 8], start: 0.1, end: 0.7, steps: 2, batches: 3, half_batch: 5, class_balance: true, regrow: {share: 0.3, ballots: 0.25, evidence: 2}}
   gate: {confidence: 0.9}   # its rounds do not go with a pruner
   latency_table: phone.json
   quantize: {bits: 8, reduce_range: true, start: 0.8, calibration_samples: 99, average: 0.25}
@@ -86,6 +86,7 @@ comm:
   {codec: stc, bits: 3, fraction: 0.25, levels: 9, error_feedback: true, residual_decay: 0.5,
    downlink: {codec: topk, bits: 2, fraction: 0.75, levels: 10}}
 eval: {every: 2, batch_size: 100}
+network: {quorum: 0.8, deadline: 5s, heartbeat: 100ms, silence: 1s, buffer: 1MiB}
 )";
 
 TEST(ConfigTest, KeysReachTheirFields) {
@@ -113,6 +114,7 @@ TEST(ConfigTest, KeysReachTheirFields) {
   EXPECT_EQ(config.compress.prune.multiple, 8);
   EXPECT_EQ(config.compress.allocate.densities, std::vector<double>{0.5});
   EXPECT_EQ(config.compress.allocate.block_densities, (std::vector<double>{0.25, 0.75}));
+  EXPECT_EQ(config.compress.allocate.channel_shares, std::vector<double>{0.5});
   EXPECT_EQ(config.compress.allocate.bits, (std::vector<std::int64_t>{4, 8}));
   EXPECT_TRUE(config.compress.allocate.class_balance);
   EXPECT_EQ(config.compress.gate.confidence, 0.9);
@@ -326,6 +328,13 @@ TEST(ConfigErrorTest, ValuesThatDoNotGoTogetherAreRefusedAtTheirPlace) {
        "x.yaml:1:40: comm.error_feedback: codec 'rotated' leaves nothing out; topk and stc do"},
       {"comm: {downlink: {codec: dadaquant}}",
        "x.yaml:1:26: comm.downlink.codec: dadaquant is about clients; qsgd has the same codes"},
+      {"network: {silence: 900ms}",
+       "x.yaml:1:20: network.silence: expected more than network.heartbeat: a connection that "
+       "beats "
+       "in time would be lost"},
+      {"network: {quorum: 0.5}",
+       "x.yaml:1:19: network.quorum: a round waits for all of its devices unless network.deadline "
+       "is set"},
       {"model: {name: \"\"}", "x.yaml:1:15: model.name: neither a name nor model.layers is given"},
   };
   for (const BadConfig& bad : cases) EXPECT_EQ(error_of(bad.yaml), bad.message) << bad.yaml;

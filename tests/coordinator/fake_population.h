@@ -133,6 +133,7 @@ struct FakePopulation {
     RankReport report;
     NamedSums& sums = report.sums[sum_key(task)];
     sums = empty_sums(task, {});
+    const ChannelWidths widths(state.graph, state.parameters);
     for (const std::int64_t client : clients) {
       ClientRow row;
       row.client = client;
@@ -146,7 +147,8 @@ struct FakePopulation {
                                            static_cast<float>(client + 1));
         const auto values = std::span(state.parameters)
                                 .subspan(static_cast<std::size_t>(spec.offset), curvature.size());
-        for (const double loss : sensitivity(spec, values, curvature, task.sense->candidates))
+        for (const double loss :
+             sensitivity(spec, values, curvature, task.sense->candidates, widths))
           table.push_back(static_cast<float>(loss));
       }
       if (poisoned_tables.contains(client)) table[0] = std::numeric_limits<float>::infinity();

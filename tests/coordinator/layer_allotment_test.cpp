@@ -26,6 +26,7 @@ class LayerAllotmentTest : public testing::Test {
                                                  {.name = "b", .weights = weights_}};
   const std::vector<WeightCandidate> candidates_ = {
       {.bits = 8}, {.density = 0.5, .bits = 4}, {.block_density = 0.5, .bits = 4}};
+  const std::vector<std::vector<WeightCandidate>> of_each_{2, candidates_};
   const std::vector<LayerCandidates> costs_ = {{{.loss = 0.0, .bytes = 100, .microseconds = 9.0},
                                                 {.loss = 1.0, .bytes = 40, .microseconds = 9.0},
                                                 {.loss = 2.0, .bytes = 40, .microseconds = 3.0}},
@@ -33,7 +34,7 @@ class LayerAllotmentTest : public testing::Test {
                                                 {.loss = 1.0, .bytes = 4, .microseconds = 1.0},
                                                 {.loss = 2.0, .bytes = 4, .microseconds = 0.5}}};
   AllocationProblem problem_{.tensors = tensors_,
-                             .candidates = candidates_,
+                             .candidates = of_each_,
                              .costs = costs_,
                              .budget = {},
                              .bytes = [](std::size_t, const WeightCandidate&) { return 0; }};

@@ -32,6 +32,7 @@ Checkpoint sample() {
   checkpoint.round = 12;
   checkpoint.mask_epoch = 3;
   checkpoint.server_state = {{"server_momentum", std::vector<float>(9, 0.25F)}, {"empty", {}}};
+  checkpoint.kept_graph = Graph::build(numbers({2}), {{"linear", "a", {}, {.out = 4}}});
   checkpoint.provenance = {{"seed", "7"}};
   return checkpoint;
 }
@@ -51,6 +52,7 @@ TEST(CheckpointTest, WhatIsWrittenReadsBack) {
   EXPECT_EQ(read.round, 12);
   EXPECT_EQ(read.mask_epoch, 3);
   EXPECT_EQ(read.server_state, written.server_state);
+  EXPECT_EQ(read.kept_graph, written.kept_graph);
   EXPECT_EQ(read.provenance, written.provenance);
   EXPECT_EQ(to_bytes(read), bytes);
 }
@@ -61,6 +63,7 @@ TEST(CheckpointTest, HashCoversTheModelAndNothingElse) {
   same.round = 99;
   same.mask_epoch = 0;
   same.server_state.clear();
+  same.kept_graph.reset();
   same.provenance["machine"] = "another";
   EXPECT_EQ(model_sha256(same), hash);
   std::vector<Checkpoint> others(7, sample());
@@ -96,6 +99,7 @@ TEST(CheckpointTest, EveryFlippedBitIsRefusedOrLeavesTheModelAsItWas) {
   small.mask = Mask(2);
   small.plan.weights = {{"a.bias", 8, {0.5F}}};
   small.server_state = {{"v", {1.0F}}};
+  small.kept_graph = small.graph;
   const Bytes whole = to_bytes(small);
   const std::string hash = model_sha256(small);
   std::size_t accepted = 0;

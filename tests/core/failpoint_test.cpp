@@ -79,7 +79,7 @@ TEST_F(FailpointTest, NothingHappensWithoutTheVariableOrAfterAnotherName) {
 }
 
 TEST_F(FailpointTest, EveryKnownNameIsAccepted) {
-  EXPECT_EQ(known_failpoints().size(), 19U);
+  EXPECT_EQ(known_failpoints().size(), 21U);
   for (const std::string_view name : known_failpoints()) {
     set((std::string(name) + ":2").c_str());
     EXPECT_NO_THROW(arm_failpoints()) << name;

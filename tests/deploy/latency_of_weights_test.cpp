@@ -8,6 +8,7 @@
 
 #include "algorithms/block_axes.h"
 #include "algorithms/sensitivity.h"
+#include "core/coupling.h"
 #include "deploy/layout_choice.h"
 #include "tests/core/thrown.h"
 #include "tests/deploy/made_up_table.h"
@@ -141,6 +142,54 @@ TEST_F(WeightTimesTest, AddUpToThePredictionOfTheProgram) {
   const runtime::Program program = with_chosen_layouts(lower_in_rows(checkpoint), &table_);
   EXPECT_NEAR(table_.predict(program), sum, 1e-3);  // layouts are chosen by rounded shares
   EXPECT_LT(sum, table_.predict(lower_in_rows(in_integers(graph_))));
+}
+
+// A layer of fewer output channels takes what it takes in the network without them; those who read
+// it take no longer there.
+TEST_F(WeightTimesTest, NarrowerWeightsTakeTheTimeOfTheNarrowerNetwork) {
+  const LatencyTable table = made_up_table(graph_, 1);
+  const WeightTimes dense(graph_, names_, table);
+  const Coupling coupling = couple(graph_);
+  for (std::size_t i = 0; i + 1 < names_.size(); ++i) {
+    std::vector<std::uint8_t> keep(static_cast<std::size_t>(coupling.unit_count), 1);
+    const std::string layer = names_[i].substr(0, names_[i].find('.'));
+    const CouplingGroup& group = *std::ranges::find(coupling.groups, layer, &CouplingGroup::name);
+    for (std::size_t unit = 0; unit < group.units.size() / 2; ++unit)
+      keep[static_cast<std::size_t>(group.units[unit])] = 0;
+    const Shrunk shrunk = shrink(graph_, coupling, keep);
+    const WeightTimes narrow(shrunk.graph, names_, table);
+    const ParameterSpec spec = blocked_spec(shrunk.graph, names_[i]);
+    std::vector<float> values(static_cast<std::size_t>(spec.size()), 1.0F);
+    for (const double density : {1.0, 0.25}) {
+      kept_blocks(spec, values, density).apply(values);
+      EXPECT_DOUBLE_EQ(dense.microseconds(i, values, 8), narrow.microseconds(i, values, 8));
+    }
+    // In both: the pools, or the relu, behind it.
+    EXPECT_DOUBLE_EQ(dense.follower_microseconds(i, spec.shape[0]),
+                     narrow.follower_microseconds(i, spec.shape[0]));
+    Checkpoint checkpoint = in_integers(graph_);
+    const std::span<float> all = weights_of(checkpoint, names_[i]);
+    EXPECT_LT(dense.microseconds(i, values, 8), dense.microseconds(i, all, 8)) << names_[i];
+    const ParameterSpec reader = blocked_spec(shrunk.graph, names_[i + 1]);
+    const std::vector<float> read(static_cast<std::size_t>(reader.size()), 1.0F);
+    EXPECT_LE(narrow.microseconds(i + 1, read, 8),
+              dense.microseconds(i + 1, weights_of(checkpoint, names_[i + 1]), 8));
+  }
+}
+
+// A norm and what is behind it is the convolution's alone; a sum of two is nobody's.
+TEST(WeightTimesFollowersTest, AreThoseThatTheWidthAloneDecidesOn) {
+  const Graph graph = zoo("resnet20", {1, 28, 28});
+  const LatencyTable table = made_up_table(graph, 1);
+  const std::vector<std::string> names{"stage1.block1.conv1.weight", "stage1.block1.conv2.weight",
+                                       "classifier.weight"};
+  const WeightTimes times(graph, names, table);
+  const double between = times.follower_microseconds(0, 16);
+  EXPECT_GE(between, kOtherUs);
+  EXPECT_LE(between, 2 * kOtherUs);
+  EXPECT_DOUBLE_EQ(times.follower_microseconds(0, 8), between / 2);
+  EXPECT_LE(times.follower_microseconds(1, 16), kOtherUs);
+  EXPECT_EQ(times.follower_microseconds(2, 10), 0.0);
 }
 
 TEST_F(WeightTimesTest, WhatTheTableOrTheGraphDoesNotHaveIsRefused) {

@@ -2,6 +2,7 @@
 // A latency table without a device: times that can be worked out by hand.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,22 +25,43 @@ inline double blocks_us(std::int64_t in, std::int64_t out, double density) {
   return static_cast<double>(in * out) * 0.1 * (density + 0.2);
 }
 
-inline LatencyEntry made_up_entry(const TimedNode& node) {
+// Widths from `least` channels on, of which times are exact: those of products are bilinear.
+inline std::vector<std::int64_t> widths_up_to(std::int64_t most, std::int64_t least) {
+  return least < most ? std::vector<std::int64_t>{least, most} : std::vector<std::int64_t>{most};
+}
+
+inline LatencyGrid with_times(LatencyGrid grid) {
+  for (const std::int64_t in : grid.in) {
+    for (const std::int64_t out : grid.out) {
+      for (const double density : grid.density) {
+        const bool is_blocks = grid.layout == runtime::Layout::kBlocks;
+        grid.microseconds.push_back(is_blocks ? blocks_us(in, out, density)
+                                              : dense_us(in, out, grid.bits));
+      }
+    }
+  }
+  return grid;
+}
+
+// `least`: channels of the narrowest network that it is for; none: of the network as it is alone.
+inline LatencyEntry made_up_entry(const TimedNode& node,
+                                  std::optional<std::int64_t> least = std::nullopt) {
   LatencyEntry entry{{node.name}, node.geometry, {}};
+  const std::vector<std::int64_t> in = widths_up_to(node.in, least.value_or(node.in));
+  const std::vector<std::int64_t> out = widths_up_to(node.out, least.value_or(node.out));
   if (node.bits == 0) {
-    entry.grids = {{0, runtime::Layout::kRows, {1}, {node.out}, {1.0}, {kOtherUs}}};
+    entry.grids = {{0, runtime::Layout::kRows, {1}, out, {1.0}}};
+    for (const std::int64_t width : out) {
+      const double share = static_cast<double>(width) / static_cast<double>(node.out);
+      entry.grids.back().microseconds.push_back(kOtherUs * share);
+    }
     return entry;
   }
   for (const int bits : {8, 4}) {
-    entry.grids.push_back(
-        {bits, node.layout, {node.in}, {node.out}, {1.0}, {dense_us(node.in, node.out, bits)}});
+    entry.grids.push_back(with_times({bits, node.layout, in, out, {1.0}}));
     if (node.layout != runtime::Layout::kPanels) continue;
-    LatencyGrid blocks{bits, runtime::Layout::kBlocks, {node.in}, {node.out}, {}, {}};
-    for (const double density : {0.125, 0.25, 0.5, 1.0}) {
-      blocks.density.push_back(density);
-      blocks.microseconds.push_back(blocks_us(node.in, node.out, density));
-    }
-    entry.grids.push_back(std::move(blocks));
+    entry.grids.push_back(
+        with_times({bits, runtime::Layout::kBlocks, in, out, {0.125, 0.25, 0.5, 1.0}}));
   }
   return entry;
 }
@@ -56,11 +78,12 @@ inline Checkpoint in_integers(const Graph& graph) {
   return checkpoint;
 }
 
-inline LatencyTable made_up_table(const Graph& graph) {
+inline LatencyTable made_up_table(const Graph& graph,
+                                  std::optional<std::int64_t> least = std::nullopt) {
   LatencyTable table{.cpu = "made up", .isa = "none", .version = "0", .network_sha256 = "00"};
   table.reference_us = 1.0;
   for (const TimedNode& node : timed_nodes(lower_in_rows(in_integers(graph))))
-    table.entries.push_back(made_up_entry(node));
+    table.entries.push_back(made_up_entry(node, least));
   return table;
 }
 

@@ -50,6 +50,29 @@ TEST(CommandLineTest, NamesOfCommandsAreArgumentsOnceACommandIsKnown) {
   EXPECT_TRUE(std::holds_alternative<DoctorArguments>(*parse({"doctor"}).command));
 }
 
+TEST(CommandLineTest, PkiHasActionsWithTheirOwnArgumentsAndDefaults) {
+  const auto token = parsed<PkiArguments>({"pki", "token", "dir", "--node", "edge-1"});
+  EXPECT_EQ(token.action, PkiAction::kToken);
+  EXPECT_EQ(token.folder, "dir");
+  EXPECT_EQ(token.node, "edge-1");
+  EXPECT_EQ(token.valid, "24h");
+  const auto sign = parsed<PkiArguments>(
+      {"pki", "sign", "dir", "--request", "r", "--token", "t", "--out", "o", "--valid", "7d"});
+  EXPECT_EQ(sign.action, PkiAction::kSign);
+  EXPECT_EQ(sign.valid, "7d");
+  EXPECT_EQ(parsed<PkiArguments>({"pki", "init", "dir"}).valid, "3650d");
+  EXPECT_EQ(parsed<PkiArguments>({"pki", "request", "--node", "a", "--out", "o"}).key, "p256");
+  EXPECT_TRUE(parsed<PkiArguments>({"pki", "list", "dir", "--json"}).is_json);
+  EXPECT_EQ(parsed<PkiArguments>({"pki", "revoke", "dir", "--node", "a"}).action,
+            PkiAction::kRevoke);
+  EXPECT_NE(message_of({"pki", "tokn", "dir"}).find("did you mean 'token'?"), std::string::npos);
+  EXPECT_NE(message_of({"pki"}).find("coppice pki --help"), std::string::npos);
+  EXPECT_NE(message_of({"pki", "token", "dir"}).find("--node"), std::string::npos);
+  EXPECT_NE(message_of({"pki", "list", "dir", "--valid", "1h"}), "no error");
+  EXPECT_NE(parse({"pki", "--help"}).output.find("revoke"), std::string::npos);
+  EXPECT_NE(parse({"pki", "sign", "--help"}).output.find("--request"), std::string::npos);
+}
+
 TEST(CommandLineTest, InferTakesDataOrInput) {
   const auto data =
       parsed<InferArguments>({"infer", "m.safetensors", "--data", "digits", "--split", "train"});

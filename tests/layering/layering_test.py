@@ -18,6 +18,8 @@ LAYERS = {
     "data": {"data", "core"},
     "models": {"models", "core", "kernels"},
     "comm": {"comm", "core", "kernels"},
+    "comm/tls": {"comm/tls", "comm", "core"},  # a library of its own, which comm does not stand on
+    "comm/gateway": {"comm/gateway", "comm/tls", "comm", "core"},
     "algorithms": {"algorithms", "core", "kernels"},
     "deploy": {"deploy", "deploy/onnx", "deploy/runtime", "algorithms", "models", "data", "core", "kernels"},
     "deploy/onnx": {"deploy/onnx", "algorithms", "core"},
@@ -31,7 +33,8 @@ LAYERS["tests"] = set(LAYERS) | {"tests"}
 # Libraries of others, and the only folders that may see them. Tests may see all.
 LIBRARIES = {
     r"yaml-cpp/": {"core/config"},
-    r"(mpi|nccl)\.h$|boost/asio|boost/beast|openssl/": {"comm"},
+    r"(mpi|nccl)\.h$": {"comm"},
+    r"boost/asio|boost/beast|openssl/": {"comm/tls", "comm/gateway"},
     r"(torch|ATen|c10)/": {"models"},
     r"(onnx|google/protobuf)/": {"deploy/onnx"},
     r"zlib\.h$": {"data", "deploy/runtime"},
@@ -52,7 +55,7 @@ STANDARD = set(
 )
 # The operating system: files, processes, terminals. Values and mathematics have no business with it.
 SYSTEM = re.compile(r"(sys/.*|unistd|fcntl|malloc|poll|sched|signal|termios|pthread|spawn|netdb|netinet/.*|arpa/.*)(\.h)?$")
-SYSTEM_LAYERS = {"comm", "coordinator", "data", "deploy", "deploy/runtime", "launch", "models", "tests"}
+SYSTEM_LAYERS = {"comm", "comm/tls", "comm/gateway", "coordinator", "data", "deploy", "deploy/runtime", "launch", "models", "tests"}
 # Algorithms are pure: no files, no terminal, no clock, no threads.
 IMPURE = {"chrono", "ctime", "cstdio", "fstream", "iostream", "filesystem", "thread", "future", "syncstream"}
 
@@ -222,6 +225,8 @@ PLANTED = [
     ("coordinator/bad.cpp", '#include "client/run.h"\n', "coordinator may not include client"),
     ("coordinator/bad.cpp", "#include <mpi.h>\n", "coordinator may not include <mpi.h>"),
     ("launch/bad.cpp", "#include <mpi.h>\n", "launch may not include <mpi.h>"),
+    ("comm/bad.cpp", "#include <openssl/ssl.h>\n", "comm may not include <openssl/ssl.h>"),
+    ("comm/tls/bad.cpp", "#include <mpi.h>\n", "comm/tls may not include <mpi.h>"),
     ("deploy/bad.cpp", "#include <onnx/onnx_pb.h>\n", "deploy may not include <onnx/onnx_pb.h>"),
     ("deploy/onnx/bad.cpp", '#include "models/m.h"\n', "deploy/onnx may not include models"),
     ("client/bad.cpp", "#include <ATen/ops/add.h>\n", "client may not include <ATen/ops/add.h>"),

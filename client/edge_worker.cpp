@@ -1,0 +1,64 @@
+#include "client/edge_worker.h"
+
+#include <exception>  // for exception
+#include <iterator>   // for ssize
+#include <utility>    // for exchange
+
+#include "client/received_step.h"
+#include "comm/client_answer.h"
+#include "comm/messages.h"
+#include "core/error.h"
+#include "core/text.h"
+
+namespace coppice {
+
+EdgeWorker::Reply EdgeWorker::handle(const std::vector<std::uint8_t>& task_frame,
+                                     const std::vector<std::uint8_t>& step_frame) {
+  try {
+    return answer(task_frame, decode_edge_step(step_frame));
+  } catch (const std::exception& error) {
+    return {.declined = describe(error)};
+  }
+}
+
+void EdgeWorker::begin(const EdgeSetup& setup) {
+  if (setup_ == setup) return;
+  clients_.reset();
+  has_teacher_ = has_reference_ = false;
+  world_ = open_world_(setup);
+  if (client_ >= std::ssize(world_.partition.clients)) {
+    throw ConfigError(text("expected one of the run's ", world_.partition.clients.size(),
+                           " clients, got ", node_of_client(client_)));
+  }
+  clients_ = std::make_unique<LocalClients>(*world_.dataset, world_.partition, setup.executor,
+                                            world_.seed);
+  setup_ = setup;
+}
+
+EdgeWorker::Reply EdgeWorker::answer(const std::vector<std::uint8_t>& task_frame,
+                                     const EdgeStep& step) {
+  const ClientTask task = decode_task(task_frame);
+  if (step.setup) begin(*step.setup);
+  const bool has_teacher = has_teacher_ || !step.teacher_frame.empty();
+  const bool has_reference = has_reference_ || !step.reference_frame.empty();
+  const bool lacks_teacher = is_distilled(task.plan) && !has_teacher;
+  if (clients_ == nullptr || lacks_teacher || (task.gate && !has_reference))
+    return {.declined = std::string(kNeedsAll)};
+  const ReceivedModel model = receive_model(step.model_frame);
+  clients_->set_graph(model.graph);
+  receive_others(step.teacher_frame, step.reference_frame, *clients_);
+  has_teacher_ = has_teacher;
+  has_reference_ = has_reference;
+
+  std::vector<ClientAnswer> answers;
+  clients_->keep_answers(&answers);
+  bool is_taken = false;
+  const auto only_one = [&]() -> std::optional<std::int64_t> {
+    return std::exchange(is_taken, true) ? std::nullopt : std::optional(client_);
+  };
+  clients_->run(task, model.view(), only_one, std::ssize(task_frame) + step.model_bytes);
+  clients_->keep_answers(nullptr);
+  return {.answer = encode_answer(answers.at(0))};
+}
+
+}  // namespace coppice

@@ -1,0 +1,65 @@
+#include "comm/edge_step.h"
+
+#include <charconv>      // for from_chars
+#include <system_error>  // for errc
+
+#include "comm/wire.h"
+#include "core/error.h"
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::string_view kNodePrefix = "client-";
+
+}  // namespace
+
+std::vector<std::uint8_t> encode_edge_step(const EdgeStep& step) {
+  std::vector<std::uint8_t> out;
+  begin_frame(out);
+  WireWriter payload(out);
+  payload.u8(step.setup ? 1 : 0);
+  if (step.setup) {
+    payload.text(step.setup->config);
+    payload.text(step.setup->executor);
+  }
+  payload.bytes(step.model_frame);
+  payload.i64(step.model_bytes);
+  payload.bytes(step.teacher_frame);
+  payload.bytes(step.reference_frame);
+  finish_frame(FrameType::kEdgeStep, out);
+  return out;
+}
+
+EdgeStep decode_edge_step(std::span<const std::uint8_t> frame) {
+  WireReader in(read_frame(FrameType::kEdgeStep, frame), "edge step");
+  EdgeStep step;
+  const std::uint8_t has_setup = in.u8();
+  if (has_setup > 1) throw WireError(text("edge step: expected 0 or 1, got ", int{has_setup}));
+  if (has_setup == 1) {
+    step.setup.emplace();
+    step.setup->config = in.text();
+    step.setup->executor = in.text();
+  }
+  step.model_frame = in.bytes();
+  step.model_bytes = in.i64();
+  if (step.model_bytes < 0) throw WireError(text("edge step: ", step.model_bytes, " bytes"));
+  step.teacher_frame = in.bytes();
+  step.reference_frame = in.bytes();
+  in.expect_end();
+  return step;
+}
+
+std::string node_of_client(std::int64_t client) { return text(kNodePrefix, client); }
+
+std::optional<std::int64_t> client_of_node(std::string_view node) {
+  if (!node.starts_with(kNodePrefix)) return std::nullopt;
+  const std::string_view digits = node.substr(kNodePrefix.size());
+  std::int64_t client = 0;
+  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), client);
+  if (error != std::errc() || end != digits.end() || node != node_of_client(client))
+    return std::nullopt;
+  return client < 0 ? std::nullopt : std::optional(client);
+}
+
+}  // namespace coppice

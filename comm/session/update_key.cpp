@@ -1,0 +1,68 @@
+#include "comm/session/update_key.h"
+
+#include <algorithm>  // for count_if
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace coppice::session {
+
+std::string to_text(const UpdateKey& key) {
+  return text("run ", hex(key.run), " round ", key.round, " node ", key.node, " attempt ",
+              key.attempt);
+}
+
+UpdateLedger::UpdateLedger(const RunId& run, std::int64_t last_closed)
+    : run_(run), round_(last_closed) {}
+
+void UpdateLedger::open(std::int64_t round) {
+  if (is_open_ || round <= round_) {
+    throw Error(text("update ledger: expected round ", round_, " closed and a later one to open, ",
+                     "got round ", round, is_open_ ? " while it is open" : ""));
+  }
+  round_ = round;
+  is_open_ = true;
+  asked_.clear();
+}
+
+void UpdateLedger::close() {
+  if (!is_open_) throw Error("update ledger: expected an open round to close, got none");
+  is_open_ = false;
+  asked_.clear();
+}
+
+UpdateKey UpdateLedger::ask(const std::string& node) {
+  if (!is_open_) throw Error("update ledger: expected an open round to ask in, got none");
+  Asked& asked = asked_[node];
+  if (asked.applied != 0) {
+    throw Error(text("update ledger: round ", round_, ": expected a node that has not answered, ",
+                     "got ", node));
+  }
+  ++asked.attempt;
+  return {run_, round_, node, asked.attempt};
+}
+
+Admission UpdateLedger::look(const UpdateKey& key) const {
+  if (key.run != run_ || key.round > round_) return Admission::kNotAsked;
+  if (key.round < round_ || !is_open_) return Admission::kLate;
+  const auto found = asked_.find(key.node);
+  if (found == asked_.end() || key.attempt == 0 || key.attempt > found->second.attempt)
+    return Admission::kNotAsked;
+  const Asked& asked = found->second;
+  if (asked.applied == key.attempt) return Admission::kDuplicate;
+  if (asked.applied != 0 || key.attempt < asked.attempt) return Admission::kSuperseded;
+  return Admission::kApply;
+}
+
+Admission UpdateLedger::admit(const UpdateKey& key) {
+  const Admission admission = look(key);
+  if (admission == Admission::kApply) asked_[key.node].applied = key.attempt;
+  return admission;
+}
+
+std::int64_t UpdateLedger::applied_count() const {
+  return std::count_if(asked_.begin(), asked_.end(),
+                       [](const auto& entry) { return entry.second.applied != 0; });
+}
+
+}  // namespace coppice::session

@@ -1,0 +1,173 @@
+#include "launch/edges.h"
+
+#include <algorithm>  // for binary_search, count_if
+#include <cmath>      // for ceil
+#include <utility>    // for move
+
+#include "comm/client_answer.h"
+#include "comm/messages.h"
+#include "core/error.h"
+#include "core/failpoint.h"
+#include "core/text.h"
+
+namespace coppice {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// Without a deadline nothing but an event ends the waiting.
+constexpr milliseconds kNoHurry{60'000};
+
+}  // namespace
+
+Edges::Edges(std::unique_ptr<Transport> transport, const NetworkConfig& config, EdgeSetup setup,
+             std::vector<std::int64_t> weights, std::vector<std::int64_t> clients, Others others,
+             Note note)
+    : transport_(std::move(transport)),
+      config_(config),
+      setup_(std::move(setup)),
+      weights_(std::move(weights)),
+      clients_(std::move(clients)),
+      others_(std::move(others)),
+      note_(std::move(note)) {}
+
+bool Edges::has(std::int64_t client) const { return std::ranges::binary_search(clients_, client); }
+
+Edges::Given Edges::needed() const {
+  return {
+      .setup = true, .teacher = is_distilled(task_->plan), .reference = task_->gate.has_value()};
+}
+
+// What a step with all that is true in `given` is in bytes; nodes that lack the same share it.
+std::shared_ptr<const std::vector<std::uint8_t>> Edges::step_with(const Given& given) {
+  std::shared_ptr<const std::vector<std::uint8_t>>& frame = frames_[given];
+  if (frame != nullptr) return frame;
+  if (given.setup) step_.setup = setup_;
+  if (given.teacher) step_.teacher_frame = others_.teacher();
+  if (given.reference) step_.reference_frame = others_.reference();
+  frame = std::make_shared<const std::vector<std::uint8_t>>(encode_edge_step(step_));
+  step_.setup.reset();
+  step_.teacher_frame.clear();
+  step_.reference_frame.clear();
+  return frame;
+}
+
+NodeQuestion Edges::question_for(std::int64_t client) {
+  const Given& has = given_[client];
+  const Given all = needed();
+  return {node_of_client(client), task_frame_,
+          step_with({.setup = !has.setup,
+                     .teacher = all.teacher && !has.teacher,
+                     .reference = all.reference && !has.reference})};
+}
+
+void Edges::ask(std::int64_t step, const ClientTask& task, const ServerState& state,
+                std::vector<std::uint8_t> model_frame, std::int64_t model_bytes) {
+  task_ = &task;
+  task_frame_ = encode_task(task);
+  step_ = {.model_frame = std::move(model_frame), .model_bytes = model_bytes};
+  frames_.clear();
+  standing_.clear();
+  first_reason_.clear();
+  sums_.emplace(task, state.graph, state.mask, weights_,
+                static_cast<std::int64_t>(task_frame_.size()) + model_bytes);
+  std::vector<NodeQuestion> questions;
+  for (const std::int64_t client : task.cohort) {
+    if (!has(client)) continue;
+    standing_[client] = Standing::kAsked;
+    questions.push_back(question_for(client));
+  }
+  transport_->open(step, std::move(questions));
+  asked_at_ = Clock::now();
+}
+
+RankReport Edges::collect() {
+  while (!is_complete()) {
+    if (const std::optional<NodeEvent> event = transport_->next(patience())) take(*event);
+  }
+  transport_->close();
+  const std::int64_t answered = count(Standing::kAnswered);
+  const auto asked = static_cast<std::int64_t>(standing_.size());
+  if (static_cast<double>(answered) < config_.quorum * static_cast<double>(asked)) {
+    throw Error(text("round ", task_->round, ": ", answered, " of ", asked,
+                     " devices answered, fewer than network.quorum (", config_.quorum, "); ",
+                     first_reason_));
+  }
+  return sums_->take();
+}
+
+std::int64_t Edges::count(Standing standing) const {
+  return std::ranges::count_if(standing_,
+                               [&](const auto& entry) { return entry.second == standing; });
+}
+
+bool Edges::is_complete() const {
+  if (count(Standing::kAsked) == 0) return true;
+  if (!config_.deadline_us) return false;
+  const std::chrono::duration<double, std::micro> waited = Clock::now() - asked_at_;
+  const double quorum = std::ceil(config_.quorum * static_cast<double>(standing_.size()));
+  return waited.count() >= *config_.deadline_us &&
+         static_cast<double>(count(Standing::kAnswered)) >= quorum;
+}
+
+milliseconds Edges::patience() const {
+  if (!config_.deadline_us) return kNoHurry;
+  const std::chrono::duration<double, std::micro> left =
+      std::chrono::duration<double, std::micro>(*config_.deadline_us) - (Clock::now() - asked_at_);
+  if (left.count() <= 0.0) return kNoHurry;  // only an answer can end it now
+  return std::chrono::ceil<milliseconds>(left);
+}
+
+void Edges::take(const NodeEvent& event) {
+  const std::optional<std::int64_t> client = client_of_node(event.node);
+  if (!client || !has(*client)) return;
+  switch (event.kind) {
+    case NodeEventKind::kJoined:
+      if (std::exchange(is_away_[*client], false)) note_(event.node + " is back");
+      return;
+    case NodeEventKind::kLeft:
+      is_away_[*client] = true;
+      note_(text(event.node, " is gone: ", event.reason));
+      return;
+    case NodeEventKind::kAnswered:
+      return take_answer(*client, event);
+    case NodeEventKind::kDeclined:
+      return take_decline(*client, event);
+  }
+}
+
+void Edges::take_answer(std::int64_t client, const NodeEvent& event) {
+  try {
+    sums_->add(client, decode_answer(event.answer));
+  } catch (const WireError& error) {
+    transport_->refuse(event.node, error.what());
+    return give_up(client, text(event.node, " was refused: ", error.what()));
+  }
+  const Given all = needed();
+  Given& given = given_[client];
+  given.setup = true;
+  given.teacher |= all.teacher;
+  given.reference |= all.reference;
+  standing_.at(client) = Standing::kAnswered;
+  transport_->accept(event.node);
+  failpoint("after_acceptance");
+}
+
+void Edges::take_decline(std::int64_t client, const NodeEvent& event) {
+  Given& given = given_[client];
+  if (event.reason == kNeedsAll && given != Given{}) {  // its process is another one than before
+    given = {};
+    return transport_->ask_again(question_for(client));
+  }
+  transport_->refuse(event.node, event.reason);
+  give_up(client, text(event.node, " declined: ", event.reason));
+}
+
+void Edges::give_up(std::int64_t client, const std::string& reason) {
+  standing_.at(client) = Standing::kGivenUp;
+  if (first_reason_.empty()) first_reason_ = reason;
+  note_(reason);
+}
+
+}  // namespace coppice

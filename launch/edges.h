@@ -1,0 +1,100 @@
+#pragma once
+// The clients of a run that are devices of their own, behind a Transport: puts a round's task to
+// them, judges what comes back and joins it to the sums that ranks would have had. Owned and called
+// by rank 0's thread.
+
+#include <chrono>      // for steady_clock
+#include <cstdint>     // for int64_t
+#include <functional>  // for function
+#include <map>         // for map
+#include <memory>      // for shared_ptr
+#include <optional>    // for optional
+#include <string>      // for string
+#include <vector>      // for vector
+
+#include "comm/edge_step.h"
+#include "comm/transport.h"
+#include "coordinator/answer_sums.h"
+#include "coordinator/server_state.h"
+#include "core/experiment.h"
+#include "core/task.h"
+
+namespace coppice {
+
+// A sentence that the user should know.
+using Note = std::function<void(const std::string& sentence)>;
+
+class Edges {
+ public:
+  // Frames of the networks that tasks may count on, asked for when a device lacks them.
+  struct Others {
+    std::function<std::vector<std::uint8_t>()> teacher;
+    std::function<std::vector<std::uint8_t>()> reference;
+  };
+
+  // `weights[k]` is the training samples of client k; `clients` are those that are devices.
+  Edges(std::unique_ptr<Transport> transport, const NetworkConfig& config, EdgeSetup setup,
+        std::vector<std::int64_t> weights, std::vector<std::int64_t> clients, Others others,
+        Note note);
+
+  // Whether client `client` is a device.
+  bool has(std::int64_t client) const;
+
+  // Puts `task` to the devices of its cohort, as step `step` of the run. `task` must outlive
+  // collect(). `model_frame` is `state`'s model, of which each client is counted as receiving
+  // `model_bytes`.
+  void ask(std::int64_t step, const ClientTask& task, const ServerState& state,
+           std::vector<std::uint8_t> model_frame, std::int64_t model_bytes);
+
+  // Waits until all of them have answered, or network.deadline has passed and network.quorum of
+  // them have; later answers are refused as late. An answer that no client of ours makes, and a
+  // device that declines, are noted and missing. Throws Error if the quorum is out of reach.
+  RankReport collect();
+
+  // The run is over.
+  void finish() { transport_->finish(); }
+
+ private:
+  enum class Standing : std::uint8_t { kAsked, kAnswered, kGivenUp };
+  struct Given {  // what a device's process has been given
+    bool setup = false;
+    bool teacher = false;
+    bool reference = false;
+
+    friend auto operator<=>(const Given&, const Given&) = default;
+  };
+
+  NodeQuestion question_for(std::int64_t client);
+  std::shared_ptr<const std::vector<std::uint8_t>> step_with(const Given& given);
+  Given needed() const;
+  void take(const NodeEvent& event);
+  void take_answer(std::int64_t client, const NodeEvent& event);
+  void take_decline(std::int64_t client, const NodeEvent& event);
+  void give_up(std::int64_t client, const std::string& reason);
+  std::int64_t count(Standing standing) const;
+  bool is_complete() const;
+  std::chrono::milliseconds patience() const;
+
+  std::unique_ptr<Transport> transport_;
+  NetworkConfig config_;
+  EdgeSetup setup_;
+  std::vector<std::int64_t> weights_;
+  std::vector<std::int64_t> clients_;  // ascending
+  Others others_;
+  Note note_;
+
+  std::map<std::int64_t, Given> given_;  // by client
+  std::map<std::int64_t, bool> is_away_;
+
+  // Of the step at hand.
+  const ClientTask* task_ = nullptr;
+  std::vector<std::uint8_t> task_frame_;
+  EdgeStep step_;
+  std::map<Given, std::shared_ptr<const std::vector<std::uint8_t>>> frames_;
+  std::map<std::int64_t, Standing> standing_;  // of each device that was asked
+  std::string first_reason_;                   // why one was given up
+  std::optional<AnswerSums> sums_;
+  std::chrono::steady_clock::time_point asked_at_;
+};
+
+}  // namespace coppice

@@ -1,0 +1,205 @@
+// `coppice serve` and `coppice edge` as processes over loopback TLS: the model is the one that
+// `coppice run` makes, also when the coordinator or a device is killed and started again.
+
+#include <algorithm>
+#include <csignal>
+#include <ctime>
+#include <memory>
+
+#include "comm/tls/authority.h"
+#include "comm/tls/private_file.h"
+#include "tests/end_to_end/run_fixture.h"
+
+namespace coppice::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+class EdgeTest : public RunTest {
+ protected:
+  EdgeTest() {
+    const std::int64_t now = std::time(nullptr);
+    tls::Authority::create(path("pki"), {}, now);
+    tls::Authority authority(path("pki"));
+    for (int client = 0; client < 6; ++client) enrol(authority, client, now);  // one too many
+  }
+
+  void enrol(tls::Authority& authority, int client, std::int64_t now) const {
+    const std::string node = "client-" + std::to_string(client);
+    const fs::path keys = path(node);
+    tls::make_private_folder(keys);
+    const tls::PrivateKey key = tls::PrivateKey::generate();
+    tls::write_private_file(keys / "node.key", key.pem());
+    const tls::SignedCertificate made = authority.sign(
+        tls::CertificateRequest::make(key, node), authority.issue_token(node, now, 600), now, 3600);
+    tls::write_private_file(keys / "node.crt", made.pem);
+    for (const char* file : {"ca.crt", "revoked.crl"})
+      fs::copy_file(path("pki") / file, keys / file);
+  }
+
+  struct Coordinator {
+    std::unique_ptr<Process> process;
+    std::string address;  // as devices connect
+  };
+
+  // Waits until it listens; `address` is where, ":0" for any port.
+  Coordinator serve(RunRequest request, const std::string& address = "127.0.0.1:0") const {
+    request.command = "serve";
+    for (const char* more : {"--pki", "pki", "--listen"}) request.more.emplace_back(more);
+    request.more.push_back(address);
+    Coordinator out{std::make_unique<Process>(command(request)), {}};
+    while (const std::optional<std::string> line = out.process->read_line()) {
+      constexpr std::string_view kListens = "listens  ";
+      if (!line->starts_with(kListens)) continue;
+      out.address = line->substr(kListens.size());
+      out.address.resize(out.address.find(' '));
+      return out;
+    }
+    const Outcome outcome = out.process->wait();
+    throw std::runtime_error("does not listen: " + outcome.out + outcome.err);
+  }
+
+  std::unique_ptr<Process> edge(const std::string& address, int client,
+                                std::vector<std::string> environment = {}) const {
+    return std::make_unique<Process>(
+        // Both programs that can be a device.
+        Command{.arguments = {std::string(COPPICE_BINARY_DIR) +
+                                  (client % 2 == 0 ? "/coppice-edge" : "/coppice"),
+                              "edge", "--connect", address, "--keys",
+                              "client-" + std::to_string(client), "--data", "images", "--give-up",
+                              "100"},
+                .environment = std::move(environment),
+                .folder = folder()});
+  }
+  std::vector<std::unique_ptr<Process>> edges(const std::string& address, int first,
+                                              int last) const {
+    std::vector<std::unique_ptr<Process>> out;
+    for (int client = first; client <= last; ++client) out.push_back(edge(address, client));
+    return out;
+  }
+  static void expect_done(std::vector<std::unique_ptr<Process>>& devices) {
+    for (const auto& device : devices) {
+      const Outcome outcome = device->wait();
+      EXPECT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
+      EXPECT_NE(outcome.out.find("ends: the run is over"), std::string::npos) << outcome.out;
+    }
+  }
+  static std::string model_of(Coordinator& coordinator) {  // once it is done
+    const Outcome outcome = coordinator.process->wait();
+    if (outcome.exit_code != 0) throw std::runtime_error(outcome.out + outcome.err);
+    const std::size_t end = outcome.out.find_last_not_of('\n');
+    const std::size_t begin = outcome.out.rfind('\n', end);
+    return Json::parse(outcome.out.substr(begin + 1, end - begin), "stdout")
+        .at("model_sha256")
+        .as_text();
+  }
+  using RunTest::model_of;
+};
+
+const std::vector<std::string> kCompressed{"compressed.yaml", "comm.codec=int8"};
+
+TEST_F(EdgeTest, DevicesMakeTheModelOfARun) {
+  const std::vector<std::string> ballots_and_teacher{
+      "lenet5.yaml", "train.clients_per_round=3", "comm.codec=rotated", "train.rounds=2",
+      "compress={control: false, prune: {pruner: taylor, batches: 1, half_batch: 4}, "
+      "distill: {teacher: warmup}}"};
+  const std::vector<std::string> gated{"gated.yaml"};
+  int number = 0;
+  for (const std::vector<std::string>& more : {kCompressed, ballots_and_teacher, gated}) {
+    SCOPED_TRACE(more.front());
+    const std::string name = std::to_string(++number);
+    const std::string expected = model_of({.out = "ranks" + name, .more = more});
+    Coordinator coordinator = serve({.out = "served" + name, .more = more});
+    std::vector<std::unique_ptr<Process>> devices = edges(coordinator.address, 0, 4);
+    EXPECT_EQ(model_of(coordinator), expected);
+    expect_done(devices);
+    EXPECT_EQ(result_of(path("served" + name)).metrics, result_of(path("ranks" + name)).metrics);
+  }
+}
+
+TEST_F(EdgeTest, ADeviceNeedsNeitherLibTorchNorMuchRoom) {
+  const fs::path program = fs::path(COPPICE_BINARY_DIR) / "coppice-edge";
+  EXPECT_LT(fs::file_size(program), 8U << 20U);
+  const Outcome libraries = run_command(
+      {.arguments = {"/usr/bin/ldd", program.string()}, .environment = {}, .folder = folder()});
+  EXPECT_EQ(libraries.exit_code, 0);
+  EXPECT_NE(libraries.out.find("libssl"), std::string::npos) << libraries.out;
+  for (const char* absent : {"torch", "libmpi", "c10"})
+    EXPECT_EQ(libraries.out.find(absent), std::string::npos) << libraries.out;
+}
+
+TEST_F(EdgeTest, RanksMaySimulateTheOtherClients) {
+  const std::string expected = model_of({.out = "ranks", .more = kCompressed});
+  std::vector<std::string> more = kCompressed;
+  more.insert(more.end(), {"--devices", "1,3-4"});
+  Coordinator coordinator = serve({.out = "mixed", .more = more, .threads = 2});
+  std::vector<std::unique_ptr<Process>> devices = edges(coordinator.address, 3, 4);
+  devices.push_back(edge(coordinator.address, 1));
+  EXPECT_EQ(model_of(coordinator), expected);
+  expect_done(devices);
+}
+
+TEST_F(EdgeTest, KilledCoordinatorGoesOnAndDevicesComeBack) {
+  const std::string expected = model_of({.out = "ranks", .more = kCompressed});
+  for (const std::string point :
+       {"after_plan:2", "after_broadcast:3", "after_acceptance:1", "after_acceptance:13",
+        "after_reduce:4", "after_apply:5", "during_checkpoint:2", "after_checkpoint:3",
+        "before_commit:4", "during_commit:5", "after_commit:6", "before_model:1"}) {
+    SCOPED_TRACE(point);
+    RunRequest request{.out = "killed-" + point,
+                       .more = kCompressed,
+                       .environment = {"COPPICE_FAILPOINT=" + point}};
+    Coordinator first = serve(request);
+    std::vector<std::unique_ptr<Process>> devices = edges(first.address, 0, 4);
+    EXPECT_EQ(first.process->wait().signal, SIGKILL);
+    request.environment.clear();
+    request.more.emplace_back("--resume");
+    Coordinator again = serve(request, first.address);
+    EXPECT_EQ(model_of(again), expected);
+    // Where there was nothing left to ask, the run may be over before devices are back; they wait
+    // for another.
+    const bool has_questions = point != "after_commit:6" && point != "before_model:1";
+    if (has_questions) expect_done(devices);
+  }
+}
+
+TEST_F(EdgeTest, KilledDevicesComeBackWithNothing) {
+  const std::string expected = model_of({.out = "ranks", .more = kCompressed});
+  Coordinator coordinator = serve({.out = "served", .more = kCompressed});
+  std::vector<std::unique_ptr<Process>> devices = edges(coordinator.address, 0, 3);
+  for (const std::string visit : {"1", "2", "4"}) {  // its third life has the teacher already
+    EXPECT_EQ(
+        edge(coordinator.address, 4, {"COPPICE_FAILPOINT=after_answer:" + visit})->wait().signal,
+        SIGKILL);
+  }
+  devices.push_back(edge(coordinator.address, 4));
+  EXPECT_EQ(model_of(coordinator), expected);
+  expect_done(devices);
+}
+
+TEST_F(EdgeTest, WhoHasNoPlaceIsToldSo) {
+  Coordinator coordinator = serve({.out = "served", .more = kCompressed});
+  const Outcome stranger = edge(coordinator.address, 5)->wait();
+  EXPECT_EQ(stranger.exit_code, 2) << stranger.out << stranger.err;
+  EXPECT_NE((stranger.out + stranger.err).find("client-5"), std::string::npos) << stranger.out;
+  expect_refused({.out = "x",
+                  .more = {"comm.codec=topk", "comm.error_feedback=true", "--pki", "pki",
+                           "--listen", "127.0.0.1:0"},
+                  .command = "serve"},
+                 "comm.error_feedback: devices do not keep");
+  expect_refused(
+      {.out = "x", .more = {"--pki", "nowhere", "--listen", "127.0.0.1:0"}, .command = "serve"},
+      "nowhere");
+  expect_refused({.out = "x", .more = {"--pki", "pki", "--listen", "here"}, .command = "serve"},
+                 "expected HOST:PORT, got 'here'");
+  expect_refused(
+      {.out = "x", .more = {"--pki", "pki", "--listen", coordinator.address}, .command = "serve"},
+      "in use");
+  expect_refused({.out = "x",
+                  .more = {"--pki", "pki", "--listen", "127.0.0.1:0", "--devices", "3-5"},
+                  .command = "serve"},
+                 "--devices: expected clients from 0 to 4, got 5");
+}
+
+}  // namespace
+}  // namespace coppice::testing
