@@ -10,6 +10,9 @@
 #include <fstream>     // for ifstream
 #include <sstream>     // for istringstream
 
+#include "core/error.h"
+#include "core/text.h"
+
 namespace coppice {
 namespace {
 
@@ -79,6 +82,19 @@ std::string find_on_path(const std::string& name) {
       return candidate;
   }
   return {};
+}
+
+void allow_sockets(std::int64_t sockets) {
+  constexpr std::int64_t kOther = 256;
+  const auto needed = static_cast<rlim_t>(sockets + kOther);
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= needed) return;
+  limit.rlim_cur = needed;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    throw ConfigError(text("expected room for ", needed, " open files, got ", limit.rlim_max,
+                           " (ulimit -Hn)"));
+  }
 }
 
 }  // namespace coppice

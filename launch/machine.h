@@ -25,4 +25,8 @@ std::string program_folder();
 // The path of the first executable file `name` on PATH; empty if there is none.
 std::string find_on_path(const std::string& name);
 
+// Lets this process have `sockets` sockets beside the files that it has anyway, as far as the
+// system's hard limit goes. Throws ConfigError beyond that, with the limit.
+void allow_sockets(std::int64_t sockets);
+
 }  // namespace coppice

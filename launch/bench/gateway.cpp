@@ -44,19 +44,6 @@ double resident_bytes() {
   return static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
-// A socket for each node, and what a process has anyway.
-void allow_descriptors(std::int64_t nodes) {
-  const auto needed = static_cast<rlim_t>(nodes) + 256;
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur >= needed) return;
-  limit.rlim_cur = needed;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    throw ConfigError(text("bench gateway: expected room for ", needed, " open files, got ",
-                           limit.rlim_max, " (ulimit -Hn)"));
-  }
-}
-
 // Everybody's files, as `coppice pki` would sign them, without syncs to the disk.
 void make_identities(const fs::path& folder, std::int64_t nodes) {
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(
@@ -121,7 +108,7 @@ double time_round(gateway::Gateway& gateway, std::int64_t round, const GatewayBe
 
 void run_bench_fleet(const std::filesystem::path& folder, std::uint16_t port,
                      const GatewayBenchSize& size) {
-  allow_descriptors(size.nodes);
+  allow_sockets(size.nodes);
   std::vector<gateway::NodeLinkOptions> options(static_cast<std::size_t>(size.nodes));
   for (std::size_t node = 0; node < options.size(); ++node) {
     options[node].node.port = port;
@@ -140,7 +127,7 @@ void run_bench_fleet(const std::filesystem::path& folder, std::uint16_t port,
 }
 
 BenchReport bench_gateway(const GatewayBenchSize& size) {
-  allow_descriptors(size.nodes);
+  allow_sockets(size.nodes);
   const BenchFolder folder;
   make_identities(folder.path(), size.nodes);
   std::vector<std::string> names;

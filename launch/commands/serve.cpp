@@ -3,10 +3,10 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>   // for sort, unique
-#include <charconv>    // for from_chars
+#include <algorithm>   // for max
 #include <ctime>       // for time
 #include <filesystem>  // for path
+#include <iterator>    // for ssize
 
 #include "coordinator/durable_file.h"
 #include "core/config/config.h"
@@ -15,6 +15,7 @@
 #include "launch/commands.h"
 #include "launch/device/endpoint.h"
 #include "launch/federation.h"
+#include "launch/machine.h"
 #include "launch/ranks.h"
 #include "launch/terminal.h"
 #include "launch/tls_transport.h"
@@ -46,6 +47,9 @@ std::unique_ptr<Transport> listen(const ServeArguments& arguments, const Experim
   options.address = endpoint.host;
   options.port = endpoint.port;
   options.files = files_in(arguments.pki);
+  const std::int64_t devices = std::ssize(request.nodes);
+  options.max_connections = std::max(options.max_connections, 2 * devices);  // half may be half-open
+  allow_sockets(2 * devices);
   auto transport = std::make_unique<TlsTransport>(std::move(options), request);
   fmt::print("listens  {}:{} for {} devices\n", endpoint.host, transport->port(),
              request.nodes.size());
