@@ -35,6 +35,7 @@ enum class Purpose : std::uint32_t {
   kRegrowth = 13,        // client: place of the layer; task: round
   kImportance = 16,      // gradients for ballots; task: round
   kReconnection = 17,    // pauses before a device connects again
+  kNetwork = 18,  // faults of a simulated network; client: direction of a connection; task: segment
 };
 
 // Identifies a stream. `client` is -1 for the coordinator, `task` is usually the round.

@@ -56,6 +56,7 @@ class Parser {
     add_optimize();
     add_bench();
     entries_.push_back({devices_.add_pki(app_), [this] { return devices_.pki(); }});
+    add_netproxy();
     entries_.push_back(
         {app_.add_subcommand("doctor",
                              "Say what this machine has, and what is missing and how to get it"),
@@ -262,6 +263,22 @@ class Parser {
     entries_.push_back({app, [this] { return bench_; }});
   }
 
+  void add_netproxy() {
+    CLI::App* app = app_.add_subcommand(
+        "netproxy", "Stand between devices and `coppice serve` as a bad network: late, lossy, cut");
+    app->add_option("--listen", netproxy_.listen, "Address and port that devices connect to")
+        ->required();
+    app->add_option("--to", netproxy_.to, "The coordinator's HOST:PORT")->required();
+    app->add_option(
+        "--scenario", netproxy_.scenario,
+        "YAML file (docs/netproxy.md, configs/net); without one bytes pass as they are");
+    app->add_option("--seed", netproxy_.seed, "Of everything random (default 1)")
+        ->check(CLI::NonNegativeNumber);  // what CLI11 would wrap around
+    app->add_option("--port-file", netproxy_.port_file,
+                    "Write the port here once it listens; for --listen ADDRESS:0");
+    entries_.push_back({app, [this] { return netproxy_; }});
+  }
+
   void check_command_name(const std::string& name) const {
     if (name.starts_with('-')) return;
     std::vector<std::string> owned;
@@ -291,6 +308,7 @@ class Parser {
   ExportArguments export_;
   OptimizeArguments optimize_;
   BenchArguments bench_;
+  NetproxyArguments netproxy_;
   DeviceCommands devices_;
 };
 

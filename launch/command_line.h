@@ -13,10 +13,10 @@ namespace coppice {
 
 struct DoctorArguments {};
 
-using Command =
-    std::variant<RunArguments, ServeArguments, EdgeArguments, SweepArguments, InspectArguments,
-                 ListArguments, InferArguments, ValidateArguments, ExportArguments,
-                 OptimizeArguments, BenchArguments, PkiArguments, DoctorArguments>;
+using Command = std::variant<RunArguments, ServeArguments, EdgeArguments, SweepArguments,
+                             InspectArguments, ListArguments, InferArguments, ValidateArguments,
+                             ExportArguments, OptimizeArguments, BenchArguments, PkiArguments,
+                             NetproxyArguments, DoctorArguments>;
 
 struct CommandLine {
   std::optional<Command> command;  // without one: print `output` and exit with `exit_code`

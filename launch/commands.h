@@ -57,6 +57,16 @@ struct EdgeArguments {
 };
 int edge_command(const EdgeArguments& arguments);
 
+// A bad network between devices and their coordinator, until SIGINT or SIGTERM.
+struct NetproxyArguments {
+  std::string listen;    // HOST:PORT, port 0: the kernel picks one
+  std::string to;        // HOST:PORT of the coordinator
+  std::string scenario;  // YAML file; empty: bytes pass as they are
+  std::uint64_t seed = 1;
+  std::string port_file;  // as in ServeArguments
+};
+int netproxy_command(const NetproxyArguments& arguments);
+
 // Every combination of the overrides' comma lists, one run each; running it again goes on where it
 // stopped.
 struct SweepArguments {

@@ -92,8 +92,8 @@ void allow_sockets(std::int64_t sockets) {
   if (limit.rlim_cur >= needed) return;
   limit.rlim_cur = needed;
   if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    throw ConfigError(text("expected room for ", needed, " open files, got ", limit.rlim_max,
-                           " (ulimit -Hn)"));
+    throw ConfigError(
+        text("expected room for ", needed, " open files, got ", limit.rlim_max, " (ulimit -Hn)"));
   }
 }
 

@@ -32,6 +32,7 @@ int dispatch(const Command& command, const ProcessArguments& process) {
     }
     int operator()(const BenchArguments& arguments) const { return bench_command(arguments); }
     int operator()(const PkiArguments& arguments) const { return pki_command(arguments); }
+    int operator()(const NetproxyArguments& arguments) const { return netproxy_command(arguments); }
     int operator()(const DoctorArguments&) const { return doctor_command(); }
   };
   return std::visit(Visitor{process}, command);

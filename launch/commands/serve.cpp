@@ -48,7 +48,8 @@ std::unique_ptr<Transport> listen(const ServeArguments& arguments, const Experim
   options.port = endpoint.port;
   options.files = files_in(arguments.pki);
   const std::int64_t devices = std::ssize(request.nodes);
-  options.max_connections = std::max(options.max_connections, 2 * devices);  // half may be half-open
+  options.max_connections =
+      std::max(options.max_connections, 2 * devices);  // half may be half-open
   allow_sockets(2 * devices);
   auto transport = std::make_unique<TlsTransport>(std::move(options), request);
   fmt::print("listens  {}:{} for {} devices\n", endpoint.host, transport->port(),

@@ -1,12 +1,9 @@
 // `coppice edge`: a device that takes part in a run, with its own data and its own key.
 
 #include <fmt/core.h>
-#include <signal.h>
-#include <unistd.h>
 
 #include <filesystem>  // for path
 #include <functional>  // for hash
-#include <thread>      // for jthread
 
 #include "client/edge_worker.h"
 #include "comm/gateway/node_link.h"
@@ -18,6 +15,7 @@
 #include "launch/commands.h"
 #include "launch/device/edge_world.h"
 #include "launch/device/endpoint.h"
+#include "launch/device/stop_on_signal.h"
 #include "launch/version.h"
 
 namespace coppice {
@@ -59,28 +57,6 @@ gateway::NodeLinkOptions options_of(const EdgeArguments& arguments, std::int64_t
   return options;
 }
 
-// Ends `link` when the process is asked to; the thread that waits for that ends with this.
-class StopOnSignal {
- public:
-  explicit StopOnSignal(gateway::NodeLink& link) {
-    sigemptyset(&signals_);
-    for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&signals_, signal);
-    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    waiter_ = std::jthread([this, &link] {
-      int signal = 0;
-      sigwait(&signals_, &signal);
-      if (signal != SIGUSR1) link.stop();
-    });
-  }
-  ~StopOnSignal() { pthread_kill(waiter_.native_handle(), SIGUSR1); }
-  StopOnSignal(const StopOnSignal&) = delete;
-  StopOnSignal& operator=(const StopOnSignal&) = delete;
-
- private:
-  sigset_t signals_{};
-  std::jthread waiter_;
-};
-
 int exit_code_of(const NodeEnd& end) {
   switch (end.why) {
     case NodeEnd::Why::kDone:
@@ -103,7 +79,7 @@ int edge_command(const EdgeArguments& arguments) {
   EdgeWorker worker(client,
                     [&](const EdgeSetup& setup) { return open_edge_world(setup, arguments.data); });
   gateway::NodeLink link(options_of(arguments, client));
-  const StopOnSignal stop(link);
+  const StopOnSignal stop([&link] { link.stop(); });
   const gateway::NodeHandlers handlers{
       .work =
           [&](const gateway::NodeWork& work) {

@@ -1,102 +1,14 @@
 // `coppice serve` and `coppice edge` as processes over loopback TLS: the model is the one that
 // `coppice run` makes, also when the coordinator or a device is killed and started again.
 
-#include <algorithm>
 #include <csignal>
-#include <ctime>
-#include <memory>
 
-#include "comm/tls/authority.h"
-#include "comm/tls/private_file.h"
-#include "tests/end_to_end/run_fixture.h"
+#include "tests/end_to_end/edge_fixture.h"
 
 namespace coppice::testing {
 namespace {
 
 namespace fs = std::filesystem;
-
-class EdgeTest : public RunTest {
- protected:
-  EdgeTest() {
-    const std::int64_t now = std::time(nullptr);
-    tls::Authority::create(path("pki"), {}, now);
-    tls::Authority authority(path("pki"));
-    for (int client = 0; client < 6; ++client) enrol(authority, client, now);  // one too many
-  }
-
-  void enrol(tls::Authority& authority, int client, std::int64_t now) const {
-    const std::string node = "client-" + std::to_string(client);
-    const fs::path keys = path(node);
-    tls::make_private_folder(keys);
-    const tls::PrivateKey key = tls::PrivateKey::generate();
-    tls::write_private_file(keys / "node.key", key.pem());
-    const tls::SignedCertificate made = authority.sign(
-        tls::CertificateRequest::make(key, node), authority.issue_token(node, now, 600), now, 3600);
-    tls::write_private_file(keys / "node.crt", made.pem);
-    for (const char* file : {"ca.crt", "revoked.crl"})
-      fs::copy_file(path("pki") / file, keys / file);
-  }
-
-  struct Coordinator {
-    std::unique_ptr<Process> process;
-    std::string address;  // as devices connect
-  };
-
-  // Waits until it listens; `address` is where, ":0" for any port.
-  Coordinator serve(RunRequest request, const std::string& address = "127.0.0.1:0") const {
-    request.command = "serve";
-    for (const char* more : {"--pki", "pki", "--listen"}) request.more.emplace_back(more);
-    request.more.push_back(address);
-    Coordinator out{std::make_unique<Process>(command(request)), {}};
-    while (const std::optional<std::string> line = out.process->read_line()) {
-      constexpr std::string_view kListens = "listens  ";
-      if (!line->starts_with(kListens)) continue;
-      out.address = line->substr(kListens.size());
-      out.address.resize(out.address.find(' '));
-      return out;
-    }
-    const Outcome outcome = out.process->wait();
-    throw std::runtime_error("does not listen: " + outcome.out + outcome.err);
-  }
-
-  std::unique_ptr<Process> edge(const std::string& address, int client,
-                                std::vector<std::string> environment = {}) const {
-    return std::make_unique<Process>(
-        // Both programs that can be a device.
-        Command{.arguments = {std::string(COPPICE_BINARY_DIR) +
-                                  (client % 2 == 0 ? "/coppice-edge" : "/coppice"),
-                              "edge", "--connect", address, "--keys",
-                              "client-" + std::to_string(client), "--data", "images", "--give-up",
-                              "100"},
-                .environment = std::move(environment),
-                .folder = folder()});
-  }
-  std::vector<std::unique_ptr<Process>> edges(const std::string& address, int first,
-                                              int last) const {
-    std::vector<std::unique_ptr<Process>> out;
-    for (int client = first; client <= last; ++client) out.push_back(edge(address, client));
-    return out;
-  }
-  static void expect_done(std::vector<std::unique_ptr<Process>>& devices) {
-    for (const auto& device : devices) {
-      const Outcome outcome = device->wait();
-      EXPECT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
-      EXPECT_NE(outcome.out.find("ends: the run is over"), std::string::npos) << outcome.out;
-    }
-  }
-  static std::string model_of(Coordinator& coordinator) {  // once it is done
-    const Outcome outcome = coordinator.process->wait();
-    if (outcome.exit_code != 0) throw std::runtime_error(outcome.out + outcome.err);
-    const std::size_t end = outcome.out.find_last_not_of('\n');
-    const std::size_t begin = outcome.out.rfind('\n', end);
-    return Json::parse(outcome.out.substr(begin + 1, end - begin), "stdout")
-        .at("model_sha256")
-        .as_text();
-  }
-  using RunTest::model_of;
-};
-
-const std::vector<std::string> kCompressed{"compressed.yaml", "comm.codec=int8"};
 
 TEST_F(EdgeTest, DevicesMakeTheModelOfARun) {
   const std::vector<std::string> ballots_and_teacher{

@@ -156,6 +156,8 @@ void Process::kill_job() {
   is_reaped_ = true;
 }
 
+void Process::ask_to_end() { ::kill(pid_, SIGTERM); }
+
 Outcome Process::wait() {
   while (read_some()) {
   }

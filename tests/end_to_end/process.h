@@ -37,6 +37,9 @@ class Process {
   // SIGKILL to the process and everything that it started, and waits until none of them is left.
   void kill_job();
 
+  // SIGTERM to the process alone, which may end as it likes.
+  void ask_to_end();
+
   // Reads both outputs to their ends and waits for the exit.
   Outcome wait();
 

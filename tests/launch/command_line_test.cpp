@@ -73,6 +73,17 @@ TEST(CommandLineTest, PkiHasActionsWithTheirOwnArgumentsAndDefaults) {
   EXPECT_NE(parse({"pki", "sign", "--help"}).output.find("--request"), std::string::npos);
 }
 
+TEST(CommandLineTest, NetproxyHasTwoEndsAndASeed) {
+  const auto proxy = parsed<NetproxyArguments>({"netproxy", "--listen", "0.0.0.0:1", "--to", "h:2",
+                                                "--scenario", "net.yaml", "--seed", "9"});
+  EXPECT_EQ(proxy.listen, "0.0.0.0:1");
+  EXPECT_EQ(proxy.to, "h:2");
+  EXPECT_EQ(proxy.scenario, "net.yaml");
+  EXPECT_EQ(proxy.seed, 9U);
+  EXPECT_NE(message_of({"netproxy", "--to", "h:2"}).find("--listen"), std::string::npos);
+  EXPECT_NE(message_of({"netproxy", "--listen", "h:1", "--to", "h:2", "--seed", "-1"}), "no error");
+}
+
 TEST(CommandLineTest, InferTakesDataOrInput) {
   const auto data =
       parsed<InferArguments>({"infer", "m.safetensors", "--data", "digits", "--split", "train"});

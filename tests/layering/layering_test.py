@@ -20,6 +20,7 @@ LAYERS = {
     "comm": {"comm", "core", "kernels"},
     "comm/tls": {"comm/tls", "comm", "core"},  # a library of its own, which comm does not stand on
     "comm/gateway": {"comm/gateway", "comm/tls", "comm", "core"},
+    "comm/netproxy": {"comm/netproxy", "core", "core/config"},
     "algorithms": {"algorithms", "core", "kernels"},
     "deploy": {"deploy", "deploy/onnx", "deploy/runtime", "algorithms", "models", "data", "core", "kernels"},
     "deploy/onnx": {"deploy/onnx", "algorithms", "core"},
@@ -34,7 +35,7 @@ LAYERS["tests"] = set(LAYERS) | {"tests"}
 LIBRARIES = {
     r"yaml-cpp/": {"core/config"},
     r"(mpi|nccl)\.h$": {"comm"},
-    r"boost/asio|boost/beast|openssl/": {"comm/tls", "comm/gateway"},
+    r"boost/asio|boost/beast|openssl/": {"comm/tls", "comm/gateway", "comm/netproxy"},
     r"(torch|ATen|c10)/": {"models"},
     r"(onnx|google/protobuf)/": {"deploy/onnx"},
     r"zlib\.h$": {"data", "deploy/runtime"},
@@ -55,7 +56,7 @@ STANDARD = set(
 )
 # The operating system: files, processes, terminals. Values and mathematics have no business with it.
 SYSTEM = re.compile(r"(sys/.*|unistd|fcntl|malloc|poll|sched|signal|termios|pthread|spawn|netdb|netinet/.*|arpa/.*)(\.h)?$")
-SYSTEM_LAYERS = {"comm", "comm/tls", "comm/gateway", "coordinator", "data", "deploy", "deploy/runtime", "launch", "models", "tests"}
+SYSTEM_LAYERS = {"comm", "comm/tls", "comm/gateway", "comm/netproxy", "coordinator", "data", "deploy", "deploy/runtime", "launch", "models", "tests"}
 # Algorithms are pure: no files, no terminal, no clock, no threads.
 IMPURE = {"chrono", "ctime", "cstdio", "fstream", "iostream", "filesystem", "thread", "future", "syncstream"}
 
