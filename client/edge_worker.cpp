@@ -24,6 +24,7 @@ EdgeWorker::Reply EdgeWorker::handle(const std::vector<std::uint8_t>& task_frame
 void EdgeWorker::begin(const EdgeSetup& setup) {
   if (setup_ == setup) return;
   clients_.reset();
+  setup_.reset();  // should the new one fail
   has_teacher_ = has_reference_ = false;
   world_ = open_world_(setup);
   if (client_ >= std::ssize(world_.partition.clients)) {

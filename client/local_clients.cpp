@@ -168,10 +168,11 @@ class Reporter {
       scores_ = kept_ ? pruner_->scores(graph_, coupling_, kept_->scatter(sent), {})
                       : pruner_->scores(graph_, coupling_, sent, {});
     }
-    const auto ballot_frame =
-        encode_ballot(make_ballot(coupling_, scores_, task_.ballot->keep_counts));
+    const auto ballot = make_ballot(coupling_, scores_, task_.ballot->keep_counts);
+    const auto ballot_frame = encode_ballot(ballot);
     row.bytes_up += static_cast<std::int64_t>(ballot_frame.size());
-    const bool is_added = sums_->at(kBallotSum).add(decode_ballot(ballot_frame), row.weight);
+    const bool is_added =
+        sums_->at(kBallotSum).add(decode_ballot(ballot_frame, ballot.size()), row.weight);
     if (!is_added) throw Error("a ballot of 0s and 1s did not fit its grid");
     if (answers_ != nullptr) answers_->back().frames[kBallotSum] = ballot_frame;
   }
@@ -186,7 +187,7 @@ class Reporter {
     if (ballot.empty()) return;
     const auto frame = encode_ballot(ballot);
     row.bytes_up += static_cast<std::int64_t>(frame.size());
-    if (!sums_->at(kMaskBallotSum).add(decode_ballot(frame), row.weight))
+    if (!sums_->at(kMaskBallotSum).add(decode_ballot(frame, ballot.size()), row.weight))
       throw Error("a ballot of 0s and 1s did not fit its grid");
     if (answers_ == nullptr) return;
     answers_->back().row = row;

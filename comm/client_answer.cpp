@@ -1,6 +1,7 @@
 #include "comm/client_answer.h"
 
-#include <utility>  // for move
+#include <algorithm>  // for all_of
+#include <utility>    // for move
 
 #include "comm/messages.h"
 #include "comm/wire.h"
@@ -11,6 +12,7 @@ namespace coppice {
 namespace {
 
 constexpr std::uint64_t kMostFrames = 8;  // more than a task has sums
+constexpr std::size_t kLongestName = 32;
 
 }  // namespace
 
@@ -43,6 +45,9 @@ ClientAnswer decode_answer(std::span<const std::uint8_t> frame) {
   if (count > kMostFrames) throw WireError(text("answer: ", count, " frames"));
   for (std::uint64_t i = 0; i < count; ++i) {
     std::string name = in.text();
+    const bool is_name =
+        std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
+    if (name.size() > kLongestName || !is_name) throw WireError("answer: a frame without a name");
     if (!answer.frames.emplace(name, in.bytes()).second)
       throw WireError(text("answer: two frames of '", name, "'"));
   }

@@ -45,6 +45,12 @@ class Codec {
     return std::nullopt;
   }
 
+  // How many times longer than `count` values were what decode() makes of them may be (L2), by
+  // chance too.
+  virtual double norm_growth(std::size_t count) const {
+    return lossless_frame_bytes(count) ? 1.0 : 2.0;
+  }
+
   // Largest |decoded - value| that encode() may cause for values of magnitude at most
   // `max_magnitude`.
   virtual double error_bound(double max_magnitude) const = 0;

@@ -1,5 +1,6 @@
 #include "comm/edge_step.h"
 
+#include <array>         // for array
 #include <charconv>      // for from_chars
 #include <system_error>  // for errc
 
@@ -12,6 +13,12 @@ namespace {
 
 constexpr std::string_view kNodePrefix = "client-";
 
+// In the order of their bytes; `Setup` is an EdgeSetup, const or not.
+template <typename Setup>
+auto texts_of(Setup& setup) {
+  return std::array{&setup.config, &setup.version, &setup.executor, &setup.isa, &setup.data_sha256};
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> encode_edge_step(const EdgeStep& step) {
@@ -20,8 +27,7 @@ std::vector<std::uint8_t> encode_edge_step(const EdgeStep& step) {
   WireWriter payload(out);
   payload.u8(step.setup ? 1 : 0);
   if (step.setup) {
-    payload.text(step.setup->config);
-    payload.text(step.setup->executor);
+    for (const std::string* one : texts_of(*step.setup)) payload.text(*one);
   }
   payload.bytes(step.model_frame);
   payload.i64(step.model_bytes);
@@ -38,8 +44,7 @@ EdgeStep decode_edge_step(std::span<const std::uint8_t> frame) {
   if (has_setup > 1) throw WireError(text("edge step: expected 0 or 1, got ", int{has_setup}));
   if (has_setup == 1) {
     step.setup.emplace();
-    step.setup->config = in.text();
-    step.setup->executor = in.text();
+    for (std::string* one : texts_of(*step.setup)) *one = in.text();
   }
   step.model_frame = in.bytes();
   step.model_bytes = in.i64();

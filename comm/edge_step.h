@@ -14,8 +14,11 @@ namespace coppice {
 // What a device must know of a run before its first task. Paths in the config are the
 // coordinator's; a device opens none of them.
 struct EdgeSetup {
-  std::string config;    // resolved, as in config.resolved.yaml
-  std::string executor;  // what the whole run trains with
+  std::string config = {};       // resolved, as in config.resolved.yaml
+  std::string version = {};      // of Coppice: another one may do other things
+  std::string executor = {};     // what the whole run trains with
+  std::string isa = {};          // of the coordinator's: another one's last bits differ
+  std::string data_sha256 = {};  // of all clients' samples and who owns them
 
   friend bool operator==(const EdgeSetup&, const EdgeSetup&) = default;
 };

@@ -438,10 +438,12 @@ std::vector<std::uint8_t> encode_ballot(std::span<const float> ballot) {
   return framed(FrameType::kBallot, payload);
 }
 
-std::vector<float> decode_ballot(std::span<const std::uint8_t> frame) {
+std::vector<float> decode_ballot(std::span<const std::uint8_t> frame, std::size_t units) {
   WireReader in(read_frame(FrameType::kBallot, frame), "ballot");
   const Bits bits = read_bits(in, "ballot");
   in.expect_end();
+  if (bits.size != units)
+    throw WireError(text("ballot: expected ", units, " units, got ", bits.size));
   std::vector<float> ballot(bits.size);
   for (std::size_t i = 0; i < ballot.size(); ++i) ballot[i] = bits.is_set(i) ? 1.0F : 0.0F;
   return ballot;

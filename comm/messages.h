@@ -46,6 +46,7 @@ std::vector<float> decode_sensitivities(std::span<const std::uint8_t> frame);
 
 // A ballot of 0s and 1s, one bit a unit.
 std::vector<std::uint8_t> encode_ballot(std::span<const float> ballot);
-std::vector<float> decode_ballot(std::span<const std::uint8_t> frame);
+// Throws WireError as well unless it has `units`; then nothing is allocated for it.
+std::vector<float> decode_ballot(std::span<const std::uint8_t> frame, std::size_t units);
 
 }  // namespace coppice

@@ -25,7 +25,7 @@ enum class NodeEventKind : std::uint8_t {
   kJoined,    // connected, or connected anew
   kLeft,      // gone; its question stands
   kAnswered,  // waits for accept(), refuse() or ask_again()
-  kDeclined   // says that it cannot: `reason`; as if answered
+  kDeclined   // says that it cannot: `reason`; has been told that this is known
 };
 
 struct NodeEvent {

@@ -1,8 +1,9 @@
 #include "coordinator/answer_sums.h"
 
-#include <algorithm>  // for binary_search
+#include <algorithm>  // for binary_search, min
 #include <cmath>      // for isfinite, sqrt
 #include <map>        // for map
+#include <numeric>    // for accumulate
 #include <string>     // for string
 #include <utility>    // for move
 
@@ -16,9 +17,8 @@
 namespace coppice {
 namespace {
 
-// How much longer than the bound an update may be that a codec has been through: at one bit a value
-// what arrives is up to 1.6 times as long as what was sent.
-constexpr double kCodecGrowth = 2.0;
+// Two ways to add up the same squares differ by less.
+constexpr double kRounding = 1e-6;
 
 SumSizes sizes_of(const ClientTask& task, const Graph& graph, const Mask& mask) {
   const bool is_masked = task.plan.mask_rule == MaskRule::kKeepZero;
@@ -35,7 +35,7 @@ double length_of(std::span<const float> values) {
 std::vector<float> decoded(const std::string& name, const std::vector<std::uint8_t>& frame,
                            std::int64_t size) {
   const bool is_ballot = name == kBallotSum || name == kMaskBallotSum;
-  std::vector<float> values = is_ballot                 ? decode_ballot(frame)
+  std::vector<float> values = is_ballot ? decode_ballot(frame, static_cast<std::size_t>(size))
                               : name == kSensitivitySum ? decode_sensitivities(frame)
                                                         : decode_histograms(frame);
   if (std::ssize(values) != size) {
@@ -48,12 +48,56 @@ std::vector<float> decoded(const std::string& name, const std::vector<std::uint8
 }  // namespace
 
 AnswerSums::AnswerSums(const ClientTask& task, const Graph& graph, const Mask& mask,
-                       const std::vector<std::int64_t>& weights, std::int64_t bytes_down)
-    : task_(task), weights_(weights), bytes_down_(bytes_down) {
+                       const ClientSizes& sizes, std::int64_t bytes_down)
+    : task_(task), sizes_(sizes), bytes_down_(bytes_down) {
   sums_ = &report_.sums[sum_key(task)];
   *sums_ = empty_sums(task, sizes_of(task, graph, mask));
   if (const auto update = sums_->find(kUpdateSum); update != sums_->end())
     update_.resize(static_cast<std::size_t>(update->second.size()));
+  if (!task.calibration) return;
+  for (const std::string& node : task.calibration->nodes) {
+    const std::int64_t at = graph.node_named(node);  // or the input
+    counted_outputs_.push_back(element_count(
+        at < 0 ? graph.input().shape : graph.nodes()[static_cast<std::size_t>(at)].shape));
+  }
+}
+
+// Of a row that is added to the others' figures.
+void AnswerSums::check_figures(const ClientRow& row) const {
+  const LocalPlan& plan = task_.plan;
+  const std::int64_t passed =
+      plan.steps > 0 ? plan.steps * plan.batch_size : row.weight * plan.epochs;
+  const bool is_possible = row.samples >= 0 && row.samples <= (task_.trains() ? passed : 0) &&
+                           std::isfinite(row.seconds) && row.seconds >= 0.0;
+  const bool is_accepted = row.status == ClientStatus::kAccepted;
+  const bool is_finite =
+      std::isfinite(row.loss) && std::isfinite(row.update_norm) && row.update_norm >= 0.0;
+  if (is_possible && (!is_accepted || is_finite)) return;
+  throw WireError(text("answer: client ", row.client, " has figures that cannot be: ", row.samples,
+                       " samples, loss ", row.loss, ", norm ", row.update_norm));
+}
+
+// A client that lied within the sums' grid would outvote all others.
+void AnswerSums::check_counts(const ClientRow& row, const std::string& name,
+                              std::span<const float> values) const {
+  const auto client = static_cast<std::size_t>(row.client);
+  const auto total = [](std::span<const float> counts) {
+    return std::accumulate(counts.begin(), counts.end(), 0.0);
+  };
+  if (name == kOutcomeSum) {
+    const double expected = static_cast<double>(sizes_.validation_labels.at(client));
+    if (total(values) == expected) return;
+    throw WireError(text("answer: client ", row.client, ": expected outcomes of ", expected,
+                         " labels, got ", total(values)));
+  }
+  if (name != kHistogramSum) return;
+  const std::int64_t samples = std::min(task_.calibration->samples, sizes_.weights.at(client));
+  for (std::size_t i = 0; i < counted_outputs_.size(); ++i) {
+    const auto most = static_cast<double>(samples * counted_outputs_[i]);
+    if (total(values.subspan(i * kHistogramBins, kHistogramBins)) <= most) continue;
+    throw WireError(text("answer: client ", row.client, ": expected at most ", most,
+                         " outputs of '", task_.calibration->nodes[i], "'"));
+  }
 }
 
 void AnswerSums::check(std::int64_t client, const ClientAnswer& answer) const {
@@ -65,10 +109,11 @@ void AnswerSums::check(std::int64_t client, const ClientAnswer& answer) const {
     throw WireError(text("answer: expected that of client ", client, ", got client ", row.client));
   // What is counted or compared is counted once a client (LocalClients).
   const bool is_weighted = !task_.calibration && !task_.gate;
-  const std::int64_t weight = is_weighted ? weights_.at(static_cast<std::size_t>(client)) : 1;
+  const std::int64_t weight = is_weighted ? sizes_.weights.at(static_cast<std::size_t>(client)) : 1;
   if (row.weight != weight)
     throw WireError(
         text("answer: client ", client, ": expected a weight of ", weight, ", got ", row.weight));
+  check_figures(row);
   if (row.status != ClientStatus::kAccepted) {
     if (row.status == ClientStatus::kRefused && row.reason != RefusalReason::kNone &&
         answer.frames.empty())
@@ -88,14 +133,15 @@ void AnswerSums::check(std::int64_t client, const ClientAnswer& answer) const {
 }
 
 RefusalReason AnswerSums::add_update(const ClientRow& row, const std::vector<std::uint8_t>& frame) {
-  make_codec(task_.codec, codec_options_of(task_, row.client))->decode(frame, update_);
+  const auto codec = make_codec(task_.codec, codec_options_of(task_, row.client));
+  codec->decode(frame, update_);
   const double norm = length_of(update_);
   if (!std::isfinite(norm) || !std::isfinite(row.update_norm)) return RefusalReason::kNotFinite;
   // What error feedback adds of earlier rounds is not in the norm that the bound is about.
   const bool is_bounded = task_.norm_bound > 0.0;
+  const double longest = (1.0 + kRounding) * codec->norm_growth(update_.size()) * task_.norm_bound;
   if (is_bounded && row.update_norm > task_.norm_bound) return RefusalReason::kNormAboveBound;
-  if (is_bounded && !task_.residual_decay && norm > kCodecGrowth * task_.norm_bound)
-    return RefusalReason::kNormAboveBound;
+  if (is_bounded && !task_.residual_decay && norm > longest) return RefusalReason::kNormAboveBound;
   return add_values(sums_->at(kUpdateSum), update_, row.weight) ? RefusalReason::kNone
                                                                 : RefusalReason::kOutOfRange;
 }
@@ -109,7 +155,9 @@ void AnswerSums::add(std::int64_t client, const ClientAnswer& answer) {
   if (row.status == ClientStatus::kAccepted) {
     std::map<std::string, std::vector<float>> others;  // read before anything is added
     for (const auto& [name, frame] : answer.frames) {
-      if (name != kUpdateSum) others[name] = decoded(name, frame, sums_->at(name).size());
+      if (name == kUpdateSum) continue;
+      others[name] = decoded(name, frame, sums_->at(name).size());
+      check_counts(row, name, others[name]);
     }
     row.reason = RefusalReason::kNone;
     if (const auto update = answer.frames.find(kUpdateSum); update != answer.frames.end())

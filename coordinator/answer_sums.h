@@ -5,6 +5,8 @@
 
 #include <cstdint>  // for int64_t
 #include <set>      // for set
+#include <span>     // for span
+#include <string>   // for string
 #include <utility>  // for move
 #include <vector>   // for vector
 
@@ -15,19 +17,25 @@
 
 namespace coppice {
 
+// What the coordinator knows of its clients' data.
+struct ClientSizes {
+  std::vector<std::int64_t> weights;            // training samples of client k
+  std::vector<std::int64_t> validation_labels;  // of its held-out samples
+};
+
 class AnswerSums {
  public:
-  // `task`, `graph` and `mask` (of size 0: none) are those that clients were sent; `weights[k]` is
-  // the training samples of client k. `task` and `weights` must outlive this. `bytes_down` is what
-  // each client received.
-  AnswerSums(const ClientTask& task, const Graph& graph, const Mask& mask,
-             const std::vector<std::int64_t>& weights, std::int64_t bytes_down);
+  // `task`, `graph` and `mask` (of size 0: none) are those that clients were sent; `task` and
+  // `sizes` must outlive this. `bytes_down` is what each client received.
+  AnswerSums(const ClientTask& task, const Graph& graph, const Mask& mask, const ClientSizes& sizes,
+             std::int64_t bytes_down);
 
   // Adds the answer of `client`, once: what comes a second time changes nothing. A client that
   // refuses itself, or whose values are not finite, outside the grid or above the task's bound on
   // norms, gets a row that says so and adds nothing. Throws WireError, having added nothing, for an
-  // answer that no client of ours makes: of another client, of a wrong weight, without a frame that
-  // the task asks for, with others, or with one that cannot be read.
+  // answer that no client of ours makes: of another client, of a wrong weight, with figures that
+  // cannot be, without a frame that the task asks for, with others, or with one that cannot be read
+  // or counts more than the client has.
   void add(std::int64_t client, const ClientAnswer& answer);
 
   bool has(std::int64_t client) const { return added_.contains(client); }
@@ -39,10 +47,14 @@ class AnswerSums {
 
  private:
   void check(std::int64_t client, const ClientAnswer& answer) const;
+  void check_figures(const ClientRow& row) const;
+  void check_counts(const ClientRow& row, const std::string& name,
+                    std::span<const float> values) const;
   RefusalReason add_update(const ClientRow& row, const std::vector<std::uint8_t>& frame);
 
   const ClientTask& task_;
-  const std::vector<std::int64_t>& weights_;
+  const ClientSizes& sizes_;
+  std::vector<std::int64_t> counted_outputs_;  // a sample, of each node of a calibration
   std::int64_t bytes_down_;
   std::set<std::int64_t> added_;
   RankReport report_;

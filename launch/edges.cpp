@@ -1,7 +1,7 @@
 #include "launch/edges.h"
 
 #include <algorithm>  // for binary_search, count_if
-#include <cmath>      // for ceil
+#include <cmath>      // for ceil, llround
 #include <utility>    // for move
 
 #include "comm/client_answer.h"
@@ -22,12 +22,11 @@ constexpr milliseconds kNoHurry{60'000};
 }  // namespace
 
 Edges::Edges(std::unique_ptr<Transport> transport, const NetworkConfig& config, EdgeSetup setup,
-             std::vector<std::int64_t> weights, std::vector<std::int64_t> clients, Others others,
-             Note note)
+             ClientSizes sizes, std::vector<std::int64_t> clients, Others others, Note note)
     : transport_(std::move(transport)),
       config_(config),
       setup_(std::move(setup)),
-      weights_(std::move(weights)),
+      sizes_(std::move(sizes)),
       clients_(std::move(clients)),
       others_(std::move(others)),
       note_(std::move(note)) {}
@@ -70,7 +69,7 @@ void Edges::ask(std::int64_t step, const ClientTask& task, const ServerState& st
   frames_.clear();
   standing_.clear();
   first_reason_.clear();
-  sums_.emplace(task, state.graph, state.mask, weights_,
+  sums_.emplace(task, state.graph, state.mask, sizes_,
                 static_cast<std::int64_t>(task_frame_.size()) + model_bytes);
   std::vector<NodeQuestion> questions;
   for (const std::int64_t client : task.cohort) {
@@ -86,11 +85,16 @@ RankReport Edges::collect() {
   while (!is_complete()) {
     if (const std::optional<NodeEvent> event = transport_->next(patience())) take(*event);
   }
+  // What is here already came in time.
+  while (count(Standing::kAsked) > 0) {
+    const std::optional<NodeEvent> event = transport_->next(milliseconds(0));
+    if (!event) break;
+    take(*event);
+  }
   transport_->close();
   const std::int64_t answered = count(Standing::kAnswered);
-  const auto asked = static_cast<std::int64_t>(standing_.size());
-  if (static_cast<double>(answered) < config_.quorum * static_cast<double>(asked)) {
-    throw Error(text("round ", task_->round, ": ", answered, " of ", asked,
+  if (answered < needed_answers()) {
+    throw Error(text("round ", task_->round, ": ", answered, " of ", standing_.size(),
                      " devices answered, fewer than network.quorum (", config_.quorum, "); ",
                      first_reason_));
   }
@@ -102,13 +106,17 @@ std::int64_t Edges::count(Standing standing) const {
                                [&](const auto& entry) { return entry.second == standing; });
 }
 
+std::int64_t Edges::needed_answers() const {
+  return std::llround(std::ceil(config_.quorum * static_cast<double>(standing_.size())));
+}
+
 bool Edges::is_complete() const {
-  if (count(Standing::kAsked) == 0) return true;
+  const std::int64_t answered = count(Standing::kAnswered);
+  const std::int64_t asked = count(Standing::kAsked);
+  if (asked == 0 || answered + asked < needed_answers()) return true;
   if (!config_.deadline_us) return false;
   const std::chrono::duration<double, std::micro> waited = Clock::now() - asked_at_;
-  const double quorum = std::ceil(config_.quorum * static_cast<double>(standing_.size()));
-  return waited.count() >= *config_.deadline_us &&
-         static_cast<double>(count(Standing::kAnswered)) >= quorum;
+  return waited.count() >= *config_.deadline_us && answered >= needed_answers();
 }
 
 milliseconds Edges::patience() const {
@@ -160,7 +168,6 @@ void Edges::take_decline(std::int64_t client, const NodeEvent& event) {
     given = {};
     return transport_->ask_again(question_for(client));
   }
-  transport_->refuse(event.node, event.reason);
   give_up(client, text(event.node, " declined: ", event.reason));
 }
 

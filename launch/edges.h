@@ -32,10 +32,9 @@ class Edges {
     std::function<std::vector<std::uint8_t>()> reference;
   };
 
-  // `weights[k]` is the training samples of client k; `clients` are those that are devices.
+  // `sizes` are those of all clients; `clients` are those that are devices.
   Edges(std::unique_ptr<Transport> transport, const NetworkConfig& config, EdgeSetup setup,
-        std::vector<std::int64_t> weights, std::vector<std::int64_t> clients, Others others,
-        Note note);
+        ClientSizes sizes, std::vector<std::int64_t> clients, Others others, Note note);
 
   // Whether client `client` is a device.
   bool has(std::int64_t client) const;
@@ -72,13 +71,14 @@ class Edges {
   void take_decline(std::int64_t client, const NodeEvent& event);
   void give_up(std::int64_t client, const std::string& reason);
   std::int64_t count(Standing standing) const;
+  std::int64_t needed_answers() const;
   bool is_complete() const;
   std::chrono::milliseconds patience() const;
 
   std::unique_ptr<Transport> transport_;
   NetworkConfig config_;
   EdgeSetup setup_;
-  std::vector<std::int64_t> weights_;
+  ClientSizes sizes_;
   std::vector<std::int64_t> clients_;  // ascending
   Others others_;
   Note note_;

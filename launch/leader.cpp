@@ -24,6 +24,7 @@
 #include "launch/artefacts.h"
 #include "launch/assignment.h"
 #include "launch/certificate.h"
+#include "launch/device/edge_world.h"
 #include "launch/edges.h"
 #include "launch/summary.h"
 #include "launch/version.h"
@@ -48,10 +49,20 @@ std::vector<std::int64_t> all_clients(std::int64_t count) {
 }
 
 // No answer is longer: an update is four bytes a parameter and ballots a bit, whatever the codec
-// adds, and histograms and tables have their own bounds.
+// adds; a histogram is eight bytes a bin.
 std::int64_t max_answer_bytes(const World& world) {
-  constexpr std::int64_t kOther = std::int64_t{16} << 20;
-  return 8 * world.graph.parameter_count() + kOther;
+  constexpr std::int64_t kOther = std::int64_t{1} << 20;  // tables, names
+  const std::int64_t nodes = std::ssize(world.graph.nodes()) + 1;
+  return 8 * world.graph.parameter_count() + 8 * kHistogramBins * nodes + kOther;
+}
+
+ClientSizes sizes_of(const World& world) {
+  ClientSizes sizes{.weights = world.client_weights(), .validation_labels = {}};
+  for (const ClientData& client : world.partition.clients) {
+    sizes.validation_labels.push_back(std::ssize(client.validation) *
+                                      world.dataset->labels_per_sample);
+  }
+  return sizes;
 }
 
 std::string to_text(const RunIdentity& identity) {
@@ -173,10 +184,14 @@ class Leader {
 
   // Devices are asked beside the ranks.
   void ask_devices_too(const RunOptions& options) {
-    const EdgeSetup setup{resolved_yaml(config_), world_.executor.name};
+    const EdgeSetup setup{.config = resolved_yaml(config_),
+                          .version = identity_.version,
+                          .executor = identity_.executor,
+                          .isa = identity_.isa,
+                          .data_sha256 = clients_sha256(*world_.dataset, world_.partition)};
     const Edges::Others others{[this] { return encoded_teacher(); },
                                [this] { return encoded_reference(); }};
-    edges_.emplace(std::move(transport_), config_.network, setup, world_.client_weights(),
+    edges_.emplace(std::move(transport_), config_.network, setup, sizes_of(world_),
                    devices_of(options), others, [this](const std::string& sentence) {
                      if (observer_ != nullptr) observer_->noted(sentence);
                    });

@@ -8,29 +8,12 @@
 #include "core/file.h"
 #include "core/parameter_arena.h"
 #include "core/text.h"
+#include "launch/device/data_digest.h"
 #include "launch/device/edge_world.h"
 #include "launch/loaded_model.h"
 #include "models/zoo.h"
 
 namespace coppice {
-namespace {
-
-template <typename Value>
-void digest_values(Sha256& digest, const std::vector<Value>& values) {
-  const std::uint64_t count = values.size();
-  digest.update({reinterpret_cast<const std::uint8_t*>(&count), sizeof count});
-  digest.update(
-      {reinterpret_cast<const std::uint8_t*>(values.data()), values.size() * sizeof(Value)});
-}
-
-void digest_split(Sha256& digest, const Split& split) {
-  digest_values(digest, split.uint8s);
-  digest_values(digest, split.float32s);
-  digest_values(digest, split.int32s);
-  digest_values(digest, split.labels);
-}
-
-}  // namespace
 
 std::vector<std::int64_t> World::client_weights() const {
   std::vector<std::int64_t> weights;

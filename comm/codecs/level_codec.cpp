@@ -173,6 +173,12 @@ std::size_t LevelCodec::round_trip(std::span<const float> values, const RandomKe
 }
 
 // A step of the scale, which is that of as many values as a frame may have, all of them as large.
+double LevelCodec::norm_growth(std::size_t count) const {
+  const auto values = static_cast<double>(count);
+  const double levels = max_bytes_ > 0 ? 1.0 : static_cast<double>(levels_);
+  return 1.25 * std::sqrt(1.0 + std::min(values / (levels * levels), std::sqrt(values) / levels));
+}
+
 double LevelCodec::error_bound(double max_magnitude) const {
   const auto levels = static_cast<double>(max_bytes_ == 0 ? levels_ : 1);
   return 0x1p16 * max_magnitude / levels * (1.0 + 0x1p-22) + max_magnitude * 0x1p-22 +

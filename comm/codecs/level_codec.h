@@ -38,6 +38,9 @@ class LevelCodec final : public Codec {
   std::size_t round_trip(std::span<const float> values, const RandomKey& key, std::span<float> out,
                          std::vector<std::uint8_t>& scratch) const override;
   double error_bound(double max_magnitude) const override;
+  // Of n values at s levels the expected square grows by min(n / s^2, sqrt(n) / s) (Alistarh et al.
+  // 2017, lemma 3.1); a quarter more is far outside what chance does.
+  double norm_growth(std::size_t count) const override;
 
  private:
   struct Codes {

@@ -153,9 +153,7 @@ std::optional<GatewayEvent> Gateway::State::event_of(Mail mail) {
   const bool is_news = ledger.look(arrival.key) == Admission::kApply;
   if (is_news && sha256_of(arrival.bytes) != arrival.digest) {
     arrival.bytes = {};
-    post([this, key = arrival.key, digest = arrival.digest, bytes] {
-      server.send_again(key, digest, bytes);
-    });
+    post([this, key = arrival.key, bytes] { server.send_again(key, bytes); });
     return std::nullopt;
   }
   post([this, bytes] { server.give_back(bytes); });

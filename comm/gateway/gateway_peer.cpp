@@ -69,8 +69,21 @@ void GatewayPeer::check_certificate(SteadyTime now) {
   }
 }
 
+// While others wait for room, one that trickles may not keep it for ever.
+void GatewayPeer::check_upload(SteadyTime now) {
+  const Upload& upload = node_->upload;
+  if (!upload.has_room || !server_.is_room_scarce()) return;
+  constexpr std::uint64_t kSlowest = 16 << 10;  // bytes a second
+  const auto patience =
+      milliseconds(server_.options().stall_ms) + std::chrono::seconds(upload.total / kSlowest);
+  if (now - upload.since < patience) return;
+  server_.drop_upload(*node_);
+  say_bye(ByeReason::kLeaving, "the update is too slow while others wait");
+}
+
 void GatewayPeer::tick(SteadyTime now) {
   if (connection_->is_open() && node_ != nullptr) check_certificate(now);
+  if (connection_->is_open() && node_ != nullptr) check_upload(now);
   connection_->tick(now);  // last: it may be the end
 }
 
@@ -114,6 +127,7 @@ void GatewayPeer::give_task() {
     left_ms = passed < left_ms ? left_ms - static_cast<std::uint32_t>(passed) : 1;
   }
   task_ = asked;
+  declined_.reset();
   connection_->send(
       session::Task{asked->key, left_ms, asked->model_digest, asked->model->size(), asked->task});
 }
@@ -187,6 +201,11 @@ void GatewayPeer::take_offer(const session::UpdateOffer& offer) {
   server_.get_room(*node_);
 }
 
+void GatewayPeer::judge_answer() {
+  if (!declined_) return take_offer(session::UpdateOffer(offer_));
+  server_.refuse(*node_, std::string(*declined_));
+}
+
 void GatewayPeer::receive_update() {
   connection_->send(session::Ack{task_->key, AckStatus::kSendFrom, node_->upload.bytes.size(), {}});
 }
@@ -195,6 +214,8 @@ void GatewayPeer::take_chunk(const session::UpdateChunk& chunk) {
   server_.counted().update_bytes += chunk.bytes.size();
   if (is_wanted()) {
     auto& bytes = node_->upload.bytes;
+    if (chunk.bytes.size() > node_->upload.total - bytes.size())
+      return broken(text("expected an update of ", node_->upload.total, " bytes, got more"));
     // Doubling would hold more than the room that was promised.
     if (bytes.capacity() < bytes.size() + chunk.bytes.size())
       bytes.reserve(
@@ -210,6 +231,7 @@ void GatewayPeer::take_chunk(const session::UpdateChunk& chunk) {
 }
 
 void GatewayPeer::take_decline(const session::Decline& decline) {
+  declined_ = decline.reason;
   if (is_wanted()) return server_.refuse(*node_, decline.reason);
   if (node_->asked != task_) return ack(AckStatus::kLate);
   if (node_->stage == Stage::kSettled) say_verdict();  // an arrived one: its verdict comes

@@ -28,6 +28,7 @@ class GatewayPeer final : public Connection::Owner {
   void tick(SteadyTime now);
   void give_task();       // if the node is idle and there is one for it
   void receive_update();  // there is room: asks for the bytes that are missing
+  void judge_answer();    // the offer or refusal that waits for an ack, as if it came now
   void say_verdict();     // if the node waits for it
   void say_late();        // if it waits for a task that is no longer asked for
   void say_bye(session::ByeReason reason, const std::string& text);
@@ -45,6 +46,7 @@ class GatewayPeer final : public Connection::Owner {
   void take_decline(const session::Decline& decline);
   void refuse_node(const std::string& reason, const std::string& text);
   void check_certificate(SteadyTime now);
+  void check_upload(SteadyTime now);
   const ConnectionTimes& times() const;
   bool is_wanted() const;  // the task at hand is the newest, and open
   bool is_waiting() const;
@@ -57,6 +59,7 @@ class GatewayPeer final : public Connection::Owner {
   std::shared_ptr<const Asked> task_;       // what the node works at; null: idle
   std::shared_ptr<const Asked> answered_;   // the last that this connection brought to its end
   session::UpdateOffer offer_;              // of task_
+  std::optional<std::string> declined_;     // why the node cannot do task_
   SteadyTime checked_at_;                   // when the certificate was
 };
 

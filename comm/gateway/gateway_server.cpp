@@ -249,17 +249,16 @@ void GatewayServer::close_round() {
   for (auto& [name, node] : nodes_) node.waits_for_room = false;
 }
 
-void GatewayServer::send_again(const session::UpdateKey& key, const session::Sha256Digest& digest,
-                               std::uint64_t total) {
+void GatewayServer::send_again(const session::UpdateKey& key, std::uint64_t bytes) {
+  give_back(bytes);
   Node& node = *node_named(key.node);
-  if (node.asked == nullptr || node.asked->key != key || node.stage != Stage::kArrived)
-    return give_back(total);
+  if (node.asked == nullptr || node.asked->key != key || node.stage != Stage::kArrived) return;
   node.stage = Stage::kOpen;
-  node.upload = {digest, total, {}, true};  // the room is there still
   if (++node.wrong_digests >= kMaxWrongDigests)
     return refuse(node, text("expected an update with the digest that was offered, got another ",
                              node.wrong_digests, " times"));
-  if (node.peer != nullptr && node.peer->waits_for_ack()) node.peer->receive_update();
+  // Perhaps by another connection than the one that brought it, with another answer: judged anew.
+  if (node.peer != nullptr && node.peer->waits_for_ack()) node.peer->judge_answer();
 }
 
 // ---- room
@@ -290,13 +289,16 @@ bool GatewayServer::make_room(std::uint64_t bytes) {
 
 void GatewayServer::get_room(Node& node) {
   if (node.upload.has_room) return node.peer->receive_update();
-  if (waiting_.empty() && make_room(node.upload.total)) {
-    room_taken_ += node.upload.total;
-    node.upload.has_room = true;
-    return node.peer->receive_update();
-  }
+  if (waiting_.empty() && make_room(node.upload.total)) return grant_room(node);
   if (std::exchange(node.waits_for_room, true)) return;
   waiting_.push_back(&node);
+}
+
+void GatewayServer::grant_room(Node& node) {
+  room_taken_ += node.upload.total;
+  node.upload.has_room = true;
+  node.upload.since = std::chrono::steady_clock::now();
+  node.peer->receive_update();
 }
 
 void GatewayServer::serve_waiting() {
@@ -309,9 +311,7 @@ void GatewayServer::serve_waiting() {
     waiting_.pop_front();
     node.waits_for_room = false;
     if (!still_waits) continue;
-    room_taken_ += node.upload.total;
-    node.upload.has_room = true;
-    node.peer->receive_update();
+    grant_room(node);
   }
 }
 

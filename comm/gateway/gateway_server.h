@@ -36,6 +36,7 @@ struct Upload {
   std::uint64_t total = 0;  // 0: there is none
   std::vector<std::uint8_t> bytes = {};
   bool has_room = false;  // `total` bytes of the buffer are its own
+  SteadyTime since = {};  // and when they became it
 };
 
 enum class Stage : std::uint8_t {
@@ -72,8 +73,8 @@ class GatewayServer {
   void settle(const session::UpdateKey& key, session::AckStatus status, const std::string& reason);
   void close_round();
   void give_back(std::uint64_t bytes);  // room of an update that was taken
-  void send_again(const session::UpdateKey& key, const session::Sha256Digest& digest,
-                  std::uint64_t total);  // an update that was not what its digest says
+  // An update that was not what its digest says; its room is given back.
+  void send_again(const session::UpdateKey& key, std::uint64_t bytes);
   void stop(session::ByeReason reason, const std::string& text, std::function<void()> stopped);
   GatewayCounters counters() const;
 
@@ -86,6 +87,7 @@ class GatewayServer {
   void count_refusal(const std::string& reason);
   void get_room(Node& node);  // calls the peer's receive_update(), now or when there is room
   void drop_upload(Node& node);
+  bool is_room_scarce() const { return !waiting_.empty(); }
   void refuse(Node& node, const std::string& reason);  // its answer; the owner hears of it
   bool is_list_good(const tls::Peer& peer);  // false: revoked or ended; DataError: nobody knows
   const GatewayOptions& options() const { return options_; }
@@ -99,6 +101,7 @@ class GatewayServer {
   void accepted(const boost::system::error_code& error, boost::asio::ip::tcp::socket socket);
   void tick();
   void serve_waiting();
+  void grant_room(Node& node);
   bool make_room(std::uint64_t bytes);
   boost::asio::io_context& io_;
   GatewayOptions options_;

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <filesystem>  // for path
-#include <functional>  // for hash
 
 #include "client/edge_worker.h"
 #include "comm/gateway/node_link.h"
@@ -12,6 +11,7 @@
 #include "core/error.h"
 #include "core/failpoint.h"
 #include "core/text.h"
+#include "kernels/lanes/lanes.h"
 #include "launch/commands.h"
 #include "launch/device/edge_world.h"
 #include "launch/device/endpoint.h"
@@ -76,8 +76,14 @@ int exit_code_of(const NodeEnd& end) {
 int edge_command(const EdgeArguments& arguments) {
   const std::int64_t client = client_in(fs::path(arguments.keys) / "node.crt");
   const std::string node = node_of_client(client);
-  EdgeWorker worker(client,
-                    [&](const EdgeSetup& setup) { return open_edge_world(setup, arguments.data); });
+  EdgeWorker worker(client, [&](const EdgeSetup& setup) {
+    const std::string_view isa = kernels::lane_kernels().isa;
+    if (setup.executor == "resident" && setup.isa != isa) {
+      fmt::print("{}  computes with {}, the coordinator with {}: a model's last bits differ\n",
+                 node, isa, setup.isa);
+    }
+    return open_edge_world(setup, arguments.data);
+  });
   gateway::NodeLink link(options_of(arguments, client));
   const StopOnSignal stop([&link] { link.stop(); });
   const gateway::NodeHandlers handlers{

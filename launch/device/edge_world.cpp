@@ -1,6 +1,11 @@
 #include "launch/device/edge_world.h"
 
 #include "core/config/config.h"
+#include "core/digest.h"
+#include "core/error.h"
+#include "core/text.h"
+#include "launch/device/data_digest.h"
+#include "launch/version.h"
 
 namespace coppice {
 
@@ -25,13 +30,31 @@ PartitionRequest partition_request(const ExperimentConfig& config) {
           .seed = config.seed};
 }
 
+std::string clients_sha256(const Dataset& dataset, const Partition& partition) {
+  Sha256 digest;
+  digest_split(digest, dataset.train);
+  for (const ClientData& client : partition.clients) {
+    digest_values(digest, client.train);
+    digest_values(digest, client.validation);
+  }
+  return hex(digest.finish());
+}
+
 EdgeWorld open_edge_world(const EdgeSetup& setup, const std::string& root) {
+  if (setup.version != kCoppiceVersion) {
+    throw ConfigError(text("expected a coordinator of version ", kCoppiceVersion, ", got ",
+                           setup.version.substr(0, 32)));
+  }
   ExperimentConfig config = parse_config(setup.config, "the coordinator's config");
   config.data.root = root;
   EdgeWorld world;
   world.dataset = load_dataset(dataset_request(config.data));
   world.partition = make_partition(*world.dataset, partition_request(config));
   world.seed = config.seed;
+  if (clients_sha256(*world.dataset, world.partition) != setup.data_sha256) {
+    throw DataError(text("the data set '", config.data.name,
+                         "': expected the training samples that the coordinator has, got others"));
+  }
   return world;
 }
 

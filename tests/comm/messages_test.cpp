@@ -103,7 +103,7 @@ std::vector<Message> all_messages() {
       {"histograms", encode_histograms(std::vector<float>{0.0F, 3.0F, 16777216.0F, 0.0F}),
        [](std::span<const std::uint8_t> f) { decode_histograms(f); }},
       {"ballot", encode_ballot(std::vector<float>(13, 1.0F)),
-       [](std::span<const std::uint8_t> f) { decode_ballot(f); }}};
+       [](std::span<const std::uint8_t> f) { decode_ballot(f, 3); }}};
 }
 
 TEST(MessagesTest, TasksReadBackEqual) {
@@ -172,7 +172,7 @@ TEST(MessagesTest, BallotsTakeOneBitAUnit) {
     std::vector<float> ballot(size);
     for (float& vote : ballot) vote = static_cast<float>(stream.next_below(2));
     const Bytes frame = encode_ballot(ballot);
-    EXPECT_EQ(decode_ballot(frame), ballot);
+    EXPECT_EQ(decode_ballot(frame, ballot.size()), ballot);
     EXPECT_EQ(frame.size(), kFrameHeaderBytes + 16 + (size + 7) / 8);
   }
 }
@@ -269,8 +269,8 @@ TEST(MessagesTest, BallotWithBitsPastItsEndIsRefused) {
   out.bytes(Bytes{0x0F});
   Bytes frame;
   write_frame(FrameType::kBallot, payload, frame);
-  EXPECT_TRUE(
-      contains(thrown_text<WireError>([&] { decode_ballot(frame); }), "ballot: bits past its 3"));
+  EXPECT_TRUE(contains(thrown_text<WireError>([&] { decode_ballot(frame, 3); }),
+                       "ballot: bits past its 3"));
 }
 
 }  // namespace

@@ -49,11 +49,12 @@ EdgeTest::Coordinator EdgeTest::serve(RunRequest request, const std::string& add
 }
 
 std::unique_ptr<Process> EdgeTest::edge(const std::string& address, int client,
-                                        std::vector<std::string> environment) const {
+                                        std::vector<std::string> environment,
+                                        const std::string& data) const {
   const std::string program = client % 2 == 0 ? "/coppice-edge" : "/coppice";
   return std::make_unique<Process>(
       Command{.arguments = {std::string(COPPICE_BINARY_DIR) + program, "edge", "--connect", address,
-                            "--keys", "client-" + std::to_string(client), "--data", "images",
+                            "--keys", "client-" + std::to_string(client), "--data", data,
                             "--give-up", "100"},
               .environment = std::move(environment),
               .folder = folder()});

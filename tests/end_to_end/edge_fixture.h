@@ -28,7 +28,8 @@ class EdgeTest : public RunTest {
 
   // Even clients are coppice-edge, odd ones `coppice edge`.
   std::unique_ptr<Process> edge(const std::string& address, int client,
-                                std::vector<std::string> environment = {}) const;
+                                std::vector<std::string> environment = {},
+                                const std::string& data = "images") const;
   std::vector<std::unique_ptr<Process>> edges(const std::string& address, int first,
                                               int last) const;
 

@@ -89,6 +89,22 @@ TEST_F(EdgeTest, KilledDevicesComeBackWithNothing) {
   expect_done(devices);
 }
 
+// With a quorum that does without it the run goes on, with none it ends and says why.
+TEST_F(EdgeTest, ADeviceThatDeclinesIsNamedAndMissing) {
+  fs::create_directory(path("empty"));
+  for (const bool has_quorum : {true, false}) {
+    std::vector<std::string> more = kCompressed;
+    if (has_quorum) more.insert(more.end(), {"network.quorum=0.8", "network.deadline=60s"});
+    Coordinator coordinator = serve({.out = has_quorum ? "on" : "ends", .more = more});
+    std::vector<std::unique_ptr<Process>> devices = edges(coordinator.address, 0, 3);
+    const auto without_data = edge(coordinator.address, 4, {}, "empty");
+    const Outcome outcome = coordinator.process->wait();
+    EXPECT_EQ(outcome.exit_code, has_quorum ? 0 : 1) << outcome.out << outcome.err;
+    const std::string& said = has_quorum ? outcome.out : outcome.err;
+    EXPECT_NE(said.find("client-4 declined: "), std::string::npos) << outcome.out << outcome.err;
+  }
+}
+
 TEST_F(EdgeTest, WhoHasNoPlaceIsToldSo) {
   Coordinator coordinator = serve({.out = "served", .more = kCompressed});
   const Outcome stranger = edge(coordinator.address, 5)->wait();

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "comm/messages.h"
 #include "core/coupling.h"
 #include "core/error.h"
 #include "tests/client/local_clients_fixture.h"
@@ -14,7 +15,8 @@ namespace coppice {
 namespace {
 
 const std::vector<std::int64_t> kAll{0, 1, 2, 3, 4};
-const std::vector<std::int64_t> kWeights(5, 8);  // of tiny_partition()
+const ClientSizes kSizes{.weights = std::vector<std::int64_t>(5, 8),
+                         .validation_labels = std::vector<std::int64_t>(5, 2)};  // tiny_partition()
 constexpr std::int64_t kBytesDown = 1000;
 
 struct Variety {
@@ -87,7 +89,7 @@ class AnswerSumsTest : public LocalClientsTest, public testing::WithParamInterfa
     clients_.run(task_, view(), in_turn(which), kBytesDown);
     return answers;
   }
-  AnswerSums sums() const { return {task_, graph_, mask_, kWeights, kBytesDown}; }
+  AnswerSums sums() const { return {task_, graph_, mask_, kSizes, kBytesDown}; }
   ModelView view() const { return {.parameters = global_.values(), .mask = &mask_}; }
 
   static void expect_same(const RankReport& a, const RankReport& b) {
@@ -187,6 +189,34 @@ TEST_P(AnswerSumsTest, AnAnswerThatNoClientMakesAddsNothing) {
   expect_same(joined.take(), simulated({2}));
 }
 
+// What would change the others' figures, or outvote them.
+TEST_P(AnswerSumsTest, FiguresThatCannotBeAreRefused) {
+  const ClientAnswer good = answers_of({2}).front();
+  AnswerSums joined = sums();
+  const auto expect_refused = [&](auto&& change) {
+    ClientAnswer bad = good;
+    change(bad);
+    EXPECT_THROW(joined.add(2, bad), WireError);
+  };
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  expect_refused([](ClientAnswer& bad) { bad.row.samples = 1000; });
+  expect_refused([](ClientAnswer& bad) { bad.row.samples = -1; });
+  expect_refused([](ClientAnswer& bad) { bad.row.loss = kNan; });
+  expect_refused([](ClientAnswer& bad) { bad.row.update_norm = -1.0; });
+  expect_refused([](ClientAnswer& bad) { bad.row.seconds = kNan; });
+  const auto more_of = [&](const char* name) {
+    expect_refused([name](ClientAnswer& bad) {
+      std::vector<float> counts = decode_histograms(bad.frames.at(name));
+      counts[0] += 1000.0F;
+      bad.frames[name] = encode_histograms(counts);
+    });
+  };
+  if (task_.gate) more_of(kOutcomeSum);
+  if (task_.calibration) more_of(kHistogramSum);
+  joined.add(2, good);
+  EXPECT_TRUE(joined.has(2));
+}
+
 TEST_P(AnswerSumsTest, TruncatedOrFlippedAnswersAreNotDecoded) {
   const std::vector<std::uint8_t> bytes = encode_answer(answers_of({1}).front());
   for (std::size_t at = 0; at < bytes.size(); at += 1 + bytes.size() / 200) {
@@ -229,6 +259,21 @@ INSTANTIATE_TEST_SUITE_P(
                 [](const Graph&, ClientTask& task) { task.gate = GateRequest{.batch_size = 3}; }}),
     [](const auto& test) { return test.param.name; });
 
+// With one level what arrives is far longer than what was sent, and honest.
+TEST_F(LocalClientsTest, AFewLevelsAreNotTakenForALie) {
+  ClientTask task = task_for(kAll);
+  task.codec = "qsgd";
+  task.codec_options.levels = 1;
+  std::vector<ClientAnswer> answers;
+  clients_.keep_answers(&answers);
+  clients_.run(task, {global_.values()}, in_turn(kAll), kBytesDown);
+  for (const ClientAnswer& answer : answers)
+    task.norm_bound = std::max(task.norm_bound, answer.row.update_norm);
+  AnswerSums joined(task, graph_, Mask(), kSizes, kBytesDown);
+  for (const ClientAnswer& answer : answers) joined.add(answer.row.client, answer);
+  for (const ClientRow& row : joined.take().rows) EXPECT_EQ(row.status, ClientStatus::kAccepted);
+}
+
 // A client may say that its norm is small.
 TEST_F(LocalClientsTest, AnUpdateAboveTheBoundIsRefusedWhateverItsRowSays) {
   const ClientTask honest = task_for(kAll);
@@ -237,7 +282,7 @@ TEST_F(LocalClientsTest, AnUpdateAboveTheBoundIsRefusedWhateverItsRowSays) {
   clients_.run(honest, {global_.values()}, in_turn({1, 2}), kBytesDown);
   ClientTask bounded = honest;
   bounded.norm_bound = answers[0].row.update_norm / 3.0;
-  AnswerSums joined(bounded, graph_, Mask(), kWeights, kBytesDown);
+  AnswerSums joined(bounded, graph_, Mask(), kSizes, kBytesDown);
   for (ClientAnswer& answer : answers) {
     answer.row.update_norm = bounded.norm_bound / 2.0;
     joined.add(answer.row.client, answer);

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <set>
 
 #include "client/edge_worker.h"
 #include "comm/client_answer.h"
@@ -36,6 +37,10 @@ class ScriptedTransport final : public Transport {
     for (NodeQuestion& question : questions) waiting_.push_back(std::move(question));
   }
   std::optional<NodeEvent> next(std::chrono::milliseconds) override {
+    std::erase_if(waiting_, [this](const NodeQuestion& question) {
+      return silent.contains(client_of_node(question.node).value());
+    });
+    if (waiting_.empty() && !silent.empty()) return std::nullopt;
     if (waiting_.empty()) {
       ADD_FAILURE() << "an answer is waited for, and all are in";
       throw Error("stuck");
@@ -60,7 +65,7 @@ class ScriptedTransport final : public Transport {
     refusals.push_back(reason);
   }
   void ask_again(NodeQuestion question) override { waiting_.push_back(std::move(question)); }
-  void close() override { EXPECT_TRUE(waiting_.empty() || leaves_some); }
+  void close() override { EXPECT_TRUE(waiting_.empty()); }
   void finish() override { is_finished = true; }
 
   EdgeWorker& device(std::int64_t client) {
@@ -69,7 +74,7 @@ class ScriptedTransport final : public Transport {
   }
 
   bool restarts = false;
-  bool leaves_some = false;
+  std::set<std::int64_t> silent;  // clients that never answer
   bool is_finished = false;
   Change change;
   int accepted = 0;
@@ -191,26 +196,27 @@ TEST_F(EdgesRunTest, NonsenseIsRefusedAndCountsAsMissing) {
     transport.change = change;
     const RunOutcome outcome =
         run(std::string(kConfig) + "network: {quorum: 0.8, deadline: 3600s}\n", out, &transport);
-    EXPECT_EQ(transport.refusals.size(), 4U);  // one a round
+    EXPECT_EQ(transport.refusals.size() + static_cast<std::size_t>(transport.declined), 4U);
     return model_of(outcome);
   };
-  const std::string declines = without("declines", [](ScriptedTransport&, NodeEvent& event) {
-    if (event.node != "client-2") return;
-    event.kind = NodeEventKind::kDeclined;
-    event.reason = "out of battery";
-  });
+  const std::string declines =
+      without("declines", [](ScriptedTransport& transport, NodeEvent& event) {
+        if (event.node != "client-2") return;
+        event.kind = NodeEventKind::kDeclined;
+        event.reason = "out of battery";
+        ++transport.declined;
+      });
   EXPECT_EQ(without("flips",
                     [](ScriptedTransport&, NodeEvent& event) {
                       if (event.node == "client-2") event.answer[40] ^= 1U;
                     }),
             declines);
   EXPECT_EQ(without("poses",
-                    [](ScriptedTransport& transport, NodeEvent& event) {
+                    [](ScriptedTransport&, NodeEvent& event) {
                       if (event.node != "client-2") return;
                       ClientAnswer answer = decode_answer(event.answer);
                       answer.row.client = 1;
                       event.answer = encode_answer(answer);
-                      transport.leaves_some = false;
                     }),
             declines);
 }
@@ -237,17 +243,46 @@ TEST_F(EdgesRunTest, TooFewAnswersEndTheRunAndNameOne) {
 // Those that have not answered when the deadline has passed are missing.
 TEST_F(EdgesRunTest, RoundClosesWithAQuorumAfterTheDeadline) {
   ScriptedTransport transport(root(), 5);
-  transport.leaves_some = true;
+  transport.silent = {1, 3};
   const RunOutcome outcome =
       run(std::string(kConfig) + "network: {quorum: 0.6, deadline: 1ns}\n", "quorum", &transport);
   EXPECT_EQ(transport.accepted, 4 * 3);
   EXPECT_EQ(outcome.exit_code, 0);
 }
 
+// Nobody waits for one that is away when the others cannot make a quorum.
+TEST_F(EdgesRunTest, AQuorumOutOfReachEndsTheRun) {
+  ScriptedTransport transport(root(), 5);
+  transport.silent = {1};
+  transport.change = [](ScriptedTransport&, NodeEvent& event) {
+    if (event.node == "client-2" || event.node == "client-3") event.answer.resize(9);
+  };
+  try {
+    run(std::string(kConfig) + "network: {quorum: 0.8, deadline: 3600s}\n", "few", &transport);
+    FAIL();
+  } catch (const std::exception& error) {
+    EXPECT_NE(describe(error).find("fewer than network.quorum (0.8); client-"),
+              std::string::npos)
+        << describe(error);
+  }
+}
+
+TEST_F(EdgesRunTest, ACoordinatorOfAnotherVersionOrWithOtherDataIsDeclined) {
+  const ExperimentConfig config =
+      parse_config(kConfig, "test.yaml", std::vector{"data.root=" + root()});
+  EdgeSetup setup{.config = resolved_yaml(config), .version = "0.1.0", .executor = "resident"};
+  EXPECT_THROW(open_edge_world(setup, root()), DataError);
+  const std::unique_ptr<const Dataset> data = load_dataset(dataset_request(config.data));
+  setup.data_sha256 = clients_sha256(*data, make_partition(*data, partition_request(config)));
+  EXPECT_EQ(open_edge_world(setup, root()).partition.clients.size(), 5U);
+  setup.version = "0.0.9";
+  EXPECT_THROW(open_edge_world(setup, root()), ConfigError);
+}
+
 TEST(EdgeStepTest, IsReadAsItWasWritten) {
   EdgeStep step{.model_frame = {1, 2, 3}, .model_bytes = 3, .reference_frame = {9}};
   EXPECT_EQ(decode_edge_step(encode_edge_step(step)), step);
-  step.setup = EdgeSetup{"seed: 1\n", "resident"};
+  step.setup = EdgeSetup{"seed: 1\n", "0.1.0", "resident", "AVX2", "ab"};
   step.teacher_frame = {4, 5};
   const std::vector<std::uint8_t> bytes = encode_edge_step(step);
   EXPECT_EQ(decode_edge_step(bytes), step);
