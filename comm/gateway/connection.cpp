@@ -28,7 +28,7 @@ constexpr int kMaxHeartbeatsATick = 100;
 
 // Shared by all connections of a thread: what is in it is used up before the turn ends.
 std::span<std::uint8_t> scratch() {
-  thread_local std::array<std::uint8_t, 16384> bytes;
+  alignas(64) thread_local std::array<std::uint8_t, 16384> bytes;  // as in coppice_runtime.cpp
   return bytes;
 }
 

@@ -36,8 +36,9 @@ namespace {
 
 constexpr std::size_t kErrorBytes = 1000;
 
-// Not a string: running out of memory has to be told as well.
-thread_local char last_error[kErrorBytes + 1] = "";
+// Not a string: running out of memory has to be told as well. Aligned as the sections that follow
+// it: mold 1.10 makes programs that do not start where a page ends between the two.
+alignas(64) thread_local char last_error[kErrorBytes + 1] = "";
 
 CoppiceStatus refuse(CoppiceStatus status, std::string_view why) {
   const std::size_t bytes = std::min(why.size(), kErrorBytes);

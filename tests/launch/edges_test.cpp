@@ -261,8 +261,7 @@ TEST_F(EdgesRunTest, AQuorumOutOfReachEndsTheRun) {
     run(std::string(kConfig) + "network: {quorum: 0.8, deadline: 3600s}\n", "few", &transport);
     FAIL();
   } catch (const std::exception& error) {
-    EXPECT_NE(describe(error).find("fewer than network.quorum (0.8); client-"),
-              std::string::npos)
+    EXPECT_NE(describe(error).find("fewer than network.quorum (0.8); client-"), std::string::npos)
         << describe(error);
   }
 }
