@@ -277,6 +277,10 @@ TEST(GatewayTest, ARevokedNodeIsSentAwayInTheMiddle) {
 }
 
 TEST(GatewayTest, WithoutADescriptorItGoesOnAndLetsInLater) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer opens pipes to see whether memory can be read, and takes their "
+                  "absence for an error";
+#endif
   const Fleet fleet(1);
   Coordinator coordinator(fleet);
   Device inside(fleet.link(0, coordinator.gateway.port()), echo);
