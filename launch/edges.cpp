@@ -1,6 +1,6 @@
 #include "launch/edges.h"
 
-#include <algorithm>  // for binary_search, count_if
+#include <algorithm>  // for binary_search
 #include <cmath>      // for ceil, llround
 #include <utility>    // for move
 
@@ -67,14 +67,14 @@ void Edges::ask(std::int64_t step, const ClientTask& task, const ServerState& st
   task_frame_ = encode_task(task);
   step_ = {.model_frame = std::move(model_frame), .model_bytes = model_bytes};
   frames_.clear();
-  standing_.clear();
+  asked_ = answered_ = given_up_ = 0;
   first_reason_.clear();
   sums_.emplace(task, state.graph, state.mask, sizes_,
                 static_cast<std::int64_t>(task_frame_.size()) + model_bytes);
   std::vector<NodeQuestion> questions;
   for (const std::int64_t client : task.cohort) {
     if (!has(client)) continue;
-    standing_[client] = Standing::kAsked;
+    ++asked_;
     questions.push_back(question_for(client));
   }
   transport_->open(step, std::move(questions));
@@ -86,37 +86,29 @@ RankReport Edges::collect() {
     if (const std::optional<NodeEvent> event = transport_->next(patience())) take(*event);
   }
   // What is here already came in time.
-  while (count(Standing::kAsked) > 0) {
+  while (outstanding() > 0) {
     const std::optional<NodeEvent> event = transport_->next(milliseconds(0));
     if (!event) break;
     take(*event);
   }
   transport_->close();
-  const std::int64_t answered = count(Standing::kAnswered);
-  if (answered < needed_answers()) {
-    throw Error(text("round ", task_->round, ": ", answered, " of ", standing_.size(),
+  if (answered_ < needed_answers()) {
+    throw Error(text("round ", task_->round, ": ", answered_, " of ", asked_,
                      " devices answered, fewer than network.quorum (", config_.quorum, "); ",
                      first_reason_));
   }
   return sums_->take();
 }
 
-std::int64_t Edges::count(Standing standing) const {
-  return std::ranges::count_if(standing_,
-                               [&](const auto& entry) { return entry.second == standing; });
-}
-
 std::int64_t Edges::needed_answers() const {
-  return std::llround(std::ceil(config_.quorum * static_cast<double>(standing_.size())));
+  return std::llround(std::ceil(config_.quorum * static_cast<double>(asked_)));
 }
 
 bool Edges::is_complete() const {
-  const std::int64_t answered = count(Standing::kAnswered);
-  const std::int64_t asked = count(Standing::kAsked);
-  if (asked == 0 || answered + asked < needed_answers()) return true;
+  if (outstanding() == 0 || answered_ + outstanding() < needed_answers()) return true;
   if (!config_.deadline_us) return false;
   const std::chrono::duration<double, std::micro> waited = Clock::now() - asked_at_;
-  return waited.count() >= *config_.deadline_us && answered >= needed_answers();
+  return waited.count() >= *config_.deadline_us && answered_ >= needed_answers();
 }
 
 milliseconds Edges::patience() const {
@@ -132,10 +124,10 @@ void Edges::take(const NodeEvent& event) {
   if (!client || !has(*client)) return;
   switch (event.kind) {
     case NodeEventKind::kJoined:
-      if (std::exchange(is_away_[*client], false)) note_(event.node + " is back");
+      if (away_.erase(*client) > 0) note_(event.node + " is back");
       return;
     case NodeEventKind::kLeft:
-      is_away_[*client] = true;
+      away_.insert(*client);
       note_(text(event.node, " is gone: ", event.reason));
       return;
     case NodeEventKind::kAnswered:
@@ -150,14 +142,14 @@ void Edges::take_answer(std::int64_t client, const NodeEvent& event) {
     sums_->add(client, decode_answer(event.answer));
   } catch (const WireError& error) {
     transport_->refuse(event.node, error.what());
-    return give_up(client, text(event.node, " was refused: ", error.what()));
+    return give_up(text(event.node, " was refused: ", error.what()));
   }
   const Given all = needed();
   Given& given = given_[client];
   given.setup = true;
   given.teacher |= all.teacher;
   given.reference |= all.reference;
-  standing_.at(client) = Standing::kAnswered;
+  ++answered_;
   transport_->accept(event.node);
   failpoint("after_acceptance");
 }
@@ -168,11 +160,11 @@ void Edges::take_decline(std::int64_t client, const NodeEvent& event) {
     given = {};
     return transport_->ask_again(question_for(client));
   }
-  give_up(client, text(event.node, " declined: ", event.reason));
+  give_up(text(event.node, " declined: ", event.reason));
 }
 
-void Edges::give_up(std::int64_t client, const std::string& reason) {
-  standing_.at(client) = Standing::kGivenUp;
+void Edges::give_up(const std::string& reason) {
+  ++given_up_;
   if (first_reason_.empty()) first_reason_ = reason;
   note_(reason);
 }

@@ -9,6 +9,7 @@
 #include <map>         // for map
 #include <memory>      // for shared_ptr
 #include <optional>    // for optional
+#include <set>         // for set
 #include <string>      // for string
 #include <vector>      // for vector
 
@@ -54,7 +55,6 @@ class Edges {
   void finish() { transport_->finish(); }
 
  private:
-  enum class Standing : std::uint8_t { kAsked, kAnswered, kGivenUp };
   struct Given {  // what a device's process has been given
     bool setup = false;
     bool teacher = false;
@@ -69,8 +69,8 @@ class Edges {
   void take(const NodeEvent& event);
   void take_answer(std::int64_t client, const NodeEvent& event);
   void take_decline(std::int64_t client, const NodeEvent& event);
-  void give_up(std::int64_t client, const std::string& reason);
-  std::int64_t count(Standing standing) const;
+  void give_up(const std::string& reason);
+  std::int64_t outstanding() const { return asked_ - answered_ - given_up_; }
   std::int64_t needed_answers() const;
   bool is_complete() const;
   std::chrono::milliseconds patience() const;
@@ -84,15 +84,17 @@ class Edges {
   Note note_;
 
   std::map<std::int64_t, Given> given_;  // by client
-  std::map<std::int64_t, bool> is_away_;
+  std::set<std::int64_t> away_;
 
   // Of the step at hand.
   const ClientTask* task_ = nullptr;
   std::vector<std::uint8_t> task_frame_;
   EdgeStep step_;
   std::map<Given, std::shared_ptr<const std::vector<std::uint8_t>>> frames_;
-  std::map<std::int64_t, Standing> standing_;  // of each device that was asked
-  std::string first_reason_;                   // why one was given up
+  std::int64_t asked_ = 0;  // devices: all of them, and those of which no more is expected
+  std::int64_t answered_ = 0;
+  std::int64_t given_up_ = 0;
+  std::string first_reason_;  // why one was given up
   std::optional<AnswerSums> sums_;
   std::chrono::steady_clock::time_point asked_at_;
 };

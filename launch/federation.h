@@ -11,6 +11,7 @@
 #include <vector>      // for vector
 
 #include "comm/communicator.h"
+#include "comm/session/update_key.h"
 #include "comm/transport.h"
 #include "coordinator/run_record.h"
 #include "core/experiment.h"
@@ -22,7 +23,7 @@ namespace coppice {
 
 // What a network is opened for: the run that it carries, and its nodes.
 struct NetworkRequest {
-  std::string run;  // SHA-256 of the run's identity, hexadecimal; the same when resumed
+  session::RunId run = {};  // of the run's identity: the same when resumed
   std::vector<std::string> nodes = {};
   std::int64_t max_answer_bytes = 0;
 };

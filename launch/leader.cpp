@@ -1,6 +1,6 @@
 #include "launch/leader.h"
 
-#include <algorithm>  // for copy_if, max
+#include <algorithm>  // for copy_if, copy_n, max
 #include <chrono>     // for steady_clock
 #include <iterator>   // for back_inserter, ssize
 #include <numeric>    // for iota
@@ -65,9 +65,15 @@ ClientSizes sizes_of(const World& world) {
   return sizes;
 }
 
-std::string to_text(const RunIdentity& identity) {
-  return text(identity.version, ' ', identity.config_sha256, ' ', identity.data_sha256, ' ',
-              identity.executor, ' ', identity.isa, ' ', identity.libraries);
+// The first half of a SHA-256.
+session::RunId run_id(const RunIdentity& identity) {
+  Sha256 digest;
+  digest.update(text(identity.version, ' ', identity.config_sha256, ' ', identity.data_sha256, ' ',
+                     identity.executor, ' ', identity.isa, ' ', identity.libraries));
+  const auto bytes = digest.finish();
+  session::RunId id{};
+  std::copy_n(bytes.begin(), id.size(), id.begin());
+  return id;
 }
 
 class Leader {
@@ -170,8 +176,7 @@ class Leader {
   // Before the run folder is made: an address that is taken leaves nothing behind.
   std::unique_ptr<Transport> open_network(const RunOptions& options) const {
     if (!options.network) return nullptr;
-    NetworkRequest request{.run = sha256_hex(to_text(identity_)),
-                           .max_answer_bytes = max_answer_bytes(world_)};
+    NetworkRequest request{.run = run_id(identity_), .max_answer_bytes = max_answer_bytes(world_)};
     for (const std::int64_t client : devices_of(options)) {
       if (client >= std::ssize(world_.partition.clients)) {
         throw ConfigError(text("--devices: expected clients from 0 to ",

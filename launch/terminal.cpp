@@ -95,6 +95,8 @@ void TerminalObserver::round_finished(const RoundRecord& record, const Json& met
   std::fflush(stdout);
 }
 
+namespace {
+
 void print_result(const std::filesystem::path& out, const RunOutcome& outcome, bool is_json) {
   fmt::print("\n{}", closing_table(outcome.summary, read_metrics(out)));
   const std::filesystem::path folder = out / "model";
@@ -103,6 +105,19 @@ void print_result(const std::filesystem::path& out, const RunOutcome& outcome, b
              (folder / (is_shipped ? "model.cpk" : "model.safetensors")).string(),
              (out / "summary.json").string());
   if (is_json) fmt::print("{}\n", outcome.summary.dump());
+}
+
+}  // namespace
+
+int run_on_terminal(Communicator& communicator, const ExperimentConfig& config, RunOptions options,
+                    bool is_json) {
+  if (options.out.empty()) options.out = "runs/" + config.name;
+  TerminalObserver observer;
+  const bool is_root = communicator.rank() == 0;
+  const RunOutcome outcome =
+      run_federation(communicator, config, options, is_root ? &observer : nullptr);
+  if (is_root) print_result(options.out, outcome, is_json);
+  return outcome.exit_code;
 }
 
 }  // namespace coppice

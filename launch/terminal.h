@@ -2,8 +2,7 @@
 // How a run looks on the screen: one line a round. On a terminal the line is live, elsewhere (a
 // log, a pipe) plain lines come as rounds finish. Only mains and commands use it.
 
-#include <cstdint>     // for int64_t
-#include <filesystem>  // for path
+#include <cstdint>  // for int64_t
 
 #include "launch/federation.h"
 
@@ -27,8 +26,10 @@ class TerminalObserver final : public RunObserver {
   std::int64_t seen_ = 0;
 };
 
-// The closing table of the run in folder `out`, and where its model lies; with `is_json` the
-// summary as the last line.
-void print_result(const std::filesystem::path& out, const RunOutcome& outcome, bool is_json);
+// run_federation() as a command shows it: rounds as they finish, then the closing table and where
+// the model lies; with `is_json` the summary as the last line. `options.out` empty: runs/NAME.
+// Returns the exit code.
+int run_on_terminal(Communicator& communicator, const ExperimentConfig& config, RunOptions options,
+                    bool is_json);
 
 }  // namespace coppice

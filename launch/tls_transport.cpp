@@ -1,8 +1,7 @@
 #include "launch/tls_transport.h"
 
-#include <charconv>  // for from_chars
-#include <utility>   // for move
-#include <variant>   // for get, visit
+#include <utility>  // for move
+#include <variant>  // for get, visit
 
 #include "core/error.h"
 #include "core/text.h"
@@ -30,9 +29,6 @@ std::int64_t milliseconds_of(double microseconds) {
   return static_cast<std::int64_t>(microseconds / 1000.0);
 }
 
-// The first step that is opened says where a run goes on; before it nobody is asked.
-constexpr std::int64_t kNothingClosed = -1;
-
 struct ToNodeEvent {
   NodeEvent operator()(gateway::Joined& joined) const {
     return {.kind = NodeEventKind::kJoined, .node = std::move(joined.node)};
@@ -56,17 +52,6 @@ struct ToNodeEvent {
 
 }  // namespace
 
-session::RunId run_id(const std::string& run) {
-  session::RunId id{};
-  for (std::size_t i = 0; i < id.size(); ++i) {
-    const char* const digits = run.data() + 2 * i;
-    if (run.size() < 2 * id.size() ||
-        std::from_chars(digits, digits + 2, id[i], 16).ptr != digits + 2)
-      throw Error(text("expected hexadecimal digits, got '", run, "'"));
-  }
-  return id;
-}
-
 gateway::GatewayOptions gateway_options(const NetworkConfig& config) {
   gateway::GatewayOptions options;
   options.heartbeat_ms = milliseconds_of(config.heartbeat_us);
@@ -76,8 +61,7 @@ gateway::GatewayOptions gateway_options(const NetworkConfig& config) {
 }
 
 TlsTransport::TlsTransport(gateway::GatewayOptions options, const NetworkRequest& request)
-    : gateway_(with_limits(std::move(options), request), run_id(request.run), kNothingClosed,
-               request.nodes) {}
+    : gateway_(with_limits(std::move(options), request), request.run, request.nodes) {}
 
 TlsTransport::~TlsTransport() {
   if (is_finished_) {

@@ -13,9 +13,6 @@
 
 namespace coppice {
 
-// The run in every update's key: the first half of `run`, 64 hexadecimal digits.
-session::RunId run_id(const std::string& run);
-
 class TlsTransport final : public Transport {
  public:
   // Listens; as Gateway. `request` is the leader's.

@@ -142,10 +142,7 @@ std::string data_sha256(const World& world) {
   Sha256 digest;
   digest_split(digest, world.dataset->train);
   digest_split(digest, world.dataset->test);
-  for (const ClientData& client : world.partition.clients) {
-    digest_values(digest, client.train);
-    digest_values(digest, client.validation);
-  }
+  digest_partition(digest, world.partition);
   for (const std::optional<World::Network>* other : {&world.teacher, &world.reference}) {
     if (!*other) continue;
     digest.update((*other)->graph.to_json());

@@ -19,9 +19,9 @@ using session::Admission;
 using session::UpdateKey;
 
 struct Gateway::State {
-  State(const GatewayOptions& options, const session::RunId& run, std::int64_t last_closed,
+  State(const GatewayOptions& options, const session::RunId& run,
         std::span<const std::string> names)
-      : ledger(run, last_closed),
+      : ledger(run),
         nodes(names.begin(), names.end()),
         server(thread.io(), options, run, names, mailbox) {}
 
@@ -90,9 +90,9 @@ std::shared_ptr<const Asked> Gateway::State::asked(Question question) {
   return std::make_shared<const Asked>(std::move(made));
 }
 
-Gateway::Gateway(const GatewayOptions& options, const session::RunId& run, std::int64_t last_closed,
+Gateway::Gateway(const GatewayOptions& options, const session::RunId& run,
                  std::span<const std::string> nodes)
-    : state_(std::make_unique<State>(options, run, last_closed, nodes)) {
+    : state_(std::make_unique<State>(options, run, nodes)) {
   state_->post([state = state_.get()] { state->server.start(); });
   state_->thread.start(
       [state = state_.get()](std::exception_ptr failure) { state->mailbox.fail(failure); });

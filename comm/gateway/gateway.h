@@ -96,10 +96,9 @@ struct GatewayCounters {
 
 class Gateway {
  public:
-  // Listens. `nodes` are those of the run; others are refused. `last_closed` is the newest
-  // committed round of a run that goes on, -1 for a new one. Throws ConfigError for options that
+  // Listens. `nodes` are those of the run; others are refused. Throws ConfigError for options that
   // contradict each other or an address that cannot be listened on, DataError for TLS's files.
-  Gateway(const GatewayOptions& options, const session::RunId& run, std::int64_t last_closed,
+  Gateway(const GatewayOptions& options, const session::RunId& run,
           std::span<const std::string> nodes);
   ~Gateway();  // cuts what is open; stop() first to say bye
   Gateway(const Gateway&) = delete;
@@ -107,8 +106,9 @@ class Gateway {
 
   std::uint16_t port() const;
 
-  // Begins a round, later than all before, with one question for each node that is asked. Nodes
-  // that are away get theirs when they come, and the same again when they come back.
+  // Begins a round, later than all before (the first one says where a run goes on), with one
+  // question for each node that is asked. Nodes that are away get theirs when they come, and the
+  // same again when they come back.
   void open(std::int64_t round, std::vector<Question> questions);
 
   // What happened, in the order in which it did; nothing after `timeout`. After an Arrived the

@@ -46,9 +46,7 @@ double resident_bytes() {
 
 // Everybody's files, as `coppice pki` would sign them, without syncs to the disk.
 void make_identities(const fs::path& folder, std::int64_t nodes) {
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
+  const std::int64_t now = tls::or_system_clock({})();
   const tls::Validity validity{now - 3600, now + 86400};
   const auto write = [&](const std::string& name, const std::string& content) {
     std::ofstream(folder / name, std::ios::binary) << content;
@@ -135,7 +133,7 @@ BenchReport bench_gateway(const GatewayBenchSize& size) {
   gateway::GatewayOptions options;
   options.files = files_of(folder.path(), "coordinator");
   options.handshake_ms = kPatience.count();  // all come at once, and share the cores with it
-  gateway::Gateway gateway(options, kRun, -1, names);
+  gateway::Gateway gateway(options, kRun, names);
   const double before = resident_bytes();
   const std::vector<std::string> command{program_folder() + "/coppice",
                                          "bench",

@@ -11,14 +11,9 @@ namespace {
 
 int run_as_rank(Communicator& communicator, const RunArguments& arguments,
                 const ExperimentConfig& config) {
-  const RunOptions options{.out = arguments.out.empty() ? "runs/" + config.name : arguments.out,
-                           .is_resumed = arguments.is_resumed};
-  TerminalObserver observer;
-  const bool is_root = communicator.rank() == 0;
-  const RunOutcome outcome =
-      run_federation(communicator, config, options, is_root ? &observer : nullptr);
-  if (is_root) print_result(options.out, outcome, arguments.is_json);
-  return outcome.exit_code;
+  return run_on_terminal(communicator, config,
+                         {.out = arguments.out, .is_resumed = arguments.is_resumed},
+                         arguments.is_json);
 }
 
 }  // namespace

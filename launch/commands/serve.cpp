@@ -4,9 +4,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>   // for max
-#include <ctime>       // for time
 #include <filesystem>  // for path
 #include <iterator>    // for ssize
+#include <utility>     // for move
 
 #include "coordinator/durable_file.h"
 #include "core/config/config.h"
@@ -25,28 +25,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-tls::TlsFiles files_in(const fs::path& pki) {
-  return {.authority = pki / "ca.crt",
-          .certificate = pki / "coordinator.crt",
-          .key = pki / "coordinator.key",
-          .revocation_list = pki / "revoked.crl"};
-}
-
-// What can be wrong is found before anything is written.
-void check(const ServeArguments& arguments) {
-  endpoint_of(arguments.listen);
-  client_list(arguments.devices);
-  const tls::TlsContext context(tls::End::kCoordinator, files_in(arguments.pki),
-                                [] { return static_cast<std::int64_t>(std::time(nullptr)); });
-}
-
 std::unique_ptr<Transport> listen(const ServeArguments& arguments, const ExperimentConfig& config,
                                   const NetworkRequest& request) {
   const Endpoint endpoint = endpoint_of(arguments.listen);
   gateway::GatewayOptions options = gateway_options(config.network);
   options.address = endpoint.host;
   options.port = endpoint.port;
-  options.files = files_in(arguments.pki);
+  const fs::path pki = arguments.pki;
+  options.files = {.authority = pki / "ca.crt",
+                   .certificate = pki / "coordinator.crt",
+                   .key = pki / "coordinator.key",
+                   .revocation_list = pki / "revoked.crl"};
   const std::int64_t devices = std::ssize(request.nodes);
   options.max_connections =
       std::max(options.max_connections, 2 * devices);  // half may be half-open
@@ -63,16 +52,11 @@ std::unique_ptr<Transport> listen(const ServeArguments& arguments, const Experim
 int serve_as_rank(Communicator& communicator, const ServeArguments& arguments,
                   const ExperimentConfig& config) {
   RunOptions options{
-      .out = arguments.out.empty() ? "runs/" + config.name : arguments.out,
+      .out = arguments.out,
       .is_resumed = arguments.is_resumed,
       .network = [&](const NetworkRequest& request) { return listen(arguments, config, request); },
       .devices = client_list(arguments.devices)};
-  TerminalObserver observer;
-  const bool is_root = communicator.rank() == 0;
-  const RunOutcome outcome =
-      run_federation(communicator, config, options, is_root ? &observer : nullptr);
-  if (is_root) print_result(options.out, outcome, arguments.is_json);
-  return outcome.exit_code;
+  return run_on_terminal(communicator, config, std::move(options), arguments.is_json);
 }
 
 }  // namespace
@@ -80,7 +64,8 @@ int serve_as_rank(Communicator& communicator, const ServeArguments& arguments,
 int serve_command(const ServeArguments& arguments, const ProcessArguments& process) {
   return with_ranks(arguments.ranks, process, [&](Communicator& communicator) {
     const SharedConfig config = shared_config(communicator, [&] {
-      check(arguments);
+      endpoint_of(arguments.listen);  // what is mistyped is said by one rank
+      client_list(arguments.devices);
       return load_config(arguments.config, arguments.overrides);
     });
     return config.value ? serve_as_rank(communicator, arguments, *config.value) : config.exit_code;

@@ -6,6 +6,7 @@
 
 #include "core/digest.h"
 #include "data/dataset.h"
+#include "data/partition.h"
 
 namespace coppice {
 
@@ -22,6 +23,13 @@ inline void digest_split(Sha256& digest, const Split& split) {
   digest_values(digest, split.float32s);
   digest_values(digest, split.int32s);
   digest_values(digest, split.labels);
+}
+
+inline void digest_partition(Sha256& digest, const Partition& partition) {
+  for (const ClientData& client : partition.clients) {
+    digest_values(digest, client.train);
+    digest_values(digest, client.validation);
+  }
 }
 
 }  // namespace coppice

@@ -33,10 +33,7 @@ PartitionRequest partition_request(const ExperimentConfig& config) {
 std::string clients_sha256(const Dataset& dataset, const Partition& partition) {
   Sha256 digest;
   digest_split(digest, dataset.train);
-  for (const ClientData& client : partition.clients) {
-    digest_values(digest, client.train);
-    digest_values(digest, client.validation);
-  }
+  digest_partition(digest, partition);
   return hex(digest.finish());
 }
 

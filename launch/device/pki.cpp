@@ -5,11 +5,11 @@
 
 #include <array>       // for array
 #include <charconv>    // for from_chars
-#include <chrono>      // for system_clock
 #include <ctime>       // for gmtime_r, strftime
 #include <filesystem>  // for path
 
 #include "comm/tls/authority.h"
+#include "comm/tls/context.h"
 #include "comm/tls/private_file.h"
 #include "core/error.h"
 #include "core/json.h"
@@ -26,10 +26,7 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kMaxRequestBytes = 16384;
 constexpr std::int64_t kMaxTokenFileBytes = 256;
 
-std::int64_t now_s() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
-}
+std::int64_t now_s() { return tls::or_system_clock({})(); }
 
 std::string date(std::int64_t unix_s) {
   const auto time = static_cast<time_t>(unix_s);

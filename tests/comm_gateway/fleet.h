@@ -68,7 +68,7 @@ class Coordinator {
  public:
   explicit Coordinator(const Fleet& fleet) : Coordinator(fleet, fleet.options()) {}
   Coordinator(const Fleet& fleet, const GatewayOptions& options)
-      : names_(fleet.names()), gateway(options, kRun, -1, names_) {}
+      : names_(fleet.names()), gateway(options, kRun, names_) {}
 
   // Everyone is asked, with the same model.
   void open(std::int64_t round, const Model& model);

@@ -240,7 +240,7 @@ TEST(GatewayTest, ANodeOfAnotherRunOrNoneIsSentAway) {
   const Fleet fleet(2);
   GatewayOptions options = fleet.options();
   const std::vector<std::string> nodes{"n0"};
-  Gateway gateway(options, kRun, -1, nodes);
+  Gateway gateway(options, kRun, nodes);
   NodeLinkOptions other = fleet.link(0, gateway.port());
   other.node.run = session::RunId{1};
   NodeLink link(other);
@@ -337,7 +337,7 @@ TEST(GatewayTest, OptionsThatContradictEachOtherAreRefused) {
   const auto refused = [&](auto&& change) {
     GatewayOptions options = fleet.options();
     change(options);
-    return thrown_text<ConfigError>([&] { Gateway gateway(options, kRun, -1, nodes); });
+    return thrown_text<ConfigError>([&] { Gateway gateway(options, kRun, nodes); });
   };
   EXPECT_TRUE(contains(refused([](auto& o) { o.silence_ms = o.heartbeat_ms; }), "silence"));
   EXPECT_TRUE(contains(refused([](auto& o) { o.buffer_bytes = 1; }), "largest update"));
@@ -345,12 +345,12 @@ TEST(GatewayTest, OptionsThatContradictEachOtherAreRefused) {
   EXPECT_TRUE(contains(refused([](auto& o) { o.handshake_ms = 0; }), "handshakes"));
   EXPECT_TRUE(contains(refused([](auto& o) { o.max_connections = 0; }), "connection"));
   const std::vector<std::string> twice{"n0", "n0"};
-  EXPECT_THROW(Gateway(fleet.options(), kRun, -1, twice), ConfigError);
-  Gateway first(fleet.options(), kRun, -1, nodes);
+  EXPECT_THROW(Gateway(fleet.options(), kRun, twice), ConfigError);
+  Gateway first(fleet.options(), kRun, nodes);
   EXPECT_TRUE(contains(refused([&](auto& o) { o.port = first.port(); }), "in use"));
   GatewayOptions options = fleet.options();
   options.files.authority = "nowhere";
-  EXPECT_THROW(Gateway(options, kRun, -1, nodes), DataError);
+  EXPECT_THROW(Gateway(options, kRun, nodes), DataError);
 }
 
 }  // namespace
