@@ -3,6 +3,7 @@
 #include <algorithm>  // for max, min
 #include <bit>        // for bit_width
 #include <cmath>      // for abs, ldexp
+#include <vector>     // for vector
 
 #include "core/error.h"
 #include "core/text.h"
@@ -15,7 +16,7 @@ constexpr int kOnePassBits = 51;
 constexpr int kFewestSmallBits = 3;  // differences below 8: larger ones are rare
 // Sums, differences and global parameters of a block stay in the second-level cache while several
 // models go by; long enough that the processor reads ahead.
-constexpr std::size_t kBlock = 4096;
+constexpr std::int64_t kBlock = 2048;
 
 void check_model(const ExactSum& sum, std::span<const float> global, const WeightedModel& model) {
   if (!fits_one_pass(sum.grid()))
@@ -60,20 +61,23 @@ void add_differences(ExactSum& sum, std::span<const float> global,
                      std::span<WeightedModel> models) {
   for (const WeightedModel& model : models) check_model(sum, global, model);
   std::span<std::int64_t> units;
-  for (WeightedModel& model : models) {
+  std::vector<kernels::ExactDifference> differences;
+  differences.reserve(models.size());
+  for (const WeightedModel& model : models) {
     units = sum.begin_add(model.weight);
-    model.length = {};
-    model.term = small_term_of(sum, model.weight);
+    differences.push_back(
+        {.local = model.parameters.data(), .term = small_term_of(sum, model.weight), .length = {}});
   }
-  const std::size_t block = models.size() > 1 ? kBlock : std::max<std::size_t>(units.size(), 1);
-  for (std::size_t begin = 0; begin < units.size(); begin += block) {
-    const std::size_t count = std::min(block, units.size() - begin);
-    for (WeightedModel& model : models) {
-      kernels::exact_add_difference(&model.parameters[begin], &global[begin], model.term,
-                                    static_cast<std::int64_t>(count), &units[begin], model.length);
-    }
+  const std::int64_t size = std::ssize(units);
+  const std::int64_t block = models.size() > 1 ? kBlock : std::max<std::int64_t>(size, 1);
+  for (std::int64_t begin = 0; begin < size; begin += block) {
+    kernels::exact_add_differences(differences, global.data(), begin, std::min(begin + block, size),
+                                   units.data());
   }
-  for (WeightedModel& model : models) {
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    WeightedModel& model = models[i];
+    model.term = differences[i].term;
+    model.length = differences[i].length;
     const GridSpec taken{model.term.range_bits, model.term.quantum_bits};
     if (taken == sum.grid() || is_within(taken, model.length.norm(), global, model.parameters))
       continue;

@@ -1,8 +1,13 @@
 #include "kernels/exact_add.h"
 
-#include <bit>      // for bit_width
-#include <cmath>    // for sqrt, ldexp
-#include <cstring>  // for memcpy
+#include <algorithm>  // for all_of
+#include <bit>        // for bit_width
+#include <cmath>      // for sqrt, ldexp
+#include <cstring>    // for memcpy
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "kernels/clones.h"
 
@@ -140,6 +145,74 @@ Weighting weighting_of(const ExactTerm& term) {
                                                                  : Weighting::kHeavy;
 }
 
+#if defined(__x86_64__)
+
+// Models [0, kModels) in one pass over whole groups of lanes. The shifts of all of them leave the
+// sum together. A square has 48 bits, so that a fused multiply-add is as good as two steps; a
+// weighted term is made in two, because it has to be taken back by the loops above also where it
+// does not fit.
+template <std::size_t kModels, bool kIsWeighted>
+[[gnu::target("avx512f")]] void add_at_once(ExactDifference* models, const float* global,
+                                            std::int64_t begin, std::int64_t end,
+                                            std::int64_t* units) {
+  constexpr std::int64_t kWide = 8;
+  constexpr std::int64_t kVectors = kLanes / kWide;
+  const __m512d shift = _mm512_set1_pd(grid_of(models[0].term).shift);
+  __m512i shifts = _mm512_setzero_si512();
+  __m512d squares[kModels][kVectors];
+  __m512d weights[kModels];
+  for (std::size_t m = 0; m < kModels; ++m) {
+    shifts = _mm512_add_epi64(shifts, _mm512_castpd_si512(shift));
+    weights[m] = _mm512_set1_pd(grid_of(models[m].term).weight);
+    for (std::int64_t k = 0; k < kVectors; ++k)
+      squares[m][k] = _mm512_loadu_pd(models[m].length.lanes.data() + k * kWide);
+  }
+  for (std::int64_t i = begin; i < end; i += kLanes) {
+    for (std::size_t m = 0; m < kModels; ++m)
+      __builtin_prefetch(models[m].local + i + kPrefetchAhead, 0, 2);
+    for (std::int64_t k = 0; k < kVectors; ++k) {
+      const std::int64_t at = i + k * kWide;
+      const __m256 from = _mm256_loadu_ps(global + at);
+      __m512i sum = _mm512_sub_epi64(_mm512_loadu_si512(units + at), shifts);
+      for (std::size_t m = 0; m < kModels; ++m) {
+        const __m512d value =
+            _mm512_cvtps_pd(_mm256_sub_ps(_mm256_loadu_ps(models[m].local + at), from));
+        squares[m][k] = _mm512_fmadd_pd(value, value, squares[m][k]);
+        __m512d shifted = _mm512_add_pd(value, shift);
+        if constexpr (kIsWeighted) {
+          const __m512d weighted = _mm512_mul_pd(_mm512_sub_pd(shifted, shift), weights[m]);
+          shifted = _mm512_add_pd(weighted, shift);
+        }
+        sum = _mm512_add_epi64(sum, _mm512_castpd_si512(shifted));
+      }
+      _mm512_storeu_si512(units + at, sum);
+    }
+  }
+  for (std::size_t m = 0; m < kModels; ++m) {
+    for (std::int64_t k = 0; k < kVectors; ++k)
+      _mm512_storeu_pd(models[m].length.lanes.data() + k * kWide, squares[m][k]);
+  }
+}
+
+template <std::size_t kModels, bool kIsWeighted>
+std::span<ExactDifference> add_groups(std::span<ExactDifference> models, const float* global,
+                                      std::int64_t begin, std::int64_t end, std::int64_t* units) {
+  for (; models.size() >= kModels; models = models.subspan(kModels))
+    add_at_once<kModels, kIsWeighted>(models.data(), global, begin, end, units);
+  return models;
+}
+
+template <bool kIsWeighted>
+void add_by_groups(std::span<ExactDifference> models, const float* global, std::int64_t begin,
+                   std::int64_t end, std::int64_t* units) {
+  auto left = add_groups<8, kIsWeighted>(models, global, begin, end, units);
+  left = add_groups<4, kIsWeighted>(left, global, begin, end, units);
+  left = add_groups<2, kIsWeighted>(left, global, begin, end, units);
+  add_groups<1, kIsWeighted>(left, global, begin, end, units);
+}
+
+#endif
+
 }  // namespace
 
 double SquaredLength::norm() const {
@@ -188,6 +261,30 @@ void exact_add_difference(const float* local, const float* global, const ExactTe
     case Weighting::kHeavy:
       return (term.takes_back ? difference_heavy_back : difference_heavy)(local, global, grid, n,
                                                                           units, length);
+  }
+}
+
+void exact_add_differences(std::span<ExactDifference> models, const float* global,
+                           std::int64_t begin, std::int64_t end, std::int64_t* units) {
+#if defined(__x86_64__)
+  const auto is = [&](auto... weightings) {
+    return std::ranges::all_of(models, [&](const ExactDifference& model) {
+      return ((weighting_of(model.term) == weightings) || ...);
+    });
+  };
+  if (__builtin_cpu_supports("avx512f") && is(Weighting::kOne, Weighting::kLight)) {
+    const std::int64_t whole = begin + (end - begin) / kLanes * kLanes;
+    if (is(Weighting::kOne)) {
+      add_by_groups<false>(models, global, begin, whole, units);
+    } else {
+      add_by_groups<true>(models, global, begin, whole, units);
+    }
+    begin = whole;
+  }
+#endif
+  for (ExactDifference& model : models) {
+    exact_add_difference(model.local + begin, global + begin, model.term, end - begin,
+                         units + begin, model.length);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <array>    // for array
 #include <cstdint>  // for int64_t
+#include <span>     // for span
 
 namespace coppice::kernels {
 
@@ -39,5 +40,18 @@ void exact_add(const float* values, const ExactTerm& term, std::int64_t n, std::
 // units += term of local - global, whose values grow `length`.
 void exact_add_difference(const float* local, const float* global, const ExactTerm& term,
                           std::int64_t n, std::int64_t* units, SquaredLength& length);
+
+// One of several models that are added at once.
+struct ExactDifference {
+  const float* local = nullptr;
+  ExactTerm term;  // the same quantum_bits for all, takes_back false
+  SquaredLength length;
+};
+
+// exact_add_difference() of values [begin, end) of every model, to the same bits. With AVX-512 up
+// to eight models share one pass: the sums and the global model are read, and the sums written,
+// once for all of them.
+void exact_add_differences(std::span<ExactDifference> models, const float* global,
+                           std::int64_t begin, std::int64_t end, std::int64_t* units);
 
 }  // namespace coppice::kernels

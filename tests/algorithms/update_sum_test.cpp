@@ -113,6 +113,51 @@ TEST(UpdateSumTest, SeveralModelsTogetherAreThoseOneByOne) {
   }
 }
 
+// Those whose weights let several models share a pass, in cohorts that leave groups of every size.
+TEST(UpdateSumTest, CohortsOfEverySizeAreTheirModelsOneByOne) {
+  constexpr std::int64_t kSize = 5000;
+  const std::vector<float> global = model(kSize, 1, 1.0F);
+  std::vector<std::vector<float>> locals;
+  for (std::uint64_t k = 0; k < 17; ++k) locals.push_back(model(kSize, 10 + k, 1.0F));
+  for (const bool weighted : {false, true}) {
+    ExactSum apart(kSize, kGrid, kMaxWeight);
+    for (std::size_t count = 1; count <= locals.size(); ++count) {
+      const auto weight_of = [&](std::size_t k) {
+        return weighted ? static_cast<std::int64_t>(7 * k + 1) : 1;
+      };
+      std::vector<WeightedModel> models;
+      for (std::size_t k = 0; k < count; ++k)
+        models.push_back({.parameters = locals[k], .weight = weight_of(k)});
+      const double norm = add_one(apart, global, locals[count - 1], weight_of(count - 1));
+      ExactSum together(kSize, kGrid, kMaxWeight);
+      add_differences(together, global, models);
+      expect_same(together, apart);
+      EXPECT_EQ(models.back().length.norm(), norm);
+    }
+  }
+}
+
+TEST(UpdateSumTest, OneOfSeveralIsTakenBackToTheBit) {
+  const std::vector<float> global = model(100, 1, 1.0F);
+  const std::vector<float> good = model(100, 2, 1.0F);
+  std::vector<float> bad = model(100, 3, 1.0F);
+  bad[3] = std::numeric_limits<float>::quiet_NaN();
+  bad[17] = std::numeric_limits<float>::infinity();
+  bad[40] = std::numeric_limits<float>::lowest();
+  bad[50] = 1e6F;
+  for (const std::int64_t weight : {1, 60}) {
+    ExactSum without(100, kGrid, kMaxWeight);
+    add_one(without, global, good, weight);
+    add_one(without, global, good, weight);
+    std::vector<WeightedModel> models(3, {.parameters = good, .weight = weight});
+    models[1].parameters = bad;
+    ExactSum sum(100, kGrid, kMaxWeight);
+    add_differences(sum, global, models);
+    take_back_difference(sum, global, models[1]);
+    expect_same(sum, without);
+  }
+}
+
 // NaN, infinities and what overflows leave nothing behind.
 TEST(UpdateSumTest, WhatIsTakenBackWasNeverThere) {
   for (const std::int64_t weight : kWeights) {
