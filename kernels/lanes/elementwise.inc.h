@@ -67,6 +67,10 @@ void to_rows(const float* lanes, std::int64_t n, std::int64_t samples, float* ro
 void from_rows(const float* rows, std::int64_t pitch, std::int64_t samples, std::int64_t n,
                float* lanes) {
   std::int64_t i = 0;
+  if (samples == 1) {  // with zeros beside it there is nothing to transpose
+    for (; i < n; ++i) store(lanes + i * kLanes, V{rows[i]});
+    return;
+  }
   for (; i + kLanes <= n; i += kLanes) {
     V square[kLanes];
     COPPICE_UNROLL
