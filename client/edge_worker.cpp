@@ -6,6 +6,7 @@
 
 #include "client/received_step.h"
 #include "comm/client_answer.h"
+#include "comm/data_facts.h"
 #include "comm/messages.h"
 #include "core/error.h"
 #include "core/text.h"
@@ -15,7 +16,8 @@ namespace coppice {
 EdgeWorker::Reply EdgeWorker::handle(const std::vector<std::uint8_t>& task_frame,
                                      const std::vector<std::uint8_t>& step_frame) {
   try {
-    return answer(task_frame, decode_edge_step(step_frame));
+    const EdgeStep step = decode_edge_step(step_frame);
+    return is_data_question(task_frame) ? facts(step) : answer(task_frame, step);
   } catch (const std::exception& error) {
     return {.declined = describe(error)};
   }
@@ -34,6 +36,18 @@ void EdgeWorker::begin(const EdgeSetup& setup) {
   clients_ = std::make_unique<LocalClients>(*world_.dataset, world_.partition, setup.executor,
                                             world_.seed);
   setup_ = setup;
+}
+
+EdgeWorker::Reply EdgeWorker::facts(const EdgeStep& step) {
+  if (step.setup) begin(*step.setup);
+  if (clients_ == nullptr) return {.declined = std::string(kNeedsAll)};
+  const Dataset& dataset = *world_.dataset;
+  const ClientData& own = world_.partition.clients[static_cast<std::size_t>(client_)];
+  DataFacts facts{.train_samples = std::ssize(own.train),
+                  .validation_labels = std::ssize(own.validation) * dataset.labels_per_sample,
+                  .class_counts = {}};
+  if (dataset.labels_per_sample == 1) facts.class_counts = class_counts(dataset, {{own}});
+  return {.answer = encode_data_facts(facts)};
 }
 
 EdgeWorker::Reply EdgeWorker::answer(const std::vector<std::uint8_t>& task_frame,

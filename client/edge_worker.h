@@ -32,18 +32,21 @@ class EdgeWorker {
   EdgeWorker(std::int64_t client, std::function<EdgeWorld(const EdgeSetup&)> open_world)
       : client_(client), open_world_(std::move(open_world)) {}
 
-  // An answer of comm/client_answer.h, or why there is none.
+  // An answer of comm/client_answer.h, or of comm/data_facts.h to its question, or why there is
+  // none.
   struct Reply {
     std::vector<std::uint8_t> answer = {};
     std::string declined = {};  // empty: `answer` is one
   };
 
-  // Does the task. Never throws for what came from the coordinator: it declines.
+  // Does the task, or answers data_question(). Never throws for what came from the coordinator: it
+  // declines.
   Reply handle(const std::vector<std::uint8_t>& task_frame,
                const std::vector<std::uint8_t>& step_frame);
 
  private:
   Reply answer(const std::vector<std::uint8_t>& task_frame, const EdgeStep& step);
+  Reply facts(const EdgeStep& step);
   void begin(const EdgeSetup& setup);
 
   std::int64_t client_;

@@ -16,7 +16,8 @@ constexpr std::string_view kNodePrefix = "client-";
 // In the order of their bytes; `Setup` is an EdgeSetup, const or not.
 template <typename Setup>
 auto texts_of(Setup& setup) {
-  return std::array{&setup.config, &setup.version, &setup.executor, &setup.isa, &setup.data_sha256};
+  return std::array{&setup.config,      &setup.version,       &setup.executor,   &setup.isa,
+                    &setup.data_sha256, &setup.sample_format, &setup.label_names};
 }
 
 }  // namespace
@@ -28,6 +29,8 @@ std::vector<std::uint8_t> encode_edge_step(const EdgeStep& step) {
   payload.u8(step.setup ? 1 : 0);
   if (step.setup) {
     for (const std::string* one : texts_of(*step.setup)) payload.text(*one);
+    payload.i64(step.setup->classes);
+    payload.i64(step.setup->vocabulary);
   }
   payload.bytes(step.model_frame);
   payload.i64(step.model_bytes);
@@ -45,6 +48,8 @@ EdgeStep decode_edge_step(std::span<const std::uint8_t> frame) {
   if (has_setup == 1) {
     step.setup.emplace();
     for (std::string* one : texts_of(*step.setup)) *one = in.text();
+    step.setup->classes = in.i64();
+    step.setup->vocabulary = in.i64();
   }
   step.model_frame = in.bytes();
   step.model_bytes = in.i64();

@@ -14,11 +14,18 @@ namespace coppice {
 // What a device must know of a run before its first task. Paths in the config are the
 // coordinator's; a device opens none of them.
 struct EdgeSetup {
-  std::string config = {};       // resolved, as in config.resolved.yaml
-  std::string version = {};      // of Coppice: another one may do other things
-  std::string executor = {};     // what the whole run trains with
-  std::string isa = {};          // of the coordinator's: another one's last bits differ
-  std::string data_sha256 = {};  // of all clients' samples and who owns them
+  std::string config = {};    // resolved, as in config.resolved.yaml
+  std::string version = {};   // of Coppice: another one may do other things
+  std::string executor = {};  // what the whole run trains with
+  std::string isa = {};       // of the coordinator's: another one's last bits differ
+  // Of all clients' samples and who owns them; empty: each device has data of its own.
+  std::string data_sha256 = {};
+  // What a device's own samples must be like: sample_format(), label_names (a line each), classes
+  // and vocabulary of data/dataset.h.
+  std::string sample_format = {};
+  std::string label_names = {};
+  std::int64_t classes = 0;
+  std::int64_t vocabulary = 0;
 
   friend bool operator==(const EdgeSetup&, const EdgeSetup&) = default;
 };

@@ -31,7 +31,9 @@ enum class FrameType : std::uint16_t {
   kResiduals = 15,
   kModelDelta = 16,
   kAnswer = 17,
-  kEdgeStep = 18
+  kEdgeStep = 18,
+  kDataFacts = 19,
+  kDataQuestion = 20
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 20;

@@ -93,16 +93,19 @@ void expect_same_config(const fs::path& path, std::string_view stored, std::stri
 
 }  // namespace
 
-RunFolder RunFolder::create(const fs::path& path, std::string_view resolved_config) {
+void RunFolder::expect_free(const fs::path& path) {
   std::error_code error;
-  const bool was_there = fs::exists(path, error);
+  const bool is_there = fs::exists(path, error);
   if (error)
     throw ConfigError(text("cannot use '", path.string(), "' as a run folder: ", error.message()));
-  if (was_there) {
-    if (fs::exists(path / kLock, error))
-      take_lock(open_file(path / kLock, O_RDONLY), path);  // and give it back
-    expect_vacant(path);
-  }
+  if (!is_there) return;
+  if (fs::exists(path / kLock, error))
+    take_lock(open_file(path / kLock, O_RDONLY), path);  // and give it back
+  expect_vacant(path);
+}
+
+RunFolder RunFolder::create(const fs::path& path, std::string_view resolved_config) {
+  expect_free(path);
   make_folder(path);
   FileDescriptor lock = open_file(path / kLock, O_RDWR | O_CREAT);
   take_lock(lock, path);

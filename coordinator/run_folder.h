@@ -31,6 +31,9 @@ class RunFolder {
   // nothing, if something other than an empty folder is there, and if another process is using it.
   static RunFolder create(const std::filesystem::path& path, std::string_view resolved_config);
 
+  // Throws what create() would, now, of a folder that is there.
+  static void expect_free(const std::filesystem::path& path);
+
   // Opens a run to go on with it. Throws ConfigError if there is none, if another process is using
   // it, or if `resolved_config` is not the one the run was made with (naming the first line that
   // differs).

@@ -99,4 +99,12 @@ void gather_labels(const Dataset& dataset, const Split& split,
       [width](const std::int32_t* from, std::int32_t* to) { std::copy_n(from, width, to); });
 }
 
+std::string sample_format(const Dataset& dataset) {
+  std::string out;
+  for (const std::int64_t extent : dataset.sample_shape)
+    out += text(out.empty() ? "" : " x ", extent);
+  return text(out, dataset.type == SampleType::kInt32 ? " ids, " : " numbers, ",
+              dataset.labels_per_sample, dataset.labels_per_sample == 1 ? " label" : " labels");
+}
+
 }  // namespace coppice

@@ -60,7 +60,11 @@ struct DatasetRequest {
 // Loads the data set `request.name`. Throws ConfigError for an unknown name (naming the nearest
 // known one), DataError for a missing, truncated or damaged file, saying which, what was expected
 // and what was found.
-std::unique_ptr<const Dataset> load_dataset(const DatasetRequest& request);
+std::unique_ptr<Dataset> load_dataset(const DatasetRequest& request);
+
+// What another data set's samples must be like to be taken for these, in words: "1 x 28 x 28
+// numbers, 1 label".
+std::string sample_format(const Dataset& dataset);
 
 struct DatasetInfo {
   std::string_view name;

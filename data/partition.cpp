@@ -40,7 +40,7 @@ void check_request(const Dataset& dataset, const PartitionRequest& request) {
   if (request.clients < 1 && !takes_all_keys) {
     throw ConfigError(text("data.partition.clients: expected at least 1, got ", request.clients));
   }
-  if (request.clients > dataset.train.size) {
+  if (request.clients > dataset.train.size && request.scheme != kOfDevices) {
     throw ConfigError(text("data.partition.clients: expected at most ", dataset.train.size,
                            ", one a training sample, got ", request.clients));
   }
@@ -87,10 +87,16 @@ Partition make_partition(const Dataset& dataset, const PartitionRequest& request
   OwnedSamples owned = partitioner(dataset, request);
   Partition partition;
   for (std::size_t client = 0; client < owned.rows.size(); ++client) {
-    if (owned.rows[client].empty()) {
+    const bool is_elsewhere =
+        request.scheme == kOfDevices && static_cast<std::int64_t>(client) != request.owner;
+    if (owned.rows[client].empty() && !is_elsewhere) {
       throw ConfigError(text("partition '", request.scheme, "': client ", client, " of ",
                              owned.rows.size(), " would own no sample of ", dataset.train.size,
                              "; ask for fewer clients"));
+    }
+    if (is_elsewhere) {
+      partition.clients.emplace_back();
+      continue;
     }
     partition.clients.push_back(split_validation(std::move(owned.rows[client]),
                                                  static_cast<std::int64_t>(client), request));

@@ -36,7 +36,7 @@ const Loader& loader_named(std::string_view name) {
 
 }  // namespace
 
-std::unique_ptr<const Dataset> load_dataset(const DatasetRequest& request) {
+std::unique_ptr<Dataset> load_dataset(const DatasetRequest& request) {
   const Loader& loader = loader_named(request.name);
   if (!(request.test_fraction >= 0.0 && request.test_fraction < 1.0)) {
     throw ConfigError(

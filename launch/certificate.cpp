@@ -4,6 +4,7 @@
 #include <utility>    // for move
 
 #include "core/config/config.h"
+#include "data/partition.h"
 
 namespace coppice {
 namespace {
@@ -172,8 +173,10 @@ const Json* last_failure(const std::vector<Json>& metrics) {
 
 std::optional<double> judged_retention(const ExperimentConfig& config,
                                        const std::vector<Json>& metrics) {
+  // Ungated runs go by the accuracies on all clients' held-out samples, where ranks can read them.
+  const bool is_pooled = config.data.partition.scheme != kOfDevices;
   const Json* gate = last_comparison(metrics);
-  if (!config.compress.is_gated() || gate == nullptr) return std::nullopt;
+  if (gate == nullptr || (is_pooled && !config.compress.is_gated())) return std::nullopt;
   const Json value = decisive(*gate);
   return value.is_number() ? std::optional(value.as_number()) : std::nullopt;
 }

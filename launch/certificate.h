@@ -14,9 +14,9 @@
 
 namespace coppice {
 
-// The retention that the finished model is judged by in runs with compress.gate: what decides of
-// the last round's comparison (Retention::decisive()). Nothing in other runs, or if nobody was left
-// to compare.
+// The retention that the finished model is judged by in runs with compress.gate, and in those whose
+// devices alone have the held-out samples: what decides of the last round's comparison
+// (Retention::decisive()). Nothing in other runs, or if nobody was left to compare.
 std::optional<double> judged_retention(const ExperimentConfig& config,
                                        const std::vector<Json>& metrics);
 

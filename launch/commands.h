@@ -53,6 +53,7 @@ struct EdgeArguments {
   std::string connect;         // HOST:PORT
   std::string keys;            // folder with node.key, node.crt, ca.crt, revoked.crl
   std::string data;            // where its data is, as data.root; empty: the usual places
+  std::string dataset;         // what it is, as data.name; empty: as the run's
   std::int64_t give_up_s = 0;  // without a coordinator for so long; 0: never
 };
 int edge_command(const EdgeArguments& arguments);

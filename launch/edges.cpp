@@ -22,11 +22,10 @@ constexpr milliseconds kNoHurry{60'000};
 }  // namespace
 
 Edges::Edges(std::unique_ptr<Transport> transport, const NetworkConfig& config, EdgeSetup setup,
-             ClientSizes sizes, std::vector<std::int64_t> clients, Others others, Note note)
+             std::vector<std::int64_t> clients, Others others, Note note)
     : transport_(std::move(transport)),
       config_(config),
       setup_(std::move(setup)),
-      sizes_(std::move(sizes)),
       clients_(std::move(clients)),
       others_(std::move(others)),
       note_(std::move(note)) {}
@@ -34,6 +33,7 @@ Edges::Edges(std::unique_ptr<Transport> transport, const NetworkConfig& config, 
 bool Edges::has(std::int64_t client) const { return std::ranges::binary_search(clients_, client); }
 
 Edges::Given Edges::needed() const {
+  if (task_ == nullptr) return {.setup = true};
   return {
       .setup = true, .teacher = is_distilled(task_->plan), .reference = task_->gate.has_value()};
 }
@@ -61,16 +61,61 @@ NodeQuestion Edges::question_for(std::int64_t client) {
                      .reference = all.reference && !has.reference})};
 }
 
-void Edges::ask(std::int64_t step, const ClientTask& task, const ServerState& state,
-                std::vector<std::uint8_t> model_frame, std::int64_t model_bytes) {
+std::vector<DataFacts> Edges::survey(std::int64_t step) {
+  task_frame_ = data_question();
+  std::vector<NodeQuestion> questions;
+  for (const std::int64_t client : clients_) questions.push_back(question_for(client));
+  note_(text("asks ", clients_.size(), " devices what data they have"));
+  transport_->open(step, std::move(questions));
+  std::map<std::int64_t, DataFacts> facts;
+  while (facts.size() < clients_.size()) {
+    const std::optional<NodeEvent> event = transport_->next(kNoHurry);
+    if (!event) {
+      note_(text("waits for ", clients_.size() - facts.size(), " of ", clients_.size(),
+                 " devices to tell what data they have"));
+      continue;
+    }
+    const std::optional<std::int64_t> client = sender(*event);
+    if (client) facts.emplace(*client, facts_of(*event));
+  }
+  transport_->close();
+  std::vector<DataFacts> out;
+  for (auto& [client, one] : facts) {
+    given_[client].setup = true;
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+// Of an answer to survey(). A run cannot begin without one of its clients.
+DataFacts Edges::facts_of(const NodeEvent& event) {
+  if (event.kind == NodeEventKind::kDeclined)
+    throw Error(text(event.node, " declined: ", event.reason));
+  try {
+    DataFacts facts = decode_data_facts(event.answer);
+    const auto classes = static_cast<std::size_t>(setup_.classes);
+    if (!facts.class_counts.empty() && facts.class_counts.size() != classes) {
+      throw WireError(text("data facts: expected counts of ", classes, " classes, got ",
+                           facts.class_counts.size()));
+    }
+    transport_->accept(event.node);
+    return facts;
+  } catch (const WireError& error) {
+    transport_->refuse(event.node, error.what());
+    throw Error(text(event.node, " was refused: ", error.what()));
+  }
+}
+
+void Edges::ask(std::int64_t step, Question question) {
+  const ClientTask& task = question.task;
   task_ = &task;
   task_frame_ = encode_task(task);
-  step_ = {.model_frame = std::move(model_frame), .model_bytes = model_bytes};
+  step_ = {.model_frame = std::move(question.model_frame), .model_bytes = question.model_bytes};
   frames_.clear();
   asked_ = answered_ = given_up_ = 0;
   first_reason_.clear();
-  sums_.emplace(task, state.graph, state.mask, sizes_,
-                static_cast<std::int64_t>(task_frame_.size()) + model_bytes);
+  sums_.emplace(task, question.state.graph, question.state.mask, question.sizes,
+                static_cast<std::int64_t>(task_frame_.size()) + question.model_bytes);
   std::vector<NodeQuestion> questions;
   for (const std::int64_t client : task.cohort) {
     if (!has(client)) continue;
@@ -119,22 +164,26 @@ milliseconds Edges::patience() const {
   return std::chrono::ceil<milliseconds>(left);
 }
 
-void Edges::take(const NodeEvent& event) {
+std::optional<std::int64_t> Edges::sender(const NodeEvent& event) {
   const std::optional<std::int64_t> client = client_of_node(event.node);
-  if (!client || !has(*client)) return;
-  switch (event.kind) {
-    case NodeEventKind::kJoined:
-      if (away_.erase(*client) > 0) note_(event.node + " is back");
-      return;
-    case NodeEventKind::kLeft:
-      away_.insert(*client);
-      note_(text(event.node, " is gone: ", event.reason));
-      return;
-    case NodeEventKind::kAnswered:
-      return take_answer(*client, event);
-    case NodeEventKind::kDeclined:
-      return take_decline(*client, event);
+  if (!client || !has(*client)) return std::nullopt;
+  if (event.kind == NodeEventKind::kJoined) {
+    if (away_.erase(*client) > 0) note_(event.node + " is back");
+    return std::nullopt;
   }
+  if (event.kind == NodeEventKind::kLeft) {
+    away_.insert(*client);
+    note_(text(event.node, " is gone: ", event.reason));
+    return std::nullopt;
+  }
+  return client;
+}
+
+void Edges::take(const NodeEvent& event) {
+  const std::optional<std::int64_t> client = sender(event);
+  if (!client) return;
+  if (event.kind == NodeEventKind::kAnswered) return take_answer(*client, event);
+  take_decline(*client, event);
 }
 
 void Edges::take_answer(std::int64_t client, const NodeEvent& event) {

@@ -13,6 +13,7 @@
 #include <string>      // for string
 #include <vector>      // for vector
 
+#include "comm/data_facts.h"
 #include "comm/edge_step.h"
 #include "comm/transport.h"
 #include "coordinator/answer_sums.h"
@@ -33,18 +34,26 @@ class Edges {
     std::function<std::vector<std::uint8_t>()> reference;
   };
 
-  // `sizes` are those of all clients; `clients` are those that are devices.
+  // `clients` are those that are devices, ascending.
   Edges(std::unique_ptr<Transport> transport, const NetworkConfig& config, EdgeSetup setup,
-        ClientSizes sizes, std::vector<std::int64_t> clients, Others others, Note note);
+        std::vector<std::int64_t> clients, Others others, Note note);
 
   // Whether client `client` is a device.
   bool has(std::int64_t client) const;
 
-  // Puts `task` to the devices of its cohort, as step `step` of the run. `task` must outlive
-  // collect(). `model_frame` is `state`'s model, of which each client is counted as receiving
-  // `model_bytes`.
-  void ask(std::int64_t step, const ClientTask& task, const ServerState& state,
-           std::vector<std::uint8_t> model_frame, std::int64_t model_bytes);
+  // What data the devices have, in the order of their clients, asked as step `step`: waits for all
+  // of them. Throws Error for one that declines, or whose facts cannot be, and tells it so.
+  std::vector<DataFacts> survey(std::int64_t step);
+
+  struct Question {
+    const ClientTask& task;    // must outlive collect()
+    const ServerState& state;  // what `model_frame` was made from
+    const ClientSizes& sizes;  // of all clients; must outlive collect()
+    std::vector<std::uint8_t> model_frame;
+    std::int64_t model_bytes = 0;  // of it, that each client is counted as receiving
+  };
+  // Puts a task to the devices of its cohort, as step `step` of the run.
+  void ask(std::int64_t step, Question question);
 
   // Waits until all of them have answered, or network.deadline has passed and network.quorum of
   // them have; later answers are refused as late. An answer that no client of ours makes, and a
@@ -63,9 +72,12 @@ class Edges {
     friend auto operator<=>(const Given&, const Given&) = default;
   };
 
+  DataFacts facts_of(const NodeEvent& event);
   NodeQuestion question_for(std::int64_t client);
   std::shared_ptr<const std::vector<std::uint8_t>> step_with(const Given& given);
   Given needed() const;
+  // The client that the event is about, if it is a device of ours; tells who comes and goes.
+  std::optional<std::int64_t> sender(const NodeEvent& event);
   void take(const NodeEvent& event);
   void take_answer(std::int64_t client, const NodeEvent& event);
   void take_decline(std::int64_t client, const NodeEvent& event);
@@ -78,8 +90,7 @@ class Edges {
   std::unique_ptr<Transport> transport_;
   NetworkConfig config_;
   EdgeSetup setup_;
-  ClientSizes sizes_;
-  std::vector<std::int64_t> clients_;  // ascending
+  std::vector<std::int64_t> clients_;
   Others others_;
   Note note_;
 

@@ -98,6 +98,11 @@ RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& co
   std::string problem;
   try {
     if (options.network) check_network(config);
+    if (!options.network && config.data.partition.scheme == kOfDevices) {
+      throw ConfigError(
+          "data.partition.scheme: with 'devices' the clients' data is on devices of their own; "
+          "expected `coppice serve`, or another scheme");
+    }
     check_codecs(config.comm);  // an unknown name is refused before anything is written
     world.emplace(make_world(config));
     check_constraints(config, world->student ? world->student->graph : world->graph);

@@ -16,6 +16,7 @@
 #include "coordinator/run_record.h"
 #include "core/experiment.h"
 #include "core/json.h"
+#include "launch/population.h"
 #include "launch/shared_step.h"
 #include "launch/world.h"
 
@@ -42,8 +43,14 @@ struct RunOptions {
 class RunObserver {
  public:
   virtual ~RunObserver() = default;
-  virtual void started(const World& world, const ExperimentConfig& config, int ranks,
-                       std::int64_t resumed_rounds) = 0;
+  struct Start {
+    const World& world;
+    const Population& population;
+    const ExperimentConfig& config;
+    int ranks = 1;
+    std::int64_t resumed_rounds = 0;
+  };
+  virtual void started(const Start& start) = 0;
   virtual void round_started(const ClientTask& task, std::int64_t rounds) = 0;
   // A sentence that the user should know.
   virtual void noted(const std::string& sentence) = 0;

@@ -12,6 +12,7 @@
 #include "comm/messages.h"
 #include "comm/residuals.h"
 #include "coordinator/downlink.h"
+#include "coordinator/run_folder.h"
 #include "coordinator/run_session.h"
 #include "coordinator/uplink.h"
 #include "core/config/config.h"
@@ -56,15 +57,6 @@ std::int64_t max_answer_bytes(const World& world) {
   return 8 * world.graph.parameter_count() + 8 * kHistogramBins * nodes + kOther;
 }
 
-ClientSizes sizes_of(const World& world) {
-  ClientSizes sizes{.weights = world.client_weights(), .validation_labels = {}};
-  for (const ClientData& client : world.partition.clients) {
-    sizes.validation_labels.push_back(std::ssize(client.validation) *
-                                      world.dataset->labels_per_sample);
-  }
-  return sizes;
-}
-
 // The first half of a SHA-256.
 session::RunId run_id(const RunIdentity& identity) {
   Sha256 digest;
@@ -87,20 +79,21 @@ class Leader {
         table_(load_latency_table(config_.compress.latency_table,
                                   world_.student ? world_.student->graph : world_.graph)),
         identity_(identity(config_, world_, table_)),
-        transport_(open_network(request.options)),
-        machine_(config_, world_.client_weights(), start_of(world_.graph, world_.parameters),
-                 other_models(world_), {table_ ? &*table_ : nullptr, world_.class_totals()}),
+        edges_(open_network(request.options)),
+        population_(find_population(request.options)),
+        sizes_(population_.sizes()),
+        machine_(config_, sizes_.weights, start_of(world_.graph, world_.parameters),
+                 other_models(world_), {table_ ? &*table_ : nullptr, population_.class_totals()}),
         session_(
             {request.options.out, request.options.is_resumed, resolved_yaml(config_), identity_},
             machine_),
-        placement_(samples_a_round(config_.train, world_), communicator_.node_of_rank()) {
-    if (transport_) ask_devices_too(request.options);
-  }
+        placement_(samples_a_round(config_.train, sizes_.weights), communicator_.node_of_rank()) {}
 
   // Analysing is done: the constructor has coupled the graph and laid the stages over the rounds.
   Json run() {
     if (observer_ != nullptr)
-      observer_->started(world_, config_, communicator_.size(), session_.resumed_rounds());
+      observer_->started(
+          {world_, population_, config_, communicator_.size(), session_.resumed_rounds()});
     run_rounds();  // warm up, shrink and recover, quantize, distil, calibrate: plan_rounds()
     if (edges_) edges_->finish();
     edges_.reset();
@@ -151,12 +144,13 @@ class Leader {
   }
 
   // About how many samples each client passes in a round.
-  static std::vector<double> samples_a_round(const TrainConfig& train, const World& world) {
+  static std::vector<double> samples_a_round(const TrainConfig& train,
+                                             const std::vector<std::int64_t>& clients) {
     std::vector<double> samples;
-    for (const ClientData& client : world.partition.clients) {
-      samples.push_back(train.local_steps > 0 ? static_cast<double>(train.local_steps)
-                                              : static_cast<double>(client.train.size()) *
-                                                    static_cast<double>(train.local_epochs));
+    for (const std::int64_t own : clients) {
+      samples.push_back(train.local_steps > 0
+                            ? static_cast<double>(train.local_steps)
+                            : static_cast<double>(own) * static_cast<double>(train.local_epochs));
     }
     return samples;
   }
@@ -168,44 +162,58 @@ class Leader {
                          state.mask});
   }
 
+  bool has_data_elsewhere() const { return config_.data.partition.scheme == kOfDevices; }
+
   std::vector<std::int64_t> devices_of(const RunOptions& options) const {
-    if (!options.devices.empty()) return options.devices;
-    return all_clients(std::ssize(world_.partition.clients));
+    const std::int64_t clients = std::ssize(world_.partition.clients);
+    if (options.devices.empty()) return all_clients(clients);
+    if (has_data_elsewhere()) {
+      throw ConfigError(
+          "--devices: with data.partition.scheme devices every client is one; expected none");
+    }
+    for (const std::int64_t client : options.devices) {
+      if (client >= clients) {
+        throw ConfigError(
+            text("--devices: expected clients from 0 to ", clients - 1, ", got ", client));
+      }
+    }
+    return options.devices;
   }
 
   // Before the run folder is made: an address that is taken leaves nothing behind.
-  std::unique_ptr<Transport> open_network(const RunOptions& options) const {
-    if (!options.network) return nullptr;
+  std::optional<Edges> open_network(const RunOptions& options) const {
+    if (!options.network) return std::nullopt;
+    const std::vector<std::int64_t> devices = devices_of(options);
     NetworkRequest request{.run = run_id(identity_), .max_answer_bytes = max_answer_bytes(world_)};
-    for (const std::int64_t client : devices_of(options)) {
-      if (client >= std::ssize(world_.partition.clients)) {
-        throw ConfigError(text("--devices: expected clients from 0 to ",
-                               world_.partition.clients.size() - 1, ", got ", client));
-      }
-      request.nodes.push_back(node_of_client(client));
-    }
-    return options.network(request);
-  }
-
-  // Devices are asked beside the ranks.
-  void ask_devices_too(const RunOptions& options) {
-    const EdgeSetup setup{.config = resolved_yaml(config_),
-                          .version = identity_.version,
-                          .executor = identity_.executor,
-                          .isa = identity_.isa,
-                          .data_sha256 = clients_sha256(*world_.dataset, world_.partition)};
+    for (const std::int64_t client : devices) request.nodes.push_back(node_of_client(client));
+    EdgeSetup setup{.config = resolved_yaml(config_),
+                    .version = identity_.version,
+                    .executor = identity_.executor,
+                    .isa = identity_.isa};
+    if (!has_data_elsewhere())
+      setup.data_sha256 = clients_sha256(*world_.dataset, world_.partition);
     const Edges::Others others{[this] { return encoded_teacher(); },
                                [this] { return encoded_reference(); }};
-    edges_.emplace(std::move(transport_), config_.network, setup, sizes_of(world_),
-                   devices_of(options), others, [this](const std::string& sentence) {
-                     if (observer_ != nullptr) observer_->noted(sentence);
-                   });
+    return std::optional<Edges>(std::in_place, options.network(request), config_.network,
+                                with_format(std::move(setup), *world_.dataset), devices, others,
+                                [this](const std::string& sentence) {
+                                  if (observer_ != nullptr) observer_->noted(sentence);
+                                });
+  }
+
+  // Where only devices know, they are asked, and what they say is a part of what the run is.
+  Population find_population(const RunOptions& options) {
+    if (!has_data_elsewhere()) return population_of(world_);
+    if (!options.is_resumed) RunFolder::expect_free(options.out);  // before devices are waited for
+    Population population{edges_->survey(next_step(0))};
+    identity_.data_sha256 = sha256_hex(identity_.data_sha256 + sha256_of(population));
+    return population;
   }
 
   // Steps are numbered by the round they belong to, so that one that is begun again after a kill
   // has the number that it had.
-  std::int64_t next_step() {
-    return step_ = std::max(step_ + 1, machine_.state().position * kStepsARound);
+  std::int64_t next_step(std::int64_t position) {
+    return step_ = std::max(step_ + 1, position * kStepsARound);
   }
 
   // Of the cohort, those that ranks simulate.
@@ -268,7 +276,11 @@ class Leader {
     command.assignments = placement_.place(simulated(task.cohort));
     return in_step([&] {
       if (edges_)
-        edges_->ask(next_step(), task, machine_.state(), command.model_frame, command.model_bytes);
+        edges_->ask(next_step(machine_.state().position), {.task = task,
+                                                           .state = machine_.state(),
+                                                           .sizes = sizes_,
+                                                           .model_frame = command.model_frame,
+                                                           .model_bytes = command.model_bytes});
       send_command(communicator_, command);
       failpoint("after_broadcast");
       RankReport report = worker_.train(command);
@@ -290,10 +302,7 @@ class Leader {
     return worker_.clients().memory(task, machine_.state().plan, largest_client());
   }
 
-  std::int64_t largest_client() const {
-    const std::vector<std::int64_t> samples = world_.client_weights();
-    return samples.empty() ? 0 : std::ranges::max(samples);
-  }
+  std::int64_t largest_client() const { return std::ranges::max(sizes_.weights); }
 
   // The same of the dense model with no lever but the micro-batch, whether or not it is trained.
   std::optional<MemoryUse> dense_memory() const {
@@ -396,13 +405,14 @@ class Leader {
   RunObserver* observer_;
   std::optional<LatencyTable> table_;  // of the device that the model is for
   RunIdentity identity_;
-  std::unique_ptr<Transport> transport_;  // until edges_ has it
+  std::int64_t step_ = -1;
+  std::optional<Edges> edges_;
+  Population population_;
+  ClientSizes sizes_;
   RoundMachine machine_;
   RunSession session_;
   Placement placement_;
   Clock::time_point step_began_;
-  std::optional<Edges> edges_;
-  std::int64_t step_ = -1;
   bool is_teacher_sent_ = false;
   bool is_reference_sent_ = false;
   RoundSeconds seconds_;

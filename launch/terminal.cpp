@@ -3,9 +3,9 @@
 #include <fmt/core.h>
 #include <unistd.h>  // for isatty, getppid
 
-#include <algorithm>   // for max
 #include <cstdlib>     // for getenv
 #include <filesystem>  // for read_symlink
+#include <numeric>     // for accumulate
 
 #include "core/text.h"
 #include "launch/run_files.h"
@@ -14,15 +14,13 @@
 namespace coppice {
 namespace {
 
-std::string counts_line(const World& world) {
-  const std::vector<std::int64_t> counts = class_counts(*world.dataset, world.partition);
-  const std::size_t classes =
-      counts.size() / std::max<std::size_t>(1, world.partition.clients.size());
-  if (classes > 20 || world.partition.clients.size() > 20) return {};
+std::string counts_line(const Population& population) {
+  const std::vector<DataFacts>& clients = population.clients;
+  if (clients.size() > 20 || population.class_totals().size() > 20) return {};
   std::string out = "client  samples  of each class\n";
-  for (std::size_t k = 0; k < world.partition.clients.size(); ++k) {
-    out += fmt::format("{:>6} {:>8} ", k, world.partition.clients[k].train.size());
-    for (std::size_t c = 0; c < classes; ++c) out += fmt::format(" {:>5}", counts[k * classes + c]);
+  for (std::size_t k = 0; k < clients.size(); ++k) {
+    out += fmt::format("{:>6} {:>8} ", k, clients[k].train_samples);
+    for (const std::int64_t count : clients[k].class_counts) out += fmt::format(" {:>5}", count);
     out += '\n';
   }
   return out;
@@ -44,20 +42,24 @@ bool someone_watches() {
 
 TerminalObserver::TerminalObserver() : is_live_(someone_watches()) {}
 
-void TerminalObserver::started(const World& world, const ExperimentConfig& config, int ranks,
-                               std::int64_t resumed_rounds) {
+void TerminalObserver::started(const Start& start) {
+  const auto& [world, population, config, ranks, resumed_rounds] = start;
   rounds_ = config.train.rounds;
+  const ClientSizes sizes = population.sizes();
+  const auto total = [](const std::vector<std::int64_t>& counts) {
+    return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+  };
   fmt::print("{}: {} on {}, {} clients ({} training and {} validation samples), {} rank{}\n",
              config.name, config.model.layers.empty() ? config.model.name : "own network",
-             world.dataset->name, world.partition.clients.size(),
-             with_commas(world.partition.train_samples()),
-             with_commas(world.partition.validation_samples()), ranks, ranks == 1 ? "" : "s");
+             world.dataset->name, population.clients.size(), with_commas(total(sizes.weights)),
+             with_commas(total(sizes.validation_labels) / world.dataset->labels_per_sample), ranks,
+             ranks == 1 ? "" : "s");
   if (!world.executor.reason.empty()) {
     fmt::print("note: LibTorch trains, the resident executor cannot run {}\n",
                world.executor.reason);
   }
   for (const std::string& note : world.dataset->notes) fmt::print("note: {}\n", note);
-  fmt::print("{}", counts_line(world));
+  fmt::print("{}", counts_line(population));
   if (resumed_rounds > 0) fmt::print("resumed after {} committed rounds\n", resumed_rounds);
   std::fflush(stdout);
 }

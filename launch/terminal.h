@@ -12,8 +12,7 @@ class TerminalObserver final : public RunObserver {
  public:
   TerminalObserver();
 
-  void started(const World& world, const ExperimentConfig& config, int ranks,
-               std::int64_t resumed_rounds) override;
+  void started(const Start& start) override;
   void noted(const std::string& sentence) override;
   void round_started(const ClientTask& task, std::int64_t rounds) override;
   void round_finished(const RoundRecord& record, const Json& metrics,

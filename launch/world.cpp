@@ -15,25 +15,6 @@
 
 namespace coppice {
 
-std::vector<std::int64_t> World::client_weights() const {
-  std::vector<std::int64_t> weights;
-  for (const ClientData& client : partition.clients)
-    weights.push_back(static_cast<std::int64_t>(client.train.size()));
-  return weights;
-}
-
-std::vector<std::int64_t> World::class_totals() const {
-  if (dataset->labels_per_sample != 1) return {};
-  std::vector<std::int64_t> totals(static_cast<std::size_t>(dataset->classes));
-  for (const ClientData& client : partition.clients) {
-    for (const std::int64_t sample : client.train) {
-      const std::int32_t label = dataset->train.labels[static_cast<std::size_t>(sample)];
-      ++totals[static_cast<std::size_t>(label)];
-    }
-  }
-  return totals;
-}
-
 Graph graph_for(const ModelConfig& config, const Dataset& dataset) {
   ModelRequest request;
   request.input = {

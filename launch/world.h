@@ -31,10 +31,6 @@ struct World {
   std::optional<Network> reference;
 
   ExecutorChoice executor;  // for all of these networks
-
-  std::vector<std::int64_t> client_weights() const;  // training samples of each client
-  // Training samples of each class over all clients; empty for data with several labels a sample.
-  std::vector<std::int64_t> class_totals() const;
 };
 
 // The network that `config` describes, for `dataset`.

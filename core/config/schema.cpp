@@ -75,7 +75,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
 
       COPPICE_KEY(data.name, Text{100}, "", "A data set of `coppice list datasets`."),
       COPPICE_KEY(data.root, Text{}, "", "Folder or file of the data; empty: the data set's usual places."),
-      COPPICE_KEY(data.partition.scheme, Text{100}, "", "Who owns which sample: iid, dirichlet, shards or by_key (the data's own clients)."),
+      COPPICE_KEY(data.partition.scheme, Text{100}, "", "Who owns which sample: iid, dirichlet, shards, by_key (the data's own clients) or devices (each has data of its own, see docs/devices.md)."),
       COPPICE_KEY(data.partition.clients, (Count{0, kMany}), "clients", "Clients; with by_key the first so many, and 0 takes all of them."),
       COPPICE_KEY(data.partition.alpha, (RealNumber{.above = 0, .at_most = 10'000}), "", "dirichlet: concentration; the smaller, the more skewed each client's classes."),
       COPPICE_KEY(data.partition.classes_per_client, (Count{1, 65536}), "classes", "shards: classes that each client owns."),

@@ -61,10 +61,9 @@ void write_noise(const Path& folder, const ImageCounts& counts) {
   write_idx(folder / "t10k-labels-idx1-ubyte", {counts.test}, digit);
 }
 
-void RoundWatcher::started(const World& world, const ExperimentConfig& config, int /*ranks*/,
-                           std::int64_t /*resumed_rounds*/) {
-  sizes_ = world.client_weights();
-  train_ = config.train;
+void RoundWatcher::started(const Start& start) {
+  sizes_ = start.population.train_samples();
+  train_ = start.config.train;
   last_ = now();
 }
 

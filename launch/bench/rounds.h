@@ -51,8 +51,7 @@ class RoundWatcher final : public RunObserver {
   // Rounds before the `warm_up`-th are not among measured().
   explicit RoundWatcher(std::size_t warm_up) : warm_up_(warm_up) {}
 
-  void started(const World& world, const ExperimentConfig& config, int ranks,
-               std::int64_t resumed_rounds) override;
+  void started(const Start& start) override;
   void noted(const std::string&) override {}
   void round_started(const ClientTask&, std::int64_t) override {}
   void round_finished(const RoundRecord& record, const Json& metrics,

@@ -16,6 +16,7 @@
 #include "launch/bench/bench.h"
 #include "launch/bench/rank_correlation.h"
 #include "launch/bench/rounds.h"
+#include "launch/population.h"
 #include "launch/tables.h"
 #include "launch/world.h"
 
@@ -59,7 +60,9 @@ class Probe {
         seed_(config.seed),
         clients_(*world_.dataset, world_.partition, world_.executor.name, seed_) {
     clients_.set_graph(model_.graph);
-    weights_ = world_.client_weights();
+    const Population population = population_of(world_);
+    weights_ = population.train_samples();
+    class_totals_ = population.class_totals();
     for (const std::int64_t weight : weights_) samples_ += weight;
     ServerState state;
     state.graph = model_.graph;
@@ -67,7 +70,7 @@ class Probe {
   }
 
   const SenseRequest& request() const { return request_; }
-  bool has_classes() const { return !world_.class_totals().empty(); }
+  bool has_classes() const { return !class_totals_.empty(); }
 
   // The sum of the clients' tables as a round makes it.
   std::vector<double> table(bool is_balanced = false) {
@@ -75,7 +78,7 @@ class Probe {
     task.track = "main";
     task.max_weight = samples_;
     task.sense = request_;
-    if (is_balanced) task.sense->class_counts = world_.class_totals();
+    if (is_balanced) task.sense->class_counts = class_totals_;
     for (std::int64_t client = 0; client < std::ssize(weights_); ++client)
       task.cohort.push_back(client);
     std::size_t next = 0;
@@ -179,6 +182,7 @@ class Probe {
   std::uint64_t seed_;
   LocalClients clients_;
   std::vector<std::int64_t> weights_;
+  std::vector<std::int64_t> class_totals_;
   std::int64_t samples_ = 0;
   SenseRequest request_;
 };

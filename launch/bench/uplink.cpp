@@ -14,6 +14,7 @@
 #include "core/text.h"
 #include "launch/bench/bench.h"
 #include "launch/bench/rounds.h"
+#include "launch/population.h"
 #include "launch/tables.h"
 #include "launch/world.h"
 
@@ -33,7 +34,7 @@ struct Updates {
 Updates updates_of(const ExperimentConfig& config, const World& world, const Checkpoint& model) {
   LocalClients clients(*world.dataset, world.partition, world.executor.name, config.seed);
   clients.set_graph(model.graph);
-  Updates out{.values = {}, .weights = world.client_weights()};
+  Updates out{.values = {}, .weights = population_of(world).train_samples()};
   for (std::int64_t client = 0; client < std::ssize(out.weights); ++client) {
     ClientTask task;
     task.round = config.train.rounds + 1;

@@ -16,6 +16,9 @@ CLI::App* DeviceCommands::add_edge(CLI::App& parent) {
                   "Folder with node.key, node.crt, ca.crt and revoked.crl (coppice pki)")
       ->required();
   app->add_option("--data", edge_.data, "Where this device's data is, as data.root");
+  app->add_option(
+      "--dataset", edge_.dataset,
+      "With data.partition.scheme devices: what --data is, as data.name (default: as the run's)");
   app->add_option("--give-up", edge_.give_up_s,
                   "End after so many seconds without a coordinator (default never)")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000}));

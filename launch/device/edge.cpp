@@ -82,7 +82,7 @@ int edge_command(const EdgeArguments& arguments) {
       fmt::print("{}  computes with {}, the coordinator with {}: a model's last bits differ\n",
                  node, isa, setup.isa);
     }
-    return open_edge_world(setup, arguments.data);
+    return open_edge_world(setup, {arguments.data, arguments.dataset}, client);
   });
   gateway::NodeLink link(options_of(arguments, client));
   const StopOnSignal stop([&link] { link.stop(); });

@@ -8,6 +8,43 @@
 #include "launch/version.h"
 
 namespace coppice {
+namespace {
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += name + '\n';
+  return out;
+}
+
+// Labels and ids are numbers, and mean what they mean to the coordinator: a device may lack some of
+// them, but not have others or call them otherwise.
+void check_fits(const Dataset& own, const EdgeSetup& setup) {
+  const auto expect = [](const char* what, const auto& expected, const auto& got) {
+    throw DataError(
+        text("this device's data: expected ", what, expected, ", as the run has, got ", got));
+  };
+  const std::string format = sample_format(own);
+  if (format != setup.sample_format) expect("samples of ", setup.sample_format, format);
+  if (own.classes > setup.classes) expect("labels below ", setup.classes, own.classes - 1);
+  if (own.vocabulary > setup.vocabulary) expect("ids below ", setup.vocabulary, own.vocabulary - 1);
+  const std::string names = joined(own.label_names);
+  if (!names.empty() && !setup.label_names.empty() && names != setup.label_names)
+    expect("the labels\n", setup.label_names, "\n" + names);
+}
+
+std::unique_ptr<const Dataset> load_own(const DataConfig& config, const DeviceData& data,
+                                        const EdgeSetup& setup) {
+  DatasetRequest request = dataset_request(config);
+  if (!data.dataset.empty()) request.name = data.dataset;
+  request.test_fraction = 0.0;  // the run is measured on the coordinator's
+  std::unique_ptr<Dataset> own = load_dataset(request);
+  check_fits(*own, setup);
+  own->classes = setup.classes;
+  own->vocabulary = setup.vocabulary;
+  return own;
+}
+
+}  // namespace
 
 DatasetRequest dataset_request(const DataConfig& config) {
   return {.name = config.name,
@@ -37,18 +74,35 @@ std::string clients_sha256(const Dataset& dataset, const Partition& partition) {
   return hex(digest.finish());
 }
 
-EdgeWorld open_edge_world(const EdgeSetup& setup, const std::string& root) {
+EdgeSetup with_format(EdgeSetup setup, const Dataset& dataset) {
+  setup.sample_format = sample_format(dataset);
+  setup.label_names = joined(dataset.label_names);
+  setup.classes = dataset.classes;
+  setup.vocabulary = dataset.vocabulary;
+  return setup;
+}
+
+EdgeWorld open_edge_world(const EdgeSetup& setup, const DeviceData& data, std::int64_t client) {
   if (setup.version != kCoppiceVersion) {
     throw ConfigError(text("expected a coordinator of version ", kCoppiceVersion, ", got ",
                            setup.version.substr(0, 32)));
   }
   ExperimentConfig config = parse_config(setup.config, "the coordinator's config");
-  config.data.root = root;
+  config.data.root = data.root;
+  const bool is_own = config.data.partition.scheme == kOfDevices;
   EdgeWorld world;
-  world.dataset = load_dataset(dataset_request(config.data));
-  world.partition = make_partition(*world.dataset, partition_request(config));
   world.seed = config.seed;
-  if (clients_sha256(*world.dataset, world.partition) != setup.data_sha256) {
+  if (is_own) {
+    world.dataset = load_own(config.data, data, setup);
+  } else {
+    if (!data.dataset.empty())
+      throw ConfigError("--dataset: the run's clients are parts of one data set; expected none");
+    world.dataset = load_dataset(dataset_request(config.data));
+  }
+  PartitionRequest partition = partition_request(config);
+  if (is_own) partition.owner = client;
+  world.partition = make_partition(*world.dataset, partition);
+  if (!is_own && clients_sha256(*world.dataset, world.partition) != setup.data_sha256) {
     throw DataError(text("the data set '", config.data.name,
                          "': expected the training samples that the coordinator has, got others"));
   }

@@ -17,10 +17,20 @@ PartitionRequest partition_request(const ExperimentConfig& config);
 // agree on.
 std::string clients_sha256(const Dataset& dataset, const Partition& partition);
 
-// A device's own: the data set that the run's config names, from the device's files. `root` is
-// where they are; empty: the data set's usual places. What the config says about places is never
+// What a device's own samples have to fit: `setup` with what `dataset`, the coordinator's, is like.
+EdgeSetup with_format(EdgeSetup setup, const Dataset& dataset);
+
+// Where a device's data is.
+struct DeviceData {
+  std::string root = {};     // empty: the data set's usual places
+  std::string dataset = {};  // what it is, where it is the device's own; empty: as the config says
+};
+
+// The data of a device that is client `client` of the run. Where the partition is of the data set
+// that the config names: that data set, and its client's part. Of the scheme `devices`: all that is
+// in `data`, some of it held out as the config says. What the config says about places is never
 // followed: it is the coordinator's. Throws ConfigError and DataError, also for a coordinator of
-// another version or with other data.
-EdgeWorld open_edge_world(const EdgeSetup& setup, const std::string& root);
+// another version, and for data that is not the coordinator's, or does not fit it.
+EdgeWorld open_edge_world(const EdgeSetup& setup, const DeviceData& data, std::int64_t client);
 
 }  // namespace coppice

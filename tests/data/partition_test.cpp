@@ -46,7 +46,8 @@ class SchemeTest : public ::testing::TestWithParam<std::string_view> {
   PartitionRequest request() const {
     return {.scheme = std::string(GetParam()),
             .clients = GetParam() == "by_key" ? 3 : 10,
-            .validation_fraction = 0.25};
+            .validation_fraction = 0.25,
+            .owner = 0};
   }
 };
 
@@ -104,6 +105,18 @@ INSTANTIATE_TEST_SUITE_P(All, SchemeTest,
                          ::testing::ValuesIn(known_partitioners().begin(),
                                              known_partitioners().end()),
                          [](const auto& scheme) { return std::string(scheme.param); });
+
+TEST(PartitionTest, DataOfADeviceIsItsClientsAlone) {
+  const Dataset dataset = balanced(2, 10);
+  PartitionRequest request{.scheme = "devices", .clients = 50};  // more than there are samples here
+  EXPECT_TRUE(owned_samples(make_partition(dataset, request)).empty());
+  request.owner = 30;
+  const Partition partition = make_partition(dataset, request);
+  EXPECT_EQ(partition.clients.size(), 50U);
+  EXPECT_EQ(partition.clients[30].train.size(), 20U);
+  request.owner = 50;
+  EXPECT_THROW(make_partition(dataset, request), ConfigError);
+}
 
 TEST(PartitionTest, IidSizesDifferByAtMostOneLongerOnesFirst) {
   const Partition partition = make_partition(balanced(1, 23), {.scheme = "iid", .clients = 5});

@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "tests/end_to_end/edge_fixture.h"
+#include "tests/end_to_end/tiny_data.h"
 
 namespace coppice::testing {
 namespace {
@@ -27,6 +28,33 @@ TEST_F(EdgeTest, DevicesMakeTheModelOfARun) {
     expect_done(devices);
     EXPECT_EQ(result_of(path("served" + name)).metrics, result_of(path("ranks" + name)).metrics);
   }
+}
+
+// Devices whose samples nobody else reads, against ranks that read all of them.
+TEST_F(EdgeTest, DevicesWithDataOfTheirOwnMakeTheModelOfARun) {
+  write_tiny_npz(path("all.npz"), 3);
+  const auto with = [](const std::string& scheme) {
+    return std::vector<std::string>{
+        "tiny.yaml",
+        "data={name: npz, root: all.npz, validation_fraction: 0.25, partition: {scheme: " + scheme +
+            ", clients: 3}}"};
+  };
+  const std::string expected = model_of({.out = "ranks", .more = with("by_key")});
+  RunRequest request{
+      .out = "own", .more = with("devices"), .environment = {"COPPICE_FAILPOINT=after_reduce:2"}};
+  Coordinator first = serve(request);
+  std::vector<std::unique_ptr<Process>> devices;
+  for (int client = 0; client < 3; ++client) {
+    const std::string site = "site" + std::to_string(client) + ".npz";
+    write_tiny_npz_of(path(site), client);
+    devices.push_back(edge(first.address, client, {}, site));
+  }
+  EXPECT_EQ(first.process->wait().signal, SIGKILL);
+  request.environment.clear();
+  request.more.emplace_back("--resume");
+  Coordinator again = serve(request, first.address);
+  EXPECT_EQ(model_of(again), expected);
+  expect_done(devices);
 }
 
 TEST_F(EdgeTest, ADeviceNeedsNeitherLibTorchNorMuchRoom) {

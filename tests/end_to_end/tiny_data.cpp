@@ -3,6 +3,7 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "core/random.h"
@@ -77,6 +78,15 @@ struct Columns {
   }
 };
 
+void add_client(int client, std::optional<float> everywhere, Columns& train) {
+  RandomStream noise({8, Purpose::kGenerated, client, 0});
+  for (int i = 0; i < kSamplesOfClient; ++i) {
+    std::vector<float> features = sample(i % kClasses, noise);
+    if (everywhere) features.assign(kFeatures, *everywhere);
+    train.add(features, i % kClasses, client);
+  }
+}
+
 }  // namespace
 
 void write_tiny_idx(const fs::path& folder) {
@@ -87,20 +97,20 @@ void write_tiny_idx(const fs::path& folder) {
 
 void write_tiny_npz(const fs::path& file, int clients, int wild_client, float wild_value) {
   Columns train;
-  for (int client = 0; client < clients; ++client) {
-    RandomStream noise({8, Purpose::kGenerated, client, 0});
-    for (int i = 0; i < kSamplesOfClient; ++i) {
-      std::vector<float> features = sample(i % kClasses, noise);
-      if (client == wild_client) features.assign(kFeatures, wild_value);
-      train.add(features, i % kClasses, client);
-    }
-  }
+  for (int client = 0; client < clients; ++client)
+    add_client(client, client == wild_client ? std::optional(wild_value) : std::nullopt, train);
   Columns test;
   RandomStream noise({8, Purpose::kGenerated, -1, 0});
   for (int i = 0; i < 40; ++i) test.add(sample(i % kClasses, noise), i % kClasses, 0);
   put(file,
       zip({train.samples("x"), train.column("y", train.y), train.column("client", train.client),
            test.samples("x_test"), test.column("y_test", test.y)}));
+}
+
+void write_tiny_npz_of(const fs::path& file, int client) {
+  Columns train;
+  add_client(client, std::nullopt, train);
+  put(file, zip({train.samples("x"), train.column("y", train.y)}));
 }
 
 void write_tiny_csv(const fs::path& file) {

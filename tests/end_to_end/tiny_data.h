@@ -16,6 +16,9 @@ void write_tiny_idx(const std::filesystem::path& folder);
 void write_tiny_npz(const std::filesystem::path& file, int clients, int wild_client = -1,
                     float wild_value = std::numeric_limits<float>::max());
 
+// What one of these clients owns, alone.
+void write_tiny_npz_of(const std::filesystem::path& file, int client);
+
 // The same kind of samples as text: columns f0 ... f7 and label.
 void write_tiny_csv(const std::filesystem::path& file);
 

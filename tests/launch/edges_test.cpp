@@ -4,13 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include <deque>
-#include <filesystem>
-#include <fstream>
-#include <random>
-#include <set>
-
-#include "client/edge_worker.h"
 #include "comm/client_answer.h"
 #include "comm/communicator.h"
 #include "core/config/config.h"
@@ -19,98 +12,10 @@
 #include "launch/federation.h"
 #include "tests/data/data_files.h"
 #include "tests/end_to_end/tiny_data.h"
+#include "tests/launch/scripted_transport.h"
 
 namespace coppice {
 namespace {
-
-// Devices in this process that answer in an order drawn from a seed.
-class ScriptedTransport final : public Transport {
- public:
-  using Change = std::function<void(ScriptedTransport&, NodeEvent&)>;
-
-  ScriptedTransport(std::string root, std::uint64_t seed) : root_(std::move(root)), order_(seed) {}
-
-  void open(std::int64_t step, std::vector<NodeQuestion> questions) override {
-    EXPECT_GT(step, last_step_);
-    last_step_ = step;
-    std::ranges::shuffle(questions, order_);
-    for (NodeQuestion& question : questions) waiting_.push_back(std::move(question));
-  }
-  std::optional<NodeEvent> next(std::chrono::milliseconds) override {
-    std::erase_if(waiting_, [this](const NodeQuestion& question) {
-      return silent.contains(client_of_node(question.node).value());
-    });
-    if (waiting_.empty() && !silent.empty()) return std::nullopt;
-    if (waiting_.empty()) {
-      ADD_FAILURE() << "an answer is waited for, and all are in";
-      throw Error("stuck");
-    }
-    const NodeQuestion question = waiting_.front();
-    waiting_.pop_front();
-    const std::int64_t client = client_of_node(question.node).value();
-    if (restarts && ++asked_ % 7 == 0) devices_.erase(client);
-    EdgeWorker::Reply reply = device(client).handle(question.task, *question.model);
-    NodeEvent event{.kind = NodeEventKind::kAnswered, .node = question.node};
-    if (!reply.declined.empty()) {
-      event.kind = NodeEventKind::kDeclined;
-      event.reason = std::move(reply.declined);
-      ++declined;
-    }
-    event.answer = std::move(reply.answer);
-    if (change) change(*this, event);
-    return event;
-  }
-  void accept(const std::string&) override { ++accepted; }
-  void refuse(const std::string&, const std::string& reason) override {
-    refusals.push_back(reason);
-  }
-  void ask_again(NodeQuestion question) override { waiting_.push_back(std::move(question)); }
-  void close() override { EXPECT_TRUE(waiting_.empty()); }
-  void finish() override { is_finished = true; }
-
-  EdgeWorker& device(std::int64_t client) {
-    const auto open = [this](const EdgeSetup& setup) { return open_edge_world(setup, root_); };
-    return devices_.try_emplace(client, client, open).first->second;
-  }
-
-  bool restarts = false;
-  std::set<std::int64_t> silent;  // clients that never answer
-  bool is_finished = false;
-  Change change;
-  int accepted = 0;
-  int declined = 0;
-  std::vector<std::string> refusals;
-
- private:
-  std::string root_;
-  std::mt19937_64 order_;
-  std::int64_t last_step_ = -1;
-  int asked_ = 0;
-  std::deque<NodeQuestion> waiting_;
-  std::map<std::int64_t, EdgeWorker> devices_;
-};
-
-// Lends a transport that the test keeps.
-class Lent final : public Transport {
- public:
-  explicit Lent(Transport& owned) : owned_(owned) {}
-  void open(std::int64_t step, std::vector<NodeQuestion> questions) override {
-    owned_.open(step, std::move(questions));
-  }
-  std::optional<NodeEvent> next(std::chrono::milliseconds timeout) override {
-    return owned_.next(timeout);
-  }
-  void accept(const std::string& node) override { owned_.accept(node); }
-  void refuse(const std::string& node, const std::string& reason) override {
-    owned_.refuse(node, reason);
-  }
-  void ask_again(NodeQuestion question) override { owned_.ask_again(std::move(question)); }
-  void close() override { owned_.close(); }
-  void finish() override { owned_.finish(); }
-
- private:
-  Transport& owned_;
-};
 
 constexpr const char* kConfig = R"(name: tiny
 seed: 3
@@ -270,18 +175,19 @@ TEST_F(EdgesRunTest, ACoordinatorOfAnotherVersionOrWithOtherDataIsDeclined) {
   const ExperimentConfig config =
       parse_config(kConfig, "test.yaml", std::vector{"data.root=" + root()});
   EdgeSetup setup{.config = resolved_yaml(config), .version = "0.1.0", .executor = "resident"};
-  EXPECT_THROW(open_edge_world(setup, root()), DataError);
+  EXPECT_THROW(open_edge_world(setup, {root()}, 0), DataError);
   const std::unique_ptr<const Dataset> data = load_dataset(dataset_request(config.data));
   setup.data_sha256 = clients_sha256(*data, make_partition(*data, partition_request(config)));
-  EXPECT_EQ(open_edge_world(setup, root()).partition.clients.size(), 5U);
+  EXPECT_EQ(open_edge_world(setup, {root()}, 0).partition.clients.size(), 5U);
   setup.version = "0.0.9";
-  EXPECT_THROW(open_edge_world(setup, root()), ConfigError);
+  EXPECT_THROW(open_edge_world(setup, {root()}, 0), ConfigError);
 }
 
 TEST(EdgeStepTest, IsReadAsItWasWritten) {
   EdgeStep step{.model_frame = {1, 2, 3}, .model_bytes = 3, .reference_frame = {9}};
   EXPECT_EQ(decode_edge_step(encode_edge_step(step)), step);
-  step.setup = EdgeSetup{"seed: 1\n", "0.1.0", "resident", "AVX2", "ab"};
+  step.setup = EdgeSetup{"seed: 1\n",          "0.1.0",  "resident", "AVX2", "ab",
+                         "8 numbers, 1 label", "a\nb\n", 2,          0};
   step.teacher_frame = {4, 5};
   const std::vector<std::uint8_t> bytes = encode_edge_step(step);
   EXPECT_EQ(decode_edge_step(bytes), step);

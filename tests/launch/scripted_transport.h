@@ -1,0 +1,119 @@
+#pragma once
+// Devices of a run without a network.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+
+#include "client/edge_worker.h"
+#include "comm/transport.h"
+#include "core/error.h"
+#include "launch/device/edge_world.h"
+
+namespace coppice {
+
+// Devices in this process that answer in an order drawn from a seed.
+class ScriptedTransport final : public Transport {
+ public:
+  using Change = std::function<void(ScriptedTransport&, NodeEvent&)>;
+
+  ScriptedTransport(const std::string& root, std::uint64_t seed)
+      : ScriptedTransport([root](std::int64_t) { return DeviceData{root}; }, seed) {}
+  // `data` is where that of a client is.
+  ScriptedTransport(std::function<DeviceData(std::int64_t client)> data, std::uint64_t seed)
+      : data_(std::move(data)), order_(seed) {}
+
+  void open(std::int64_t step, std::vector<NodeQuestion> questions) override {
+    EXPECT_GT(step, last_step_);
+    last_step_ = step;
+    std::ranges::shuffle(questions, order_);
+    for (NodeQuestion& question : questions) {
+      EXPECT_FALSE(question.task.empty());  // which no network takes
+      waiting_.push_back(std::move(question));
+    }
+  }
+  std::optional<NodeEvent> next(std::chrono::milliseconds) override {
+    std::erase_if(waiting_, [this](const NodeQuestion& question) {
+      return silent.contains(client_of_node(question.node).value());
+    });
+    if (waiting_.empty() && !silent.empty()) return std::nullopt;
+    if (waiting_.empty()) {
+      ADD_FAILURE() << "an answer is waited for, and all are in";
+      throw Error("stuck");
+    }
+    const NodeQuestion question = waiting_.front();
+    waiting_.pop_front();
+    const std::int64_t client = client_of_node(question.node).value();
+    if (restarts && ++asked_ % 7 == 0) devices_.erase(client);
+    EdgeWorker::Reply reply = device(client).handle(question.task, *question.model);
+    NodeEvent event{.kind = NodeEventKind::kAnswered, .node = question.node};
+    if (!reply.declined.empty()) {
+      event.kind = NodeEventKind::kDeclined;
+      event.reason = std::move(reply.declined);
+      ++declined;
+    }
+    event.answer = std::move(reply.answer);
+    if (change) change(*this, event);
+    return event;
+  }
+  void accept(const std::string&) override { ++accepted; }
+  void refuse(const std::string&, const std::string& reason) override {
+    refusals.push_back(reason);
+  }
+  void ask_again(NodeQuestion question) override { waiting_.push_back(std::move(question)); }
+  void close() override { EXPECT_TRUE(waiting_.empty()); }
+  void finish() override { is_finished = true; }
+
+  EdgeWorker& device(std::int64_t client) {
+    const auto open = [=, this](const EdgeSetup& setup) {
+      return open_edge_world(setup, data_(client), client);
+    };
+    return devices_.try_emplace(client, client, open).first->second;
+  }
+
+  bool restarts = false;
+  std::set<std::int64_t> silent;  // clients that never answer
+  bool is_finished = false;
+  Change change;
+  int accepted = 0;
+  int declined = 0;
+  std::vector<std::string> refusals;
+
+ private:
+  std::function<DeviceData(std::int64_t)> data_;
+  std::mt19937_64 order_;
+  std::int64_t last_step_ = -1;
+  int asked_ = 0;
+  std::deque<NodeQuestion> waiting_;
+  std::map<std::int64_t, EdgeWorker> devices_;
+};
+
+// Lends a transport that the test keeps.
+class Lent final : public Transport {
+ public:
+  explicit Lent(Transport& owned) : owned_(owned) {}
+  void open(std::int64_t step, std::vector<NodeQuestion> questions) override {
+    owned_.open(step, std::move(questions));
+  }
+  std::optional<NodeEvent> next(std::chrono::milliseconds timeout) override {
+    return owned_.next(timeout);
+  }
+  void accept(const std::string& node) override { owned_.accept(node); }
+  void refuse(const std::string& node, const std::string& reason) override {
+    owned_.refuse(node, reason);
+  }
+  void ask_again(NodeQuestion question) override { owned_.ask_again(std::move(question)); }
+  void close() override { owned_.close(); }
+  void finish() override { owned_.finish(); }
+
+ private:
+  Transport& owned_;
+};
+
+}  // namespace coppice
