@@ -1,8 +1,11 @@
 // `coppice serve` and `coppice edge` as processes over loopback TLS: the model is the one that
 // `coppice run` makes, also when the coordinator or a device is killed and started again.
 
+#include <algorithm>
 #include <csignal>
+#include <utility>
 
+#include "core/failpoint.h"
 #include "tests/end_to_end/edge_fixture.h"
 #include "tests/end_to_end/tiny_data.h"
 
@@ -79,31 +82,84 @@ TEST_F(EdgeTest, RanksMaySimulateTheOtherClients) {
   expect_done(devices);
 }
 
-TEST_F(EdgeTest, KilledCoordinatorGoesOnAndDevicesComeBack) {
-  const std::string expected = model_of({.out = "ranks", .more = kCompressed});
-  for (const std::string point :
-       {"after_plan:2", "after_broadcast:3", "after_acceptance:1", "after_acceptance:13",
-        "after_reduce:4", "after_apply:5", "during_checkpoint:2", "after_checkpoint:3",
-        "before_commit:4", "during_commit:5", "after_commit:6", "before_model:1"}) {
-    SCOPED_TRACE(point);
-    RunRequest request{.out = "killed-" + point,
-                       .more = kCompressed,
-                       .environment = {"COPPICE_FAILPOINT=" + point}};
-    Coordinator first = serve(request);
-    std::vector<std::unique_ptr<Process>> devices = edges(first.address, 0, 4);
-    EXPECT_EQ(first.process->wait().signal, SIGKILL);
-    request.environment.clear();
-    request.more.emplace_back("--resume");
-    Coordinator again = serve(request, first.address);
-    EXPECT_EQ(model_of(again), expected);
-    // Where there was nothing left to ask, the run may be over before devices are back; they wait
-    // for another.
-    const bool has_questions = point != "after_commit:6" && point != "before_model:1";
-    if (has_questions) expect_done(devices);
+// A failpoint and the visit that kills, "name:visit", of runs of kCompressed.
+constexpr std::string_view kCoordinatorDeaths[] = {
+    "after_start:1",       "after_plan:2",    "after_broadcast:3",   "after_train:3",
+    "after_acceptance:1",  "after_reduce:4",  "after_acceptance:13", "after_apply:5",
+    "during_checkpoint:2", "after_control:1", "after_checkpoint:3",  "before_commit:4",
+    "during_commit:5",     "after_commit:6",  "before_model:1",      "before_report:1",
+    "before_summary:1"};
+// In runs of a config of their own.
+constexpr std::pair<std::string_view, const char*> kDeviceDeaths[] = {
+    {"after_client:2", "compressed.yaml"}, {"after_count:1", "compressed.yaml"},
+    {"after_sense:1", "allocated.yaml"},   {"after_compare:1", "gated.yaml"},
+    {"after_answer:1", "compressed.yaml"}, {"after_answer:4", "compressed.yaml"}};
+
+TEST(EdgeDeathsTest, EveryFailpointIsAmongThem) {
+  for (const std::string_view name : known_failpoints()) {
+    const auto is_it = [&](std::string_view death) {
+      return death.starts_with(std::string(name) + ":");
+    };
+    const bool is_device =
+        std::ranges::any_of(kDeviceDeaths, [&](const auto& death) { return is_it(death.first); });
+    EXPECT_NE(std::ranges::any_of(kCoordinatorDeaths, is_it), is_device) << name;
   }
 }
 
-TEST_F(EdgeTest, KilledDevicesComeBackWithNothing) {
+std::string test_name(std::string_view death) {
+  std::string name(death);
+  std::ranges::replace(name, ':', '_');
+  return name;
+}
+
+class CoordinatorDeathTest : public EdgeTest,
+                             public ::testing::WithParamInterface<std::string_view> {};
+
+TEST_P(CoordinatorDeathTest, IsSurvivedAndDevicesComeBack) {
+  const std::string death(GetParam());
+  const std::string expected = model_of({.out = "ranks", .more = kCompressed});
+  RunRequest request{
+      .out = "killed", .more = kCompressed, .environment = {"COPPICE_FAILPOINT=" + death}};
+  Coordinator first = serve(request);
+  std::vector<std::unique_ptr<Process>> devices = edges(first.address, 0, 4);
+  ASSERT_EQ(first.process->wait().signal, SIGKILL);
+  request.environment.clear();
+  request.more.emplace_back("--resume");
+  Coordinator again = serve(request, first.address);
+  EXPECT_EQ(model_of(again), expected);
+  // Where there was nothing left to ask, the run may be over before devices are back; they wait for
+  // another.
+  const bool has_questions = death != "after_commit:6" && death != "before_model:1" &&
+                             death != "before_report:1" && death != "before_summary:1";
+  if (has_questions) expect_done(devices);
+}
+
+INSTANTIATE_TEST_SUITE_P(Everywhere, CoordinatorDeathTest, ::testing::ValuesIn(kCoordinatorDeaths),
+                         [](const auto& death) { return test_name(death.param); });
+
+class DeviceDeathTest
+    : public EdgeTest,
+      public ::testing::WithParamInterface<std::pair<std::string_view, const char*>> {};
+
+// It comes back with nothing, and is given what it needs.
+TEST_P(DeviceDeathTest, CostsTheRunNothing) {
+  const auto& [death, config] = GetParam();
+  const std::vector<std::string> more{config};
+  const std::string expected = model_of({.out = "ranks", .more = more});
+  Coordinator coordinator = serve({.out = "served", .more = more});
+  std::vector<std::unique_ptr<Process>> devices = edges(coordinator.address, 0, 3);
+  ASSERT_EQ(
+      edge(coordinator.address, 4, {"COPPICE_FAILPOINT=" + std::string(death)})->wait().signal,
+      SIGKILL);
+  devices.push_back(edge(coordinator.address, 4));
+  EXPECT_EQ(model_of(coordinator), expected);
+  expect_done(devices);
+}
+
+INSTANTIATE_TEST_SUITE_P(Everywhere, DeviceDeathTest, ::testing::ValuesIn(kDeviceDeaths),
+                         [](const auto& death) { return test_name(death.param.first); });
+
+TEST_F(EdgeTest, ADeviceThatDiesAgainAndAgainComesBackWithNothing) {
   const std::string expected = model_of({.out = "ranks", .more = kCompressed});
   Coordinator coordinator = serve({.out = "served", .more = kCompressed});
   std::vector<std::unique_ptr<Process>> devices = edges(coordinator.address, 0, 3);
