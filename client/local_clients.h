@@ -53,6 +53,15 @@ class LocalClients {
   // added; null: no longer. It must outlive that.
   void keep_answers(std::vector<ClientAnswer>* answers) { answers_ = answers; }
 
+  // Asks memory for what a client begins with: where its samples are listed, then, when that is
+  // here, the list. Small clients wait for nothing else.
+  void expect_soon(std::int64_t client) const {
+    __builtin_prefetch(&partition_.clients[static_cast<std::size_t>(client)].train);
+  }
+  void expect_next(std::int64_t client) const {
+    __builtin_prefetch(partition_.clients[static_cast<std::size_t>(client)].train.data());
+  }
+
   // Does `task` with one client after another (ids, until there is none) from the model `global`:
   // training, or counting activations if it asks for a calibration, or making its table of
   // sensitivities, or comparing with the dense model. `bytes_down` is what one client's task and

@@ -64,8 +64,14 @@ LocalClients::NextClient Worker::turns(std::span<const std::int64_t> clients) {
   next_ticket_ += std::ssize(clients) + ranks_on_node_;
   return [this, clients, first]() -> std::optional<std::int64_t> {
     const std::int64_t turn = communicator_.take_ticket() - first;
-    if (turn >= std::ssize(clients)) return std::nullopt;
-    return clients[static_cast<std::size_t>(turn)];
+    const auto in_turns = [&](std::int64_t turns) -> std::optional<std::int64_t> {
+      const std::int64_t at = turn + turns * ranks_on_node_;
+      if (at >= std::ssize(clients)) return std::nullopt;
+      return clients[static_cast<std::size_t>(at)];
+    };
+    if (const auto soon = in_turns(2)) clients_.expect_soon(*soon);
+    if (const auto next = in_turns(1)) clients_.expect_next(*next);
+    return in_turns(0);
   };
 }
 

@@ -22,6 +22,15 @@ std::span<const LaneKernels* const> all_lane_kernels() {
 #endif
 }
 
+const LaneKernels& lane_kernels_for(const LaneKernels& kernels, std::int64_t samples) {
+#if defined(__x86_64__)
+  if (&kernels == &kAvx512LaneKernels && samples <= kAvx2LaneKernels.lanes) return kAvx2LaneKernels;
+#else
+  (void)samples;
+#endif
+  return kernels;
+}
+
 const LaneKernels& lane_kernels() { return *all_lane_kernels().front(); }
 
 }  // namespace coppice::kernels

@@ -194,6 +194,9 @@ struct LaneKernels {
 
 // The widest set that this CPU has; the same one for the life of a process.
 const LaneKernels& lane_kernels();
+// AVX2's in the place of AVX-512's where so few samples leave half of its lanes empty; otherwise
+// `kernels`.
+const LaneKernels& lane_kernels_for(const LaneKernels& kernels, std::int64_t samples);
 // All that this CPU can run, the widest first.
 std::span<const LaneKernels* const> all_lane_kernels();
 

@@ -16,8 +16,9 @@ std::vector<int> reader_counts(const Graph& graph) {
   return readers;
 }
 
-// Whether images have their channels innermost: all steps over them must be able to, and there has
-// to be one that gains.
+}  // namespace
+
+// All steps over images must be able to, and there has to be one that gains.
 bool has_channels_innermost(const Graph& graph, std::int64_t lanes) {
   const std::vector<Node>& nodes = graph.nodes();
   std::vector<bool> is_data(nodes.size());  // samples, perhaps normalized
@@ -33,8 +34,6 @@ bool has_channels_innermost(const Graph& graph, std::int64_t lanes) {
   }
   return has_convolution && nodes.back().op != OpKind::global_avg_pool;
 }
-
-}  // namespace
 
 Draft::Draft(const Graph& graph, std::int64_t lanes, const PlanOptions& options)
     : graph_(graph),

@@ -41,6 +41,9 @@ struct StepDraft {
   std::optional<Shape> image;    // the step that brings an input of the node's to lanes
 };
 
+// Whether a plan of `graph` with so many lanes has images with their channels innermost.
+bool has_channels_innermost(const Graph& graph, std::int64_t lanes);
+
 class Draft {
  public:
   // A graph that is not unsupported(). Refers to it and the options.

@@ -13,6 +13,7 @@
 #include "models/fake_quant.h"
 #include "models/frozen.h"
 #include "models/local_optimizer.h"
+#include "models/resident/draft.h"
 #include "models/resident/loss.h"
 #include "models/resident/plan.h"
 #include "models/train_steps.h"
@@ -31,7 +32,11 @@ std::optional<FakeQuant> grids_of(const Graph& graph, const QuantPlan& plan) {
 class ResidentExecutor final : public Executor {
  public:
   ResidentExecutor(Graph graph, const kernels::LaneKernels& kernels)
-      : graph_(std::move(graph)), kernels_(kernels), batch_(graph_), optimizer_(graph_) {}
+      : graph_(std::move(graph)),
+        kernels_(kernels),
+        turns_images_(has_channels_innermost(graph_, kernels.lanes)),
+        batch_(graph_),
+        optimizer_(graph_) {}
 
   std::string_view name() const override { return "resident"; }
   const Graph& graph() const override { return graph_; }
@@ -53,26 +58,31 @@ class ResidentExecutor final : public Executor {
     QuantPlan quant;                     // empty: fp32
     std::optional<FakeQuant> grids;      // of `quant`
     std::optional<MemorySpec> training;  // none: it has no backward pass
+    const kernels::LaneKernels* kernels;
     Plan plan;
 
-    Prepared(const Graph& graph, const kernels::LaneKernels& kernels, const QuantPlan* of,
+    Prepared(const Graph& graph, const kernels::LaneKernels& with, const QuantPlan* of,
              const std::optional<MemorySpec>& memory)
         : quant(is_fp32(of) ? QuantPlan() : *of),
           grids(grids_of(graph, quant)),
           training(memory),
-          plan(graph, kernels,
+          kernels(&with),
+          plan(graph, with,
                {.quant = grids ? &*grids : nullptr,
                 .memory = memory.value_or(MemorySpec()),
                 .trains = memory.has_value()}) {}
-    bool suits(const QuantPlan* asked, const std::optional<MemorySpec>& memory) const {
+    bool suits(const kernels::LaneKernels& with, const QuantPlan* asked,
+               const std::optional<MemorySpec>& memory) const {
       const bool is_same = is_fp32(asked) ? quant.is_empty() : quant == *asked;
-      return is_same && (!memory || training == memory);
+      return is_same && kernels == &with && (!memory || training == memory);
     }
   };
 
-  // The plan, made anew only if the last one does not suit; no memory: for a forward pass, which
-  // every plan has.
-  Prepared& prepared_for(const QuantPlan* quant, const std::optional<MemorySpec>& memory);
+  // What batches of a local plan are computed with; without one it is many samples.
+  const kernels::LaneKernels& kernels_for(const LocalPlan* plan) const;
+  // The plan, made anew only if the last one does not suit; no local plan: for a forward pass,
+  // which every plan has.
+  Prepared& prepared_for(const QuantPlan* quant, const LocalPlan* plan);
   void prepare_arenas(const MemorySpec& memory);
 
   TrainResult train_on_grids(const TrainRequest& request, Prepared& prepared, LocalLoss& loss);
@@ -90,6 +100,7 @@ class ResidentExecutor final : public Executor {
 
   Graph graph_;
   const kernels::LaneKernels& kernels_;
+  bool turns_images_;  // then channels fill the lanes, however few samples
   std::unique_ptr<Prepared> prepared_;
   Batch batch_;
   LocalOptimizer optimizer_;
@@ -112,11 +123,18 @@ void ResidentExecutor::take_parameters(AlignedBuffer& buffer) {
   std::swap(weights_, buffer);
 }
 
-ResidentExecutor::Prepared& ResidentExecutor::prepared_for(
-    const QuantPlan* quant, const std::optional<MemorySpec>& memory) {
-  if (prepared_ == nullptr || !prepared_->suits(quant, memory)) {
+const kernels::LaneKernels& ResidentExecutor::kernels_for(const LocalPlan* plan) const {
+  if (plan == nullptr || turns_images_) return kernels_;
+  return kernels::lane_kernels_for(kernels_, samples_at_once(*plan));
+}
+
+ResidentExecutor::Prepared& ResidentExecutor::prepared_for(const QuantPlan* quant,
+                                                           const LocalPlan* plan) {
+  const kernels::LaneKernels& with = kernels_for(plan);
+  const std::optional<MemorySpec> memory = plan ? std::optional(plan->memory) : std::nullopt;
+  if (prepared_ == nullptr || !prepared_->suits(with, quant, memory)) {
     prepared_.reset();  // its arena goes before the next one's comes
-    prepared_ = std::make_unique<Prepared>(graph_, kernels_, quant, memory);
+    prepared_ = std::make_unique<Prepared>(graph_, with, quant, memory);
   }
   return *prepared_;
 }
@@ -140,7 +158,7 @@ const float* ResidentExecutor::on_grids(const FakeQuant& grids, std::span<const 
 
 TrainResult ResidentExecutor::train(const TrainRequest& request) {
   check_request(*this, request);
-  Prepared& prepared = prepared_for(request.quant, request.plan->memory);
+  Prepared& prepared = prepared_for(request.quant, request.plan);
   prepare_arenas(request.plan->memory);
   std::ranges::copy(request.global, weights_.data());
   if (request.plan->mask_rule == MaskRule::kKeepZero) request.mask->apply(weights_.span());
@@ -218,7 +236,7 @@ Scores ResidentExecutor::step(const StepTask& task, const MicroBatch& micro) {
 template <typename Done>
 void ResidentExecutor::run_blocks(const ModelView& model, const Done& done) {
   check_size("parameters", model.parameters.size(), graph_.parameter_count());
-  Prepared& prepared = prepared_for(model.quant, std::nullopt);
+  Prepared& prepared = prepared_for(model.quant, nullptr);
   Plan& plan = prepared.plan;
   const float* weights =
       prepared.grids ? on_grids(*prepared.grids, model.parameters) : model.parameters.data();
@@ -297,9 +315,10 @@ std::optional<MemoryUse> ResidentExecutor::memory(const MemoryQuestion& question
   const std::optional<MemorySpec> training =
       plan == nullptr ? std::nullopt : std::optional(plan->memory);
   std::unique_ptr<Prepared> fresh;
-  if (prepared_ == nullptr || !prepared_->suits(question.quant, training) ||
+  const kernels::LaneKernels& with = kernels_for(plan);
+  if (prepared_ == nullptr || !prepared_->suits(with, question.quant, training) ||
       (plan == nullptr && prepared_->training))
-    fresh = std::make_unique<Prepared>(graph_, kernels_, question.quant, training);
+    fresh = std::make_unique<Prepared>(graph_, with, question.quant, training);
   const Prepared& prepared = fresh ? *fresh : *prepared_;
   const std::int64_t at_once =
       plan == nullptr ? question.samples : std::min(samples_at_once(*plan), question.samples);
