@@ -1,14 +1,14 @@
 // libFuzzer target of the .cpk reader, the interpreter and the engine; not part of the build. What
 // is read reads back the same from what is written, and runs. From the root of the checkout:
 //   F="-std=c++20 -g -O1 -I. -fsanitize=fuzzer-no-link,address,undefined -c -w"
-//   clang++ $F -o /tmp/k1.o kernels/integer/integer_baseline.cpp
-//   clang++ $F -mavx2 -mfma -o /tmp/k2.o kernels/integer/integer_avx2.cpp
-//   clang++ $F -mavx512f -mavx512bw -mavx512vl -mfma -o /tmp/k3.o
-//   kernels/integer/integer_avx512.cpp clang++ $F -mavx512f -mavx512bw -mavx512vl -mavx512vnni
-//   -mfma -o /tmp/k4.o
-//     kernels/integer/integer_vnni.cpp
+//   K=kernels/integer/integer
+//   W="-mavx512f -mavx512bw -mavx512vl -mfma"
+//   clang++ $F -o /tmp/k1.o ${K}_baseline.cpp
+//   clang++ $F -mavx2 -mfma -o /tmp/k2.o ${K}_avx2.cpp
+//   clang++ $F $W -o /tmp/k3.o ${K}_avx512.cpp
+//   clang++ $F $W -mavx512vnni -o /tmp/k4.o ${K}_vnni.cpp
 //   clang++ -std=c++20 -g -O1 -I. -fsanitize=fuzzer,address,undefined tests/fuzz/cpk_fuzz.cpp
-//     deploy/runtime/*.cpp deploy/runtime/ops/*.cpp kernels/integer/integer.cpp
+//     deploy/runtime/*.cpp deploy/runtime/ops/*.cpp $K.cpp
 //     kernels/code_stream.cpp /tmp/k[1-4].o -lz -o /tmp/cpk_fuzz
 //   mkdir -p CORPUS && COPPICE_CPK_CORPUS=CORPUS deploy_runtime_test
 //     --gtest_also_run_disabled_tests --gtest_filter='*WritesACorpus'
