@@ -23,6 +23,9 @@ struct ModelMessage {
 };
 
 std::vector<std::uint8_t> encode_task(const ClientTask& task);
+// The same for one client of the cohort, as a device is sent it: of the others it says nothing. All
+// clients' are as long.
+std::vector<std::uint8_t> encode_task_for(const ClientTask& task, std::int64_t client);
 ClientTask decode_task(std::span<const std::uint8_t> frame);
 
 std::vector<std::uint8_t> encode_model(const ModelMessage& model);

@@ -55,14 +55,14 @@ std::shared_ptr<const std::vector<std::uint8_t>> Edges::step_with(const Given& g
 NodeQuestion Edges::question_for(std::int64_t client) {
   const Given& has = given_[client];
   const Given all = needed();
-  return {node_of_client(client), task_frame_,
+  return {node_of_client(client),
+          task_ == nullptr ? data_question() : encode_task_for(*task_, client),
           step_with({.setup = !has.setup,
                      .teacher = all.teacher && !has.teacher,
                      .reference = all.reference && !has.reference})};
 }
 
 std::vector<DataFacts> Edges::survey(std::int64_t step) {
-  task_frame_ = data_question();
   std::vector<NodeQuestion> questions;
   for (const std::int64_t client : clients_) questions.push_back(question_for(client));
   note_(text("asks ", clients_.size(), " devices what data they have"));
@@ -109,13 +109,12 @@ DataFacts Edges::facts_of(const NodeEvent& event) {
 void Edges::ask(std::int64_t step, Question question) {
   const ClientTask& task = question.task;
   task_ = &task;
-  task_frame_ = encode_task(task);
   step_ = {.model_frame = std::move(question.model_frame), .model_bytes = question.model_bytes};
   frames_.clear();
   asked_ = answered_ = given_up_ = 0;
   first_reason_.clear();
   sums_.emplace(task, question.state.graph, question.state.mask, question.sizes,
-                static_cast<std::int64_t>(task_frame_.size()) + question.model_bytes);
+                std::ssize(encode_task_for(task, task.cohort.front())) + question.model_bytes);
   std::vector<NodeQuestion> questions;
   for (const std::int64_t client : task.cohort) {
     if (!has(client)) continue;

@@ -99,7 +99,6 @@ class Edges {
 
   // Of the step at hand.
   const ClientTask* task_ = nullptr;
-  std::vector<std::uint8_t> task_frame_;
   EdgeStep step_;
   std::map<Given, std::shared_ptr<const std::vector<std::uint8_t>>> frames_;
   std::int64_t asked_ = 0;  // devices: all of them, and those of which no more is expected

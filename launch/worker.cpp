@@ -47,7 +47,10 @@ RankReport Worker::train(const StepCommand& command) {
   receive_others(command.teacher_frame, command.reference_frame, clients_);
   if (!command.residual_frame.empty())
     clients_.set_residuals(decode_residuals(command.residual_frame));
-  const std::int64_t bytes_down = std::ssize(command.task_frame) + command.model_bytes;
+  const std::int64_t bytes_down =
+      task.cohort.empty()
+          ? 0
+          : std::ssize(encode_task_for(task, task.cohort.front())) + command.model_bytes;
   const std::vector<std::int64_t>& ours = command.assignments.at(static_cast<std::size_t>(node_));
   const auto begin = std::chrono::steady_clock::now();
   RankReport report = clients_.run(task, model.view(), turns(ours), bytes_down);

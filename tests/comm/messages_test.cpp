@@ -109,6 +109,12 @@ std::vector<Message> all_messages() {
 TEST(MessagesTest, TasksReadBackEqual) {
   EXPECT_EQ(decode_task(encode_task(sample_task())), sample_task());
   EXPECT_EQ(decode_task(encode_task(ClientTask())), ClientTask());
+  for (std::size_t i = 0; i < sample_task().cohort.size(); ++i) {  // nothing about the others
+    ClientTask alone = sample_task();
+    alone.cohort = {alone.cohort[i]};
+    alone.client_options = {alone.client_options[i]};
+    EXPECT_EQ(encode_task_for(sample_task(), alone.cohort[0]), encode_task(alone));
+  }
 }
 
 // Sums of these sizes are made before a client trains.
