@@ -22,7 +22,8 @@ class NodeFleet {
   NodeFleet(const NodeFleet&) = delete;
   NodeFleet& operator=(const NodeFleet&) = delete;
 
-  // Connects all, and returns when all have ended: their ends, in order. Once only.
+  // Connects all, some hundreds at a time, and returns when all have ended: their ends, in order.
+  // Once only.
   std::vector<NodeEnd> run();
 
  private:
