@@ -4,7 +4,7 @@
 #include <utility>    // for move
 
 #include "core/config/config.h"
-#include "data/partition.h"
+#include "launch/device/edge_world.h"
 
 namespace coppice {
 namespace {
@@ -174,7 +174,7 @@ const Json* last_failure(const std::vector<Json>& metrics) {
 std::optional<double> judged_retention(const ExperimentConfig& config,
                                        const std::vector<Json>& metrics) {
   // Ungated runs go by the accuracies on all clients' held-out samples, where ranks can read them.
-  const bool is_pooled = config.data.partition.scheme != kOfDevices;
+  const bool is_pooled = !has_data_elsewhere(config);
   const Json* gate = last_comparison(metrics);
   if (gate == nullptr || (is_pooled && !config.compress.is_gated())) return std::nullopt;
   const Json value = decisive(*gate);

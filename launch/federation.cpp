@@ -7,6 +7,7 @@
 #include "comm/codec.h"
 #include "core/digest.h"
 #include "core/text.h"
+#include "launch/device/edge_world.h"
 #include "launch/leader.h"
 #include "launch/shared_step.h"
 #include "launch/summary.h"
@@ -98,7 +99,7 @@ RunOutcome run_federation(Communicator& communicator, const ExperimentConfig& co
   std::string problem;
   try {
     if (options.network) check_network(config);
-    if (!options.network && config.data.partition.scheme == kOfDevices) {
+    if (!options.network && has_data_elsewhere(config)) {
       throw ConfigError(
           "data.partition.scheme: with 'devices' the clients' data is on devices of their own; "
           "expected `coppice serve`, or another scheme");

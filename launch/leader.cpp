@@ -1,14 +1,12 @@
 #include "launch/leader.h"
 
-#include <algorithm>  // for copy_if, copy_n, max
+#include <algorithm>  // for copy_if, max
 #include <chrono>     // for steady_clock
 #include <iterator>   // for back_inserter, ssize
-#include <numeric>    // for iota
 #include <optional>   // for optional
 #include <utility>    // for move
 #include <vector>     // for vector
 
-#include "comm/edge_step.h"
 #include "comm/messages.h"
 #include "comm/residuals.h"
 #include "coordinator/downlink.h"
@@ -27,6 +25,7 @@
 #include "launch/certificate.h"
 #include "launch/device/edge_world.h"
 #include "launch/edges.h"
+#include "launch/open_edges.h"
 #include "launch/summary.h"
 #include "launch/version.h"
 #include "models/executor.h"
@@ -42,31 +41,6 @@ double seconds_since(Clock::time_point begin) {
 
 // At least one more than the questions of a round (coordinator/round_machine.h).
 constexpr std::int64_t kStepsARound = 16;
-
-std::vector<std::int64_t> all_clients(std::int64_t count) {
-  std::vector<std::int64_t> clients(static_cast<std::size_t>(count));
-  std::iota(clients.begin(), clients.end(), std::int64_t{0});
-  return clients;
-}
-
-// No answer is longer: an update is four bytes a parameter and ballots a bit, whatever the codec
-// adds; a histogram is eight bytes a bin.
-std::int64_t max_answer_bytes(const World& world) {
-  constexpr std::int64_t kOther = std::int64_t{1} << 20;  // tables, names
-  const std::int64_t nodes = std::ssize(world.graph.nodes()) + 1;
-  return 8 * world.graph.parameter_count() + 8 * kHistogramBins * nodes + kOther;
-}
-
-// The first half of a SHA-256.
-session::RunId run_id(const RunIdentity& identity) {
-  Sha256 digest;
-  digest.update(text(identity.version, ' ', identity.config_sha256, ' ', identity.data_sha256, ' ',
-                     identity.executor, ' ', identity.isa, ' ', identity.libraries));
-  const auto bytes = digest.finish();
-  session::RunId id{};
-  std::copy_n(bytes.begin(), id.size(), id.begin());
-  return id;
-}
 
 class Leader {
  public:
@@ -162,48 +136,21 @@ class Leader {
                          state.mask});
   }
 
-  bool has_data_elsewhere() const { return config_.data.partition.scheme == kOfDevices; }
-
-  std::vector<std::int64_t> devices_of(const RunOptions& options) const {
-    const std::int64_t clients = std::ssize(world_.partition.clients);
-    if (options.devices.empty()) return all_clients(clients);
-    if (has_data_elsewhere()) {
-      throw ConfigError(
-          "--devices: with data.partition.scheme devices every client is one; expected none");
-    }
-    for (const std::int64_t client : options.devices) {
-      if (client >= clients) {
-        throw ConfigError(
-            text("--devices: expected clients from 0 to ", clients - 1, ", got ", client));
-      }
-    }
-    return options.devices;
-  }
-
-  // Before the run folder is made: an address that is taken leaves nothing behind.
   std::optional<Edges> open_network(const RunOptions& options) const {
-    if (!options.network) return std::nullopt;
-    const std::vector<std::int64_t> devices = devices_of(options);
-    NetworkRequest request{.run = run_id(identity_), .max_answer_bytes = max_answer_bytes(world_)};
-    for (const std::int64_t client : devices) request.nodes.push_back(node_of_client(client));
-    EdgeSetup setup{.config = resolved_yaml(config_),
-                    .version = identity_.version,
-                    .executor = identity_.executor,
-                    .isa = identity_.isa};
-    if (!has_data_elsewhere())
-      setup.data_sha256 = clients_sha256(*world_.dataset, world_.partition);
-    const Edges::Others others{[this] { return encoded_teacher(); },
-                               [this] { return encoded_reference(); }};
-    return std::optional<Edges>(std::in_place, options.network(request), config_.network,
-                                with_format(std::move(setup), *world_.dataset), devices, others,
-                                [this](const std::string& sentence) {
-                                  if (observer_ != nullptr) observer_->noted(sentence);
-                                });
+    return open_edges(
+        {.world = world_,
+         .config = config_,
+         .identity = identity_,
+         .options = options,
+         .others = {[this] { return encoded_teacher(); }, [this] { return encoded_reference(); }},
+         .note = [this](const std::string& sentence) {
+           if (observer_ != nullptr) observer_->noted(sentence);
+         }});
   }
 
   // Where only devices know, they are asked, and what they say is a part of what the run is.
   Population find_population(const RunOptions& options) {
-    if (!has_data_elsewhere()) return population_of(world_);
+    if (!has_data_elsewhere(config_)) return population_of(world_);
     if (!options.is_resumed) RunFolder::expect_free(options.out);  // before devices are waited for
     Population population{edges_->survey(next_step(0))};
     identity_.data_sha256 = sha256_hex(identity_.data_sha256 + sha256_of(population));

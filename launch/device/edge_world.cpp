@@ -67,6 +67,10 @@ PartitionRequest partition_request(const ExperimentConfig& config) {
           .seed = config.seed};
 }
 
+bool has_data_elsewhere(const ExperimentConfig& config) {
+  return config.data.partition.scheme == kOfDevices;
+}
+
 std::string clients_sha256(const Dataset& dataset, const Partition& partition) {
   Sha256 digest;
   digest_split(digest, dataset.train);
@@ -89,7 +93,7 @@ EdgeWorld open_edge_world(const EdgeSetup& setup, const DeviceData& data, std::i
   }
   ExperimentConfig config = parse_config(setup.config, "the coordinator's config");
   config.data.root = data.root;
-  const bool is_own = config.data.partition.scheme == kOfDevices;
+  const bool is_own = has_data_elsewhere(config);
   EdgeWorld world;
   world.seed = config.seed;
   if (is_own) {

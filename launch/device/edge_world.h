@@ -12,6 +12,8 @@ namespace coppice {
 
 DatasetRequest dataset_request(const DataConfig& config);
 PartitionRequest partition_request(const ExperimentConfig& config);
+// Whether each client's data is on a device of its own (data.partition.scheme).
+bool has_data_elsewhere(const ExperimentConfig& config);
 
 // SHA-256 over all training samples and who owns which: what a device and its coordinator must
 // agree on.
