@@ -26,7 +26,8 @@ COPPICE_INLINE void load_channels(const float* from, std::int64_t left, float ot
   for (int r = 0; r < kRegs; ++r) registers[r] = load_floats(from + r * kLanes);
 }
 
-// All pixels of kRegs registers of channels. What lies behind the last pixel's is not read. Lanes
+// All pixels of kRegs registers of channels. What lies behind the last pixel's is not read, which
+// registers of the pixels before it reach too where channels are few. Lanes
 // behind the last channel, the next pixel's first ones, keep their values: where output is input
 // they are written back. A column alone reads the next pixel before (`kAhead`), which is enough
 // where no register reaches the one behind that.
@@ -41,11 +42,13 @@ COPPICE_INLINE void affine_pixels(const Affine& task, std::int64_t channel, bool
   load_channels<kRegs>(task.factors + channel, left, 1.0F, factors);
   load_channels<kRegs>(task.bias + channel, left, 0.0F, bias);
   const float* from = task.input + channel;
+  const std::int64_t room = task.pixels * task.channels - channel - kWhole;
+  const std::int64_t whole_reads = room < 0 ? 0 : room / task.channels + 1;
   float last[kWhole] = {};
   Floats next[kRegs];
   const auto read = [&](std::int64_t pixel) {
     const float* at = from + pixel * task.channels;
-    if (left < kWhole && pixel + 1 == task.pixels) {
+    if (pixel >= whole_reads) {
       store_some(at, left, last);
       at = last;
     }
