@@ -62,7 +62,7 @@ NodeQuestion Edges::question_for(std::int64_t client) {
                      .reference = all.reference && !has.reference})};
 }
 
-std::vector<DataFacts> Edges::survey(std::int64_t step) {
+std::vector<DataFacts> Edges::survey(std::int64_t step, std::int64_t counted_classes) {
   std::vector<NodeQuestion> questions;
   for (const std::int64_t client : clients_) questions.push_back(question_for(client));
   note_(text("asks ", clients_.size(), " devices what data they have"));
@@ -76,7 +76,7 @@ std::vector<DataFacts> Edges::survey(std::int64_t step) {
       continue;
     }
     const std::optional<std::int64_t> client = sender(*event);
-    if (client) facts.emplace(*client, facts_of(*event));
+    if (client) facts.emplace(*client, facts_of(*event, counted_classes));
   }
   transport_->close();
   std::vector<DataFacts> out;
@@ -88,14 +88,13 @@ std::vector<DataFacts> Edges::survey(std::int64_t step) {
 }
 
 // Of an answer to survey(). A run cannot begin without one of its clients.
-DataFacts Edges::facts_of(const NodeEvent& event) {
+DataFacts Edges::facts_of(const NodeEvent& event, std::int64_t counted_classes) {
   if (event.kind == NodeEventKind::kDeclined)
     throw Error(text(event.node, " declined: ", event.reason));
   try {
     DataFacts facts = decode_data_facts(event.answer);
-    const auto classes = static_cast<std::size_t>(setup_.classes);
-    if (!facts.class_counts.empty() && facts.class_counts.size() != classes) {
-      throw WireError(text("data facts: expected counts of ", classes, " classes, got ",
+    if (std::ssize(facts.class_counts) != counted_classes) {
+      throw WireError(text("data facts: expected counts of ", counted_classes, " classes, got ",
                            facts.class_counts.size()));
     }
     transport_->accept(event.node);

@@ -42,8 +42,9 @@ class Edges {
   bool has(std::int64_t client) const;
 
   // What data the devices have, in the order of their clients, asked as step `step`: waits for all
-  // of them. Throws Error for one that declines, or whose facts cannot be, and tells it so.
-  std::vector<DataFacts> survey(std::int64_t step);
+  // of them. Throws Error for one that declines, or whose facts cannot be (among them another
+  // number of counts than `counted_classes`), and tells it so.
+  std::vector<DataFacts> survey(std::int64_t step, std::int64_t counted_classes);
 
   struct Question {
     const ClientTask& task;    // must outlive collect()
@@ -72,11 +73,12 @@ class Edges {
     friend auto operator<=>(const Given&, const Given&) = default;
   };
 
-  DataFacts facts_of(const NodeEvent& event);
+  DataFacts facts_of(const NodeEvent& event, std::int64_t counted_classes);
   NodeQuestion question_for(std::int64_t client);
   std::shared_ptr<const std::vector<std::uint8_t>> step_with(const Given& given);
   Given needed() const;
-  // The client that the event is about, if it is a device of ours; tells who comes and goes.
+  // The client whose answer or decline `event` is, if it is a device of ours; notes who comes and
+  // goes.
   std::optional<std::int64_t> sender(const NodeEvent& event);
   void take(const NodeEvent& event);
   void take_answer(std::int64_t client, const NodeEvent& event);

@@ -152,7 +152,9 @@ class Leader {
   Population find_population(const RunOptions& options) {
     if (!has_data_elsewhere(config_)) return population_of(world_);
     if (!options.is_resumed) RunFolder::expect_free(options.out);  // before devices are waited for
-    Population population{edges_->survey(next_step(0))};
+    const Dataset& dataset = *world_.dataset;
+    Population population{
+        edges_->survey(next_step(0), dataset.labels_per_sample == 1 ? dataset.classes : 0)};
     identity_.data_sha256 = sha256_hex(identity_.data_sha256 + sha256_of(population));
     return population;
   }

@@ -171,6 +171,12 @@ TEST_F(OwnDataTest, FactsThatCannotBeAreRefused) {
             std::string::npos);
   EXPECT_NE(with([](const std::vector<std::uint8_t>& answer) {
               DataFacts facts = decode_data_facts(answer);
+              facts.class_counts.clear();
+              return encode_data_facts(facts);
+            }).find("client-1 was refused: data facts: expected counts of 4 classes, got 0"),
+            std::string::npos);
+  EXPECT_NE(with([](const std::vector<std::uint8_t>& answer) {
+              DataFacts facts = decode_data_facts(answer);
               facts.class_counts.push_back(0);
               return encode_data_facts(facts);
             }).find("client-1 was refused: data facts: expected counts of 4 classes, got 5"),
