@@ -108,6 +108,7 @@ class ClassDraw {
       samples[label].push_back(all[i]);
     }
     std::vector<std::int64_t> counts;
+    counts.reserve(samples.size());
     for (const std::vector<std::int64_t>& of_class : samples)
       counts.push_back(std::ssize(of_class));
     const std::vector<double> weights = class_weights(global_counts, counts, kMostClassWeight);

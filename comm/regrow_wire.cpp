@@ -7,7 +7,7 @@ namespace coppice {
 namespace {
 
 constexpr std::int64_t kMostWeights = std::int64_t{1} << 31;
-constexpr std::size_t kLeastLayerBytes = 4 * 8;
+constexpr std::size_t kLeastLayerBytes = std::size_t{4} * 8;
 
 RegrowLayer read_layer(WireReader& in) {
   RegrowLayer layer;

@@ -117,7 +117,7 @@ std::optional<CalibrationRequest> read_calibration(WireReader& in) {
   return calibration;
 }
 
-constexpr std::size_t kCandidateBytes = 4 * 8;
+constexpr std::size_t kCandidateBytes = std::size_t{4} * 8;
 
 void write_sense(WireWriter& out, const std::optional<SenseRequest>& sense) {
   out.u8(sense ? 1 : 0);
@@ -176,7 +176,7 @@ std::optional<GateRequest> read_gate(WireReader& in) {
   return gate;
 }
 
-constexpr std::size_t kCodecOptionsBytes = 4 * 8;
+constexpr std::size_t kCodecOptionsBytes = std::size_t{4} * 8;
 
 void write_codec_options(WireWriter& out, const CodecOptions& options) {
   out.i64(options.bits);

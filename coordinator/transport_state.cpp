@@ -36,7 +36,8 @@ void write_broadcast(const Broadcast& broadcast, NamedBuffers& buffers) {
   }
   std::vector<float>& bytes = buffers[kBytes];
   for (const std::int64_t count : broadcast.delta_bytes) {
-    bytes.push_back(static_cast<float>(count / kWholeFloats));
+    const std::int64_t whole = count / kWholeFloats;
+    bytes.push_back(static_cast<float>(whole));
     bytes.push_back(static_cast<float>(count % kWholeFloats));
   }
   std::vector<float>& held = buffers[kHeld];

@@ -23,7 +23,7 @@ using session::Side;
 using How = Closing::How;
 
 // A turn ends after so many bytes, so that one fast peer does not keep the others waiting.
-constexpr std::size_t kTurnBytes = 256 * 1024;
+constexpr std::size_t kTurnBytes = std::size_t{256} * 1024;
 constexpr int kMaxHeartbeatsATick = 100;
 
 // Shared by all connections of a thread: what is in it is used up before the turn ends.
@@ -295,10 +295,10 @@ void Connection::lose_by(int error) {
     closing.text = std::strerror(system_error);
   closing.is_certificate_refused =
       is_alert(code, SSL_AD_CERTIFICATE_REVOKED) || is_alert(code, SSL_AD_CERTIFICATE_EXPIRED);
-  close(std::move(closing));
+  close(closing);
 }
 
-void Connection::close(Closing closing) {
+void Connection::close(const Closing& closing) {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   outbox_.clear();

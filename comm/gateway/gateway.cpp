@@ -94,8 +94,9 @@ Gateway::Gateway(const GatewayOptions& options, const session::RunId& run,
                  std::span<const std::string> nodes)
     : state_(std::make_unique<State>(options, run, nodes)) {
   state_->post([state = state_.get()] { state->server.start(); });
-  state_->thread.start(
-      [state = state_.get()](std::exception_ptr failure) { state->mailbox.fail(failure); });
+  state_->thread.start([state = state_.get()](std::exception_ptr failure) {
+    state->mailbox.fail(std::move(failure));
+  });
 }
 
 Gateway::~Gateway() { state_->thread.stop(); }

@@ -49,7 +49,7 @@ NodeAnswer NodeAnswer::of(std::vector<std::uint8_t> update) {
   return answer;
 }
 
-NodeAnswer NodeAnswer::decline(std::string reason) {
+NodeAnswer NodeAnswer::decline(const std::string& reason) {
   NodeAnswer answer;
   answer.refusal = printable(reason.empty() ? "no reason given" : reason);
   return answer;

@@ -56,7 +56,7 @@ struct NodeAnswer {
 
   // Computes the digest. Throws Error for an update without bytes or above kMaxTransferBytes.
   static NodeAnswer of(std::vector<std::uint8_t> update);
-  static NodeAnswer decline(std::string reason);
+  static NodeAnswer decline(const std::string& reason);
 };
 
 struct NodeEnd {

@@ -36,7 +36,7 @@ void Authority::create(const fs::path& folder, const AuthorityOptions& options,
     throw ConfigError(text("validity: expected at least a second, got ", options.valid_s));
   make_private_folder(folder);
   const FolderLock lock(folder);
-  const Validity validity{now_s - kBackdating_s, now_s + options.valid_s};
+  const Validity validity{now_s - kBackdatingSeconds, now_s + options.valid_s};
   const PrivateKey key = PrivateKey::generate(options.key_type);
   const Certificate certificate = make_authority(key, validity);
   const PrivateKey coordinator_key = PrivateKey::generate(options.key_type);
@@ -109,7 +109,8 @@ SignedCertificate Authority::sign(const CertificateRequest& request, std::string
   }
   if (answer.verdict != TokenVerdict::kGood) return {answer.verdict};
   const std::int64_t end = std::min(now_s + valid_s, certificate_.validity().not_after_s);
-  const std::int64_t begin = std::max(now_s - kBackdating_s, certificate_.validity().not_before_s);
+  const std::int64_t begin =
+      std::max(now_s - kBackdatingSeconds, certificate_.validity().not_before_s);
   if (end <= now_s)
     throw ConfigError(text("certificate for ", request.node(), ": it would end at ", end,
                            " (seconds since 1970), now is ", now_s));

@@ -25,7 +25,7 @@
 namespace coppice::tls {
 
 // Certificates count from this long before they were signed, for devices whose clocks are behind.
-inline constexpr std::int64_t kBackdating_s = 3600;
+inline constexpr std::int64_t kBackdatingSeconds = 3600;
 
 struct AuthorityOptions {
   KeyType key_type = KeyType::kP256;

@@ -19,7 +19,7 @@ void add_serial(X509_CRL* list, const std::string& serial, const ASN1_TIME* when
   COPPICE_OPENSSL(X509_REVOKED_set_serialNumber(entry.get(), serial_number(serial).get()) == 1);
   COPPICE_OPENSSL(X509_REVOKED_set_revocationDate(entry.get(), const_cast<ASN1_TIME*>(when)) == 1);
   COPPICE_OPENSSL(X509_CRL_add0_revoked(list, entry.get()) == 1);
-  entry.release();  // the list has it
+  static_cast<void>(entry.release());  // the list has it
 }
 
 std::int64_t number_of(const X509_CRL* list, std::string_view what) {

@@ -221,6 +221,7 @@ std::vector<double> RealList::read(const YamlNode& node) const {
 
 std::string RealList::write(const std::vector<double>& values) const {
   std::vector<std::string> texts;
+  texts.reserve(values.size());
   for (const double value : values) texts.push_back(number_text(value));
   return text('[', join(texts), ']');
 }

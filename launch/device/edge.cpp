@@ -93,7 +93,7 @@ int edge_command(const EdgeArguments& arguments) {
             failpoint("after_answer");
             if (reply.declined.empty()) return NodeAnswer::of(std::move(reply.answer));
             if (reply.declined != kNeedsAll) fmt::print("{}  cannot: {}\n", node, reply.declined);
-            return NodeAnswer::decline(std::move(reply.declined));
+            return NodeAnswer::decline(reply.declined);
           },
       .settled =
           [&](const session::UpdateKey& key, session::AckStatus status, const std::string& reason) {

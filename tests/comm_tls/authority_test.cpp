@@ -74,7 +74,7 @@ TEST_F(AuthorityTest, ATokenBuysOneCertificate) {
   EXPECT_EQ(made.verdict, TokenVerdict::kGood);
   const auto certificate = Certificate::from_pem(made.pem, "made");
   EXPECT_EQ(certificate.identity(), (Identity{Identity::Role::kNode, "edge-1"}));
-  EXPECT_EQ(certificate.validity(), (Validity{kNow - kBackdating_s, kNow + 30 * kDay}));
+  EXPECT_EQ(certificate.validity(), (Validity{kNow - kBackdatingSeconds, kNow + 30 * kDay}));
   EXPECT_EQ(authority.sign(request_of("edge-1"), token, kNow, kDay).verdict, TokenVerdict::kUsed);
   EXPECT_EQ(open().sign(request_of("edge-1"), token, kNow, kDay).pem, "");
   EXPECT_EQ(authority.ledger().issued.size(), 2U);
