@@ -4,9 +4,9 @@
 #include <iterator>   // for ssize
 #include <utility>    // for exchange
 
+#include "client/client_facts.h"
 #include "client/received_step.h"
 #include "comm/client_answer.h"
-#include "comm/data_facts.h"
 #include "comm/messages.h"
 #include "core/error.h"
 #include "core/text.h"
@@ -41,13 +41,8 @@ void EdgeWorker::begin(const EdgeSetup& setup) {
 EdgeWorker::Reply EdgeWorker::facts(const EdgeStep& step) {
   if (step.setup) begin(*step.setup);
   if (clients_ == nullptr) return {.declined = std::string(kNeedsAll)};
-  const Dataset& dataset = *world_.dataset;
-  const ClientData& own = world_.partition.clients[static_cast<std::size_t>(client_)];
-  DataFacts facts{.train_samples = std::ssize(own.train),
-                  .validation_labels = std::ssize(own.validation) * dataset.labels_per_sample,
-                  .class_counts = {}};
-  if (dataset.labels_per_sample == 1) facts.class_counts = class_counts(dataset, {{own}});
-  return {.answer = encode_data_facts(facts)};
+  const std::vector<DataFacts> all = facts_of(*world_.dataset, world_.partition);
+  return {.answer = encode_data_facts(all[static_cast<std::size_t>(client_)])};
 }
 
 EdgeWorker::Reply EdgeWorker::answer(const std::vector<std::uint8_t>& task_frame,

@@ -3,7 +3,6 @@
 
 #include <cstddef>  // for size_t
 #include <cstdint>  // for uint8_t
-#include <vector>   // for vector
 
 #include "comm/wire.h"
 #include "core/error.h"
@@ -26,12 +25,6 @@ inline std::size_t read_count(WireReader& in, std::size_t least, const char* wha
   if (count > in.left() / least)
     throw WireError(text(what, ": ", count, " items in ", in.left(), " bytes"));
   return static_cast<std::size_t>(count);
-}
-
-inline std::vector<std::uint8_t> framed(FrameType type, const std::vector<std::uint8_t>& payload) {
-  std::vector<std::uint8_t> out;
-  write_frame(type, payload, out);
-  return out;
 }
 
 }  // namespace coppice

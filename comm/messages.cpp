@@ -59,8 +59,9 @@ void read_row(WireReader& in, ClientRow& row) {
 }  // namespace
 
 std::vector<std::uint8_t> encode_model(const ModelMessage& model) {
-  std::vector<std::uint8_t> payload;
-  WireWriter out(payload);
+  std::vector<std::uint8_t> frame;
+  begin_frame(frame);
+  WireWriter out(frame);
   out.text(model.graph_json);
   out.text(model.plan_json);
   const Mask& mask = model.mask;
@@ -71,7 +72,8 @@ std::vector<std::uint8_t> encode_model(const ModelMessage& model) {
   } else {
     out.floats(IndexMap::kept_by(mask).gather(model.parameters));
   }
-  return framed(FrameType::kModel, payload);
+  finish_frame(FrameType::kModel, frame);
+  return frame;
 }
 
 ModelMessage decode_model(std::span<const std::uint8_t> frame) {
@@ -142,10 +144,12 @@ void append_rows(std::span<const std::uint8_t> frame, std::vector<ClientRow>& ro
 }
 
 std::vector<std::uint8_t> encode_ballot(std::span<const float> ballot) {
-  std::vector<std::uint8_t> payload;
-  WireWriter out(payload);
+  std::vector<std::uint8_t> frame;
+  begin_frame(frame);
+  WireWriter out(frame);
   write_bits(out, ballot.size(), [&](std::size_t i) { return ballot[i] != 0.0F; });
-  return framed(FrameType::kBallot, payload);
+  finish_frame(FrameType::kBallot, frame);
+  return frame;
 }
 
 std::vector<float> decode_ballot(std::span<const std::uint8_t> frame, std::size_t units) {
@@ -160,9 +164,11 @@ std::vector<float> decode_ballot(std::span<const std::uint8_t> frame, std::size_
 }
 
 std::vector<std::uint8_t> encode_sensitivities(std::span<const float> table) {
-  std::vector<std::uint8_t> payload;
-  WireWriter(payload).floats(table);
-  return framed(FrameType::kSensitivities, payload);
+  std::vector<std::uint8_t> frame;
+  begin_frame(frame);
+  WireWriter(frame).floats(table);
+  finish_frame(FrameType::kSensitivities, frame);
+  return frame;
 }
 
 std::vector<float> decode_sensitivities(std::span<const std::uint8_t> frame) {
@@ -173,15 +179,17 @@ std::vector<float> decode_sensitivities(std::span<const std::uint8_t> frame) {
 }
 
 std::vector<std::uint8_t> encode_histograms(std::span<const float> counts) {
-  std::vector<std::uint8_t> payload;
-  WireWriter out(payload);
+  std::vector<std::uint8_t> frame;
+  begin_frame(frame);
+  WireWriter out(frame);
   out.u32(static_cast<std::uint32_t>(counts.size()));
   for (std::size_t i = 0; i < counts.size(); ++i) {
     if (counts[i] == 0.0F) continue;
     out.u32(static_cast<std::uint32_t>(i));
     out.u32(static_cast<std::uint32_t>(counts[i]));
   }
-  return framed(FrameType::kHistograms, payload);
+  finish_frame(FrameType::kHistograms, frame);
+  return frame;
 }
 
 std::vector<float> decode_histograms(std::span<const std::uint8_t> frame) {

@@ -213,8 +213,9 @@ void read_client_codecs(WireReader& in, ClientTask& task) {
 std::vector<std::uint8_t> encode_task_of(const ClientTask& task,
                                          std::span<const std::int64_t> cohort,
                                          std::span<const CodecOptions> client_options) {
-  std::vector<std::uint8_t> payload;
-  WireWriter out(payload);
+  std::vector<std::uint8_t> frame;
+  begin_frame(frame);
+  WireWriter out(frame);
   out.i64(task.round);
   out.text(task.track);
   out.i64(task.model_version);
@@ -239,7 +240,8 @@ std::vector<std::uint8_t> encode_task_of(const ClientTask& task,
   write_gate(out, task.gate);
   write_regrow(out, task.regrow);
   out.int64s(cohort);
-  return framed(FrameType::kTask, payload);
+  finish_frame(FrameType::kTask, frame);
+  return frame;
 }
 
 }  // namespace

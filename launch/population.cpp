@@ -1,7 +1,6 @@
 #include "launch/population.h"
 
-#include <iterator>  // for ssize
-
+#include "client/client_facts.h"
 #include "core/digest.h"
 #include "core/text.h"
 
@@ -29,17 +28,7 @@ std::vector<std::int64_t> Population::class_totals() const {
   return totals;
 }
 
-Population population_of(const World& world) {
-  const Dataset& dataset = *world.dataset;
-  Population population;
-  for (const ClientData& client : world.partition.clients) {
-    DataFacts& facts = population.clients.emplace_back();
-    facts.train_samples = std::ssize(client.train);
-    facts.validation_labels = std::ssize(client.validation) * dataset.labels_per_sample;
-    if (dataset.labels_per_sample == 1) facts.class_counts = class_counts(dataset, {{client}});
-  }
-  return population;
-}
+Population population_of(const World& world) { return {facts_of(*world.dataset, world.partition)}; }
 
 std::string sha256_of(const Population& population) {
   Sha256 digest;

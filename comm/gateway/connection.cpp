@@ -274,7 +274,7 @@ void Connection::linger() {
   for (std::size_t taken = 0; taken < kTurnBytes;) {
     const auto count = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
     if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
-    if (count <= 0) return close(Closing(closing_));
+    if (count <= 0) return close(closing_);
     taken += static_cast<std::size_t>(count);
   }
   schedule();
@@ -303,8 +303,9 @@ void Connection::close(const Closing& closing) {
   state_ = State::kClosed;
   outbox_.clear();
   error_code ignored;
-  socket_.close(ignored);  // ends the waits
-  if (owner_ != nullptr) std::exchange(owner_, nullptr)->closed(closing);
+  socket_.close(ignored);        // ends the waits
+  const Closing told = closing;  // it may be our own, and who is told may end us
+  if (owner_ != nullptr) std::exchange(owner_, nullptr)->closed(told);
 }
 
 // ---- time
@@ -313,7 +314,7 @@ void Connection::tick(SteadyTime now) {
   heartbeats_in_ = 0;
   if (state_ == State::kClosed) return;
   if (state_ == State::kBye || state_ == State::kLinger) {
-    if (now - state_since_ > times_.silence) close(Closing(closing_));
+    if (now - state_since_ > times_.silence) close(closing_);
     return;
   }
   const bool is_session = state_ == State::kOpen && is_enrolled(session_.state());

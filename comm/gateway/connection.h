@@ -99,7 +99,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void want(int error);
   void lose(const std::string& text);
   void lose_by(int error);
-  void close(const Closing& closing);  // no member: whoever is told may end this
+  void close(const Closing& closing);
   void check_progress(SteadyTime now);
   session::Side own_side() const;
   session::Side other_side() const;

@@ -10,6 +10,7 @@
 #include "launch/federation.h"
 #include "tests/data/data_files.h"
 #include "tests/end_to_end/tiny_data.h"
+#include "tests/launch/damaged_frames.h"
 #include "tests/launch/scripted_transport.h"
 
 namespace coppice {
@@ -216,14 +217,7 @@ TEST(DataFactsTest, AreReadAsTheyWereWritten) {
   const std::vector<std::uint8_t> bytes = encode_data_facts(facts);
   EXPECT_EQ(decode_data_facts(bytes), facts);
   EXPECT_EQ(decode_data_facts(encode_data_facts({.train_samples = 1})).class_counts.size(), 0U);
-  for (std::size_t at = 0; at < bytes.size(); ++at) {
-    std::vector<std::uint8_t> bad = bytes;
-    bad[at] ^= 0x20U;
-    EXPECT_THROW(decode_data_facts(bad), WireError) << at;
-    bad = bytes;
-    bad.resize(at);
-    EXPECT_THROW(decode_data_facts(bad), WireError) << at;
-  }
+  expect_damage_is_refused(bytes, decode_data_facts);
 }
 
 TEST(DataFactsTest, WhatCannotBeIsRefused) {
