@@ -31,9 +31,13 @@ enum class NodeEventKind : std::uint8_t {
 struct NodeEvent {
   NodeEventKind kind = NodeEventKind::kJoined;
   std::string node;
+  std::int64_t step = -1;  // of the question that is answered or declined
   std::vector<std::uint8_t> answer = {};
   std::string reason = {};  // of kLeft and kDeclined
 };
+
+// What becomes of questions at the end of their step.
+enum class Unanswered : std::uint8_t { kIsLate, kStands };
 
 class Transport {
  public:
@@ -52,8 +56,10 @@ class Transport {
   virtual void refuse(const std::string& node, const std::string& reason) = 0;
   virtual void ask_again(NodeQuestion question) = 0;
 
-  // Ends the step: what comes for it from now on is late, and nodes are told so.
-  virtual void close() = 0;
+  // Ends the step: what comes for it from now on is late, and nodes are told so. With kStands
+  // questions without an answer stand: it may come in any later step, until one asks the node again
+  // or is closed with kIsLate.
+  virtual void close(Unanswered unanswered) = 0;
 
   // The run is over: nodes are told so when this ends, and do not come back.
   virtual void finish() = 0;

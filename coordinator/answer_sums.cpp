@@ -20,10 +20,9 @@ namespace {
 // Two ways to add up the same squares differ by less.
 constexpr double kRounding = 1e-6;
 
-SumSizes sizes_of(const ClientTask& task, const Graph& graph, const Mask& mask) {
+Mask travelling(const ClientTask& task, const Graph& graph, Mask mask) {
   const bool is_masked = task.plan.mask_rule == MaskRule::kKeepZero;
-  return {.parameters = is_masked ? mask.kept() : graph.parameter_count(),
-          .units = task.ballot ? couple(graph).unit_count : 0};
+  return is_masked ? std::move(mask) : Mask(graph.parameter_count());
 }
 
 double length_of(std::span<const float> values) {
@@ -47,18 +46,22 @@ std::vector<float> decoded(const std::string& name, const std::vector<std::uint8
 
 }  // namespace
 
-AnswerSums::AnswerSums(const ClientTask& task, const Graph& graph, const Mask& mask,
-                       const ClientSizes& sizes, std::int64_t bytes_down)
-    : task_(task), sizes_(sizes), bytes_down_(bytes_down) {
-  sums_ = &report_.sums[sum_key(task)];
-  *sums_ = empty_sums(task, sizes_of(task, graph, mask));
-  if (const auto update = sums_->find(kUpdateSum); update != sums_->end())
-    update_.resize(static_cast<std::size_t>(update->second.size()));
-  if (!task.calibration) return;
-  for (const std::string& node : task.calibration->nodes) {
-    const std::int64_t at = graph.node_named(node);  // or the input
+AnswerSums::AnswerSums(ClientTask task, Graph graph, Mask mask, const ClientSizes& sizes,
+                       std::int64_t bytes_down)
+    : task_(std::move(task)),
+      graph_(std::move(graph)),
+      mask_(travelling(task_, graph_, std::move(mask))),
+      sizes_(sizes),
+      bytes_down_(bytes_down) {
+  sums_ = &report_.sums[sum_key(task_)];
+  *sums_ = empty_sums(
+      task_, {.parameters = mask_.kept(), .units = task_.ballot ? couple(graph_).unit_count : 0});
+  for (const auto& [name, sum] : *sums_) names_.insert(name);
+  if (!task_.calibration) return;
+  for (const std::string& node : task_.calibration->nodes) {
+    const std::int64_t at = graph_.node_named(node);  // or the input
     counted_outputs_.push_back(element_count(
-        at < 0 ? graph.input().shape : graph.nodes()[static_cast<std::size_t>(at)].shape));
+        at < 0 ? graph_.input().shape : graph_.nodes()[static_cast<std::size_t>(at)].shape));
   }
 }
 
@@ -120,38 +123,45 @@ void AnswerSums::check(std::int64_t client, const ClientAnswer& answer) const {
       return;
     throw WireError(text("answer: client ", client, " neither accepts nor refuses its task"));
   }
-  for (const auto& [name, sum] : *sums_) {
+  for (const std::string& name : names_) {
     // A client whose gradients are not finite has no say in the mask (client/mask_ballot.h).
     if (!answer.frames.contains(name) && name != kMaskBallotSum)
       throw WireError(text("answer: client ", client, " sent no '", name, "'"));
   }
   for (const auto& [name, frame] : answer.frames) {
-    if (!sums_->contains(name))
+    if (!names_.contains(name))
       throw WireError(
           text("answer: client ", client, " sent '", name, "', which nobody asked for"));
   }
 }
 
-RefusalReason AnswerSums::add_update(const ClientRow& row, const std::vector<std::uint8_t>& frame) {
+// Decodes it, and judges it as the task has it.
+RefusalReason AnswerSums::read_update(const ClientRow& row, const std::vector<std::uint8_t>& frame,
+                                      std::vector<float>& update) const {
+  update.resize(static_cast<std::size_t>(mask_.kept()));
   const auto codec = make_codec(task_.codec, codec_options_of(task_, row.client));
-  codec->decode(frame, update_);
-  const double norm = length_of(update_);
+  codec->decode(frame, update);
+  const double norm = length_of(update);
   if (!std::isfinite(norm) || !std::isfinite(row.update_norm)) return RefusalReason::kNotFinite;
   // What error feedback adds of earlier rounds is not in the norm that the bound is about.
   const bool is_bounded = task_.norm_bound > 0.0;
-  const double longest = (1.0 + kRounding) * codec->norm_growth(update_.size()) * task_.norm_bound;
+  const double longest = (1.0 + kRounding) * codec->norm_growth(update.size()) * task_.norm_bound;
   if (is_bounded && row.update_norm > task_.norm_bound) return RefusalReason::kNormAboveBound;
   if (is_bounded && !task_.residual_decay && norm > longest) return RefusalReason::kNormAboveBound;
-  return add_values(sums_->at(kUpdateSum), update_, row.weight) ? RefusalReason::kNone
-                                                                : RefusalReason::kOutOfRange;
+  return RefusalReason::kNone;
+}
+
+ClientRow AnswerSums::counted(const ClientAnswer& answer) const {
+  ClientRow row = answer.row;
+  row.bytes_down = bytes_down_;
+  row.bytes_up = answer.counted_bytes();
+  return row;
 }
 
 void AnswerSums::add(std::int64_t client, const ClientAnswer& answer) {
   if (added_.contains(client)) return;
   check(client, answer);
-  ClientRow row = answer.row;
-  row.bytes_down = bytes_down_;
-  row.bytes_up = answer.counted_bytes();
+  ClientRow row = counted(answer);
   if (row.status == ClientStatus::kAccepted) {
     std::map<std::string, std::vector<float>> others;  // read before anything is added
     for (const auto& [name, frame] : answer.frames) {
@@ -160,16 +170,46 @@ void AnswerSums::add(std::int64_t client, const ClientAnswer& answer) {
       check_counts(row, name, others[name]);
     }
     row.reason = RefusalReason::kNone;
-    if (const auto update = answer.frames.find(kUpdateSum); update != answer.frames.end())
-      row.reason = add_update(row, update->second);
+    if (const auto update = answer.frames.find(kUpdateSum); update != answer.frames.end()) {
+      row.reason = read_update(row, update->second, update_);
+      if (row.reason == RefusalReason::kNone &&
+          !add_values(sums_->at(kUpdateSum), update_, row.weight))
+        row.reason = RefusalReason::kOutOfRange;
+    }
     for (const auto& [name, values] : others) {  // one question's, or ballots, which always fit
       if (row.reason != RefusalReason::kNone) break;
       if (!sums_->at(name).add(values, row.weight)) row.reason = RefusalReason::kOutOfRange;
     }
-    if (row.reason != RefusalReason::kNone) row.status = ClientStatus::kRefused;
   }
+  add_row(row);
+}
+
+std::string AnswerSums::not_projected(const AnswerSums& then) const {
+  if (!task_.trains() || !then.task_.trains() || then.task_.track != task_.track)
+    return "the run has gone on to something else";
+  if (then.graph_ != graph_) return "the network has other layers or channels by now";
+  return {};
+}
+
+void AnswerSums::add_late(std::int64_t client, const AnswerSums& then, const ClientAnswer& answer) {
+  if (added_.contains(client)) return;
+  if (const std::string reason = not_projected(then); !reason.empty())
+    throw Error(text("late answer of client ", client, ": ", reason));
+  then.check(client, answer);
+  ClientRow row = then.counted(answer);
+  if (row.status == ClientStatus::kAccepted) {
+    row.reason = then.read_update(row, answer.frames.at(kUpdateSum), update_);
+    if (row.reason == RefusalReason::kNone &&
+        !add_values(sums_->at(kUpdateSum), project(update_, then.mask_, mask_), row.weight))
+      row.reason = RefusalReason::kOutOfRange;
+  }
+  add_row(row);
+}
+
+void AnswerSums::add_row(ClientRow row) {
+  if (row.reason != RefusalReason::kNone) row.status = ClientStatus::kRefused;
   report_.rows.push_back(row);
-  added_.insert(client);
+  added_.insert(row.client);
 }
 
 std::vector<std::int64_t> AnswerSums::missing() const {

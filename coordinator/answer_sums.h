@@ -25,9 +25,9 @@ struct ClientSizes {
 
 class AnswerSums {
  public:
-  // `task`, `graph` and `mask` (of size 0: none) are those that clients were sent; `task` and
-  // `sizes` must outlive this. `bytes_down` is what each client received.
-  AnswerSums(const ClientTask& task, const Graph& graph, const Mask& mask, const ClientSizes& sizes,
+  // `task`, `graph` and `mask` (of size 0: none) are those that clients were sent; `sizes` must
+  // outlive this. `bytes_down` is what each client received.
+  AnswerSums(ClientTask task, Graph graph, Mask mask, const ClientSizes& sizes,
              std::int64_t bytes_down);
 
   // Adds the answer of `client`, once: what comes a second time changes nothing. A client that
@@ -37,6 +37,16 @@ class AnswerSums {
   // cannot be, without a frame that the task asks for, with others, or with one that cannot be read
   // or counts more than the client has.
   void add(std::int64_t client, const ClientAnswer& answer);
+
+  // Why an update for the task of `then` cannot be one of this task's; empty: it can. The two train
+  // the same network, of which one may keep other weights.
+  std::string not_projected(const AnswerSums& then) const;
+
+  // Adds an answer to the task of `then`, which came late, in place of the client's answer to this
+  // one. It is judged as add() there would have; of its update the values of weights that both
+  // masks keep are added here, and nothing of what else it was asked. Throws as add(), and Error if
+  // not_projected().
+  void add_late(std::int64_t client, const AnswerSums& then, const ClientAnswer& answer);
 
   bool has(std::int64_t client) const { return added_.contains(client); }
   // Those of the cohort that have not answered.
@@ -50,15 +60,21 @@ class AnswerSums {
   void check_figures(const ClientRow& row) const;
   void check_counts(const ClientRow& row, const std::string& name,
                     std::span<const float> values) const;
-  RefusalReason add_update(const ClientRow& row, const std::vector<std::uint8_t>& frame);
+  ClientRow counted(const ClientAnswer& answer) const;
+  RefusalReason read_update(const ClientRow& row, const std::vector<std::uint8_t>& frame,
+                            std::vector<float>& update) const;
+  void add_row(ClientRow row);
 
-  const ClientTask& task_;
+  ClientTask task_;
+  Graph graph_;
+  Mask mask_;  // of what travels
   const ClientSizes& sizes_;
   std::vector<std::int64_t> counted_outputs_;  // a sample, of each node of a calibration
   std::int64_t bytes_down_;
   std::set<std::int64_t> added_;
   RankReport report_;
-  NamedSums* sums_ = nullptr;
+  NamedSums* sums_ = nullptr;    // until take()
+  std::set<std::string> names_;  // of what is asked for
   std::vector<float> update_;
 };
 

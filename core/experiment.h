@@ -221,6 +221,7 @@ struct EvalConfig {
 struct NetworkConfig {
   double quorum = 1.0;
   std::optional<double> deadline_us;
+  std::int64_t late = 0;
   double heartbeat_us = 1e6;
   double silence_us = 3e6;
   std::int64_t buffer_bytes = std::int64_t{256} << 20;

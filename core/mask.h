@@ -42,6 +42,10 @@ class Mask {
   std::vector<std::uint64_t> words_;
 };
 
+// The values of the elements that `from` keeps, ascending, as values of those that `to` keeps: 0
+// where `from` keeps none. Throws ConfigError if the masks or values differ in size.
+std::vector<float> project(std::span<const float> values, const Mask& from, const Mask& to);
+
 // A weight matrix in blocks of 4 outputs x 4 consecutive elements of its flattened inner axis,
 // zero-padded at the edges: the unit of block sparsity. `outputs` x `inner` elements from `offset`
 // of the arena.

@@ -78,7 +78,7 @@ std::vector<DataFacts> Edges::survey(std::int64_t step, std::int64_t counted_cla
     const std::optional<std::int64_t> client = sender(*event);
     if (client) facts.emplace(*client, facts_of(*event, counted_classes));
   }
-  transport_->close();
+  transport_->close(Unanswered::kIsLate);
   std::vector<DataFacts> out;
   for (auto& [client, one] : facts) {
     given_[client].setup = true;
@@ -110,16 +110,26 @@ void Edges::ask(std::int64_t step, Question question) {
   task_ = &task;
   step_ = {.model_frame = std::move(question.model_frame), .model_bytes = question.model_bytes};
   frames_.clear();
-  asked_ = answered_ = given_up_ = 0;
+  number_ = step;
   first_reason_.clear();
-  sums_.emplace(task, question.state.graph, question.state.mask, question.sizes,
-                std::ssize(encode_task_for(task, task.cohort.front())) + question.model_bytes);
+  sums_ = std::make_shared<AnswerSums>(
+      task, question.state.graph, question.state.mask, question.sizes,
+      std::ssize(encode_task_for(task, task.cohort.front())) + question.model_bytes);
+  trainings_ += task.trains() ? 1 : 0;
+  std::erase_if(late_, [this](const auto& entry) {
+    const auto& [client, late] = entry;
+    return late.last < trainings_ || away_.contains(client) ||
+           !sums_->not_projected(*late.then).empty();
+  });
+  expected_.clear();
   std::vector<NodeQuestion> questions;
   for (const std::int64_t client : task.cohort) {
     if (!has(client)) continue;
-    ++asked_;
-    questions.push_back(question_for(client));
+    expected_.insert(client);
+    if (!late_.contains(client)) questions.push_back(question_for(client));
   }
+  asked_ = std::ssize(expected_);
+  answered_ = 0;
   transport_->open(step, std::move(questions));
   asked_at_ = Clock::now();
 }
@@ -129,12 +139,12 @@ RankReport Edges::collect() {
     if (const std::optional<NodeEvent> event = transport_->next(patience())) take(*event);
   }
   // What is here already came in time.
-  while (outstanding() > 0) {
+  while (!expected_.empty()) {
     const std::optional<NodeEvent> event = transport_->next(milliseconds(0));
     if (!event) break;
     take(*event);
   }
-  transport_->close();
+  await_late();
   if (answered_ < needed_answers()) {
     throw Error(text("round ", task_->round, ": ", answered_, " of ", asked_,
                      " devices answered, fewer than network.quorum (", config_.quorum, "); ",
@@ -143,12 +153,24 @@ RankReport Edges::collect() {
   return sums_->take();
 }
 
+// Of a training, those that are still at it are left at it; who is away will be asked anew.
+void Edges::await_late() {
+  const bool waits = config_.late > 0 && task_->trains();
+  transport_->close(waits ? Unanswered::kStands : Unanswered::kIsLate);
+  if (!waits) return late_.clear();
+  for (const std::int64_t client : expected_) {
+    if (away_.contains(client)) continue;
+    if (late_.try_emplace(client, Late{sums_, trainings_ + config_.late}).second)
+      note_(text(node_of_client(client), " is late for round ", task_->round));
+  }
+}
+
 std::int64_t Edges::needed_answers() const {
   return std::llround(std::ceil(config_.quorum * static_cast<double>(asked_)));
 }
 
 bool Edges::is_complete() const {
-  if (outstanding() == 0 || answered_ + outstanding() < needed_answers()) return true;
+  if (expected_.empty() || answered_ + std::ssize(expected_) < needed_answers()) return true;
   if (!config_.deadline_us) return false;
   const std::chrono::duration<double, std::micro> waited = Clock::now() - asked_at_;
   return waited.count() >= *config_.deadline_us && answered_ >= needed_answers();
@@ -180,8 +202,41 @@ std::optional<std::int64_t> Edges::sender(const NodeEvent& event) {
 void Edges::take(const NodeEvent& event) {
   const std::optional<std::int64_t> client = sender(event);
   if (!client) return;
+  if (event.step != number_) return take_late(*client, event);
   if (event.kind == NodeEventKind::kAnswered) return take_answer(*client, event);
   take_decline(*client, event);
+}
+
+// An answer to an earlier training counts in place of one to this, if it can; else the device is
+// asked this one.
+void Edges::take_late(std::int64_t client, const NodeEvent& event) {
+  const auto late = late_.extract(client);
+  if (event.kind == NodeEventKind::kDeclined) return ask_anew(client);
+  if (late.empty() || !expected_.contains(client)) {
+    return transport_->refuse(event.node,
+                              text("late, and not to be projected on round ", task_->round));
+  }
+  try {
+    sums_->add_late(client, *late.mapped().then, decode_answer(event.answer));
+  } catch (const WireError& error) {
+    transport_->refuse(event.node, error.what());
+    note_(text(event.node, " was refused: ", error.what()));
+    return ask_anew(client);
+  }
+  note_(text(event.node, " answers late, in round ", task_->round));
+  given_[client].setup = true;
+  count(client, event.node);
+}
+
+void Edges::ask_anew(std::int64_t client) {
+  if (expected_.contains(client)) transport_->ask_again(question_for(client));
+}
+
+void Edges::count(std::int64_t client, const std::string& node) {
+  expected_.erase(client);
+  ++answered_;
+  transport_->accept(node);
+  failpoint("after_acceptance");
 }
 
 void Edges::take_answer(std::int64_t client, const NodeEvent& event) {
@@ -189,16 +244,14 @@ void Edges::take_answer(std::int64_t client, const NodeEvent& event) {
     sums_->add(client, decode_answer(event.answer));
   } catch (const WireError& error) {
     transport_->refuse(event.node, error.what());
-    return give_up(text(event.node, " was refused: ", error.what()));
+    return give_up(client, text(event.node, " was refused: ", error.what()));
   }
   const Given all = needed();
   Given& given = given_[client];
   given.setup = true;
   given.teacher |= all.teacher;
   given.reference |= all.reference;
-  ++answered_;
-  transport_->accept(event.node);
-  failpoint("after_acceptance");
+  count(client, event.node);
 }
 
 void Edges::take_decline(std::int64_t client, const NodeEvent& event) {
@@ -207,11 +260,11 @@ void Edges::take_decline(std::int64_t client, const NodeEvent& event) {
     given = {};
     return transport_->ask_again(question_for(client));
   }
-  give_up(text(event.node, " declined: ", event.reason));
+  give_up(client, text(event.node, " declined: ", event.reason));
 }
 
-void Edges::give_up(const std::string& reason) {
-  ++given_up_;
+void Edges::give_up(std::int64_t client, const std::string& reason) {
+  expected_.erase(client);
   if (first_reason_.empty()) first_reason_ = reason;
   note_(reason);
 }

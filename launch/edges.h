@@ -53,11 +53,13 @@ class Edges {
     std::vector<std::uint8_t> model_frame;
     std::int64_t model_bytes = 0;  // of it, that each client is counted as receiving
   };
-  // Puts a task to the devices of its cohort, as step `step` of the run.
+  // Puts a task to the devices of its cohort, as step `step` of the run; not to those that are
+  // still at an earlier one whose answer may come late.
   void ask(std::int64_t step, Question question);
 
   // Waits until all of them have answered, or network.deadline has passed and network.quorum of
-  // them have; later answers are refused as late. An answer that no client of ours makes, and a
+  // them have. What comes later is refused as late, or, of a training, joins one of the next
+  // network.late trainings that has its client. An answer that no client of ours makes, and a
   // device that declines, are noted and missing. Throws Error if the quorum is out of reach.
   RankReport collect();
 
@@ -82,9 +84,12 @@ class Edges {
   std::optional<std::int64_t> sender(const NodeEvent& event);
   void take(const NodeEvent& event);
   void take_answer(std::int64_t client, const NodeEvent& event);
+  void take_late(std::int64_t client, const NodeEvent& event);
+  void ask_anew(std::int64_t client);
+  void await_late();
+  void count(std::int64_t client, const std::string& node);
   void take_decline(std::int64_t client, const NodeEvent& event);
-  void give_up(const std::string& reason);
-  std::int64_t outstanding() const { return asked_ - answered_ - given_up_; }
+  void give_up(std::int64_t client, const std::string& reason);
   std::int64_t needed_answers() const;
   bool is_complete() const;
   std::chrono::milliseconds patience() const;
@@ -96,18 +101,27 @@ class Edges {
   Others others_;
   Note note_;
 
+  // A device that is still at an earlier training.
+  struct Late {
+    std::shared_ptr<const AnswerSums> then;
+    std::int64_t last = 0;  // training that its answer may join
+  };
+
   std::map<std::int64_t, Given> given_;  // by client
+  std::map<std::int64_t, Late> late_;    // by client
+  std::int64_t trainings_ = 0;           // that were asked for
   std::set<std::int64_t> away_;
 
   // Of the step at hand.
   const ClientTask* task_ = nullptr;
   EdgeStep step_;
   std::map<Given, std::shared_ptr<const std::vector<std::uint8_t>>> frames_;
-  std::int64_t asked_ = 0;  // devices: all of them, and those of which no more is expected
-  std::int64_t answered_ = 0;
-  std::int64_t given_up_ = 0;
-  std::string first_reason_;  // why one was given up
-  std::optional<AnswerSums> sums_;
+  std::int64_t number_ = -1;         // its own
+  std::int64_t asked_ = 0;           // devices, and those that have answered
+  std::int64_t answered_ = 0;        //
+  std::set<std::int64_t> expected_;  // clients whose answer may yet come
+  std::string first_reason_;         // why one was given up
+  std::shared_ptr<AnswerSums> sums_;
   std::chrono::steady_clock::time_point asked_at_;
 };
 

@@ -33,4 +33,12 @@ Json read_summary(const std::filesystem::path& run) {
   return Json::parse(read_text(path), path);
 }
 
+bool has_control(const std::filesystem::path& run) {
+  return std::filesystem::exists(run / "model" / "dense.safetensors");
+}
+
+std::filesystem::path dense_model(const std::filesystem::path& run) {
+  return run / "model" / (has_control(run) ? "dense.safetensors" : "model.safetensors");
+}
+
 }  // namespace coppice

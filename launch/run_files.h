@@ -12,4 +12,9 @@ namespace coppice {
 std::vector<Json> read_metrics(const std::filesystem::path& run);
 Json read_summary(const std::filesystem::path& run);
 
+// Whether the run trained a dense model beside its own; and where the dense model is, which is the
+// run's own if it did not.
+bool has_control(const std::filesystem::path& run);
+std::filesystem::path dense_model(const std::filesystem::path& run);
+
 }  // namespace coppice

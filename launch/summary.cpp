@@ -7,9 +7,9 @@
 
 #include "core/checkpoint.h"
 #include "core/error.h"
-#include "core/file.h"
 #include "core/text.h"
 #include "launch/certificate.h"
+#include "launch/run_files.h"
 
 namespace coppice {
 namespace {
@@ -75,15 +75,13 @@ std::optional<double> ratio(const std::optional<double>& value,
 ModelAccuracy dense_reference(const ExperimentConfig& config, const std::vector<Json>& metrics) {
   if (config.compress.control) return last_accuracy(metrics, true);
   if (config.compress.dense_reference.empty()) return {};
-  const std::string path =
-      (std::filesystem::path(config.compress.dense_reference) / "summary.json").string();
-  const std::vector<std::uint8_t> bytes = read_file(path, std::int64_t{1} << 24);
-  const Json summary =
-      Json::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
+  const std::filesystem::path run = config.compress.dense_reference;
+  const Json summary = read_summary(run);
+  if (has_control(run)) return last_accuracy(read_metrics(run), true);
   const Json* retention = summary.find("retention");
   if (retention != nullptr && retention->is_number()) {
-    throw ConfigError(text("compress.dense_reference: expected a run of the dense model, but ",
-                           path, " is of a compressed one"));
+    throw ConfigError(text("compress.dense_reference: expected a run of the dense model, or one ",
+                           "with a control, but ", run.string(), " is of a compressed one"));
   }
   ModelAccuracy out;
   if (summary.at("final_accuracy").is_number()) out.test = summary.at("final_accuracy").as_number();

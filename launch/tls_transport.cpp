@@ -41,11 +41,13 @@ struct ToNodeEvent {
   NodeEvent operator()(gateway::Arrived& arrived) const {
     return {.kind = NodeEventKind::kAnswered,
             .node = std::move(arrived.node),
+            .step = arrived.key.round,
             .answer = std::move(arrived.update)};
   }
   NodeEvent operator()(gateway::Declined& declined) const {
     return {.kind = NodeEventKind::kDeclined,
             .node = std::move(declined.node),
+            .step = declined.key.round,
             .reason = std::move(declined.reason)};
   }
 };
@@ -95,6 +97,9 @@ void TlsTransport::ask_again(NodeQuestion question) {
   gateway_.ask_again(question_of(std::move(question)));
 }
 
-void TlsTransport::close() { gateway_.close_round(); }
+void TlsTransport::close(Unanswered unanswered) {
+  gateway_.close_round(unanswered == Unanswered::kStands ? gateway::Unanswered::kStands
+                                                         : gateway::Unanswered::kIsLate);
+}
 
 }  // namespace coppice

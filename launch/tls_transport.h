@@ -25,7 +25,7 @@ class TlsTransport final : public Transport {
   void accept(const std::string& node) override;
   void refuse(const std::string& node, const std::string& reason) override;
   void ask_again(NodeQuestion question) override;
-  void close() override;
+  void close(Unanswered unanswered) override;
   void finish() override { is_finished_ = true; }
 
   std::uint16_t port() const { return gateway_.port(); }

@@ -11,6 +11,7 @@
 #include "launch/device/data_digest.h"
 #include "launch/device/edge_world.h"
 #include "launch/loaded_model.h"
+#include "launch/run_files.h"
 #include "models/zoo.h"
 
 namespace coppice {
@@ -110,9 +111,8 @@ World make_world(const ExperimentConfig& config) {
     world.teacher = read_other("compress.distill.teacher", distill.teacher, *world.dataset);
   const CompressConfig& compress = config.compress;
   if (compress.constraints.min_retention && !compress.dense_reference.empty()) {
-    const std::string path =
-        (std::filesystem::path(compress.dense_reference) / "model" / "model.safetensors").string();
-    world.reference = read_other("compress.dense_reference", path, *world.dataset);
+    world.reference = read_other("compress.dense_reference",
+                                 dense_model(compress.dense_reference).string(), *world.dataset);
   }
   if (!distill.feature.empty()) check_feature(distill.feature, world);
   world.executor = executor_for(config, world);

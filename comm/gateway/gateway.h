@@ -70,6 +70,8 @@ struct Declined {
 };
 using GatewayEvent = std::variant<Joined, Left, Arrived, Declined>;
 
+enum class Unanswered : std::uint8_t { kIsLate, kStands };
+
 struct Verdict {
   bool is_applied = false;
   std::string refusal = {};  // why it does not count; for the node's log
@@ -124,8 +126,10 @@ class Gateway {
   // ones count no more.
   void ask_again(Question question);
 
-  // Ends the round: what has not been applied is late.
-  void close_round();
+  // Ends the round: what has not been applied is late. With kStands nodes are left at what they
+  // have not answered; their answers come in later rounds, under the key that they were asked with.
+  // A node that is asked again is no longer waited for.
+  void close_round(Unanswered unanswered = Unanswered::kIsLate);
 
   // Says bye to all nodes, waits until they have read it, at most silence_ms, and closes.
   void stop(session::ByeReason reason, const std::string& text);

@@ -239,12 +239,14 @@ void GatewayServer::refuse(Node& node, const std::string& reason) {
   settle(node.asked->key, AckStatus::kRefused, reason);
 }
 
-void GatewayServer::close_round() {
+void GatewayServer::close_round(Unanswered unanswered) {
   for (auto& [name, node] : nodes_) {
+    if (unanswered == Unanswered::kStands && node.stage != Stage::kSettled) continue;
     drop_upload(node);
     node.asked = nullptr;
     if (node.peer != nullptr) node.peer->say_late();
   }
+  if (unanswered == Unanswered::kStands) return;
   waiting_.clear();
   for (auto& [name, node] : nodes_) node.waits_for_room = false;
 }

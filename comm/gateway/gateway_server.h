@@ -49,7 +49,7 @@ enum class Stage : std::uint8_t {
 struct Node {
   std::string name;
   GatewayPeer* peer = nullptr;         // its connection; null while away
-  std::shared_ptr<const Asked> asked;  // the newest attempt of the open round; null: none
+  std::shared_ptr<const Asked> asked;  // the newest attempt that is not over; null: none
   Stage stage = Stage::kOpen;          // of that
   session::AckStatus verdict = session::AckStatus::kRefused;
   std::string verdict_reason;
@@ -71,7 +71,7 @@ class GatewayServer {
   // ---- for the owner
   void ask(std::shared_ptr<const Asked> asked);
   void settle(const session::UpdateKey& key, session::AckStatus status, const std::string& reason);
-  void close_round();
+  void close_round(Unanswered unanswered);
   void give_back(std::uint64_t bytes);  // room of an update that was taken
   // An update that was not what its digest says; its room is given back.
   void send_again(const session::UpdateKey& key, std::uint64_t bytes);

@@ -26,8 +26,17 @@ void UpdateLedger::open(std::int64_t round) {
 }
 
 void UpdateLedger::close() {
+  close_and_keep();
+  standing_.clear();
+}
+
+void UpdateLedger::close_and_keep() {
   if (!is_open_) throw Error("update ledger: expected an open round to close, got none");
   is_open_ = false;
+  std::erase_if(standing_, [](const auto& entry) { return entry.second.is_applied; });
+  for (const auto& [node, asked] : asked_) {
+    if (asked.applied == 0) standing_[node] = {{run_, round_, node, asked.attempt}};
+  }
   asked_.clear();
 }
 
@@ -39,12 +48,18 @@ UpdateKey UpdateLedger::ask(const std::string& node) {
                      "got ", node));
   }
   ++asked.attempt;
+  standing_.erase(node);
   return {run_, round_, node, asked.attempt};
 }
 
 Admission UpdateLedger::look(const UpdateKey& key) const {
   if (key.run != run_ || key.round > round_) return Admission::kNotAsked;
-  if (key.round < round_ || !is_open_) return Admission::kLate;
+  if (!is_open_) return Admission::kLate;
+  if (key.round < round_) {
+    const auto standing = standing_.find(key.node);
+    if (standing == standing_.end() || standing->second.key != key) return Admission::kLate;
+    return standing->second.is_applied ? Admission::kDuplicate : Admission::kApply;
+  }
   const auto found = asked_.find(key.node);
   if (found == asked_.end() || key.attempt == 0 || key.attempt > found->second.attempt)
     return Admission::kNotAsked;
@@ -56,7 +71,12 @@ Admission UpdateLedger::look(const UpdateKey& key) const {
 
 Admission UpdateLedger::admit(const UpdateKey& key) {
   const Admission admission = look(key);
-  if (admission == Admission::kApply) asked_[key.node].applied = key.attempt;
+  if (admission != Admission::kApply) return admission;
+  if (key.round < round_) {
+    standing_.at(key.node).is_applied = true;
+  } else {
+    asked_[key.node].applied = key.attempt;
+  }
   return admission;
 }
 

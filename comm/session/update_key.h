@@ -34,7 +34,8 @@ enum class Admission : std::uint8_t {
 };
 
 // The updates of one run. A round is opened, nodes are asked, their updates are admitted, the round
-// is closed. Remembered are the nodes of the open round only; earlier rounds are known by number.
+// is closed. Remembered are the nodes of the open round, and those of earlier ones whose tasks
+// stand; otherwise rounds are known by number.
 // Throws Error for calls out of order: those are the caller's mistakes, never a peer's.
 class UpdateLedger {
  public:
@@ -44,9 +45,13 @@ class UpdateLedger {
 
   void open(std::int64_t round);  // later than every round before
   void close();
+  // As close(), but what was asked and not applied stands: it is admitted once in a later round
+  // that does not ask its node again.
+  void close_and_keep();
 
   // A task for `node`: the key that its answer carries. Its earlier attempts in this round count no
-  // more. Throws Error if an answer of the node has been applied in this round.
+  // more, nor does a task of an earlier round that stands. Throws Error if an answer of the node
+  // has been applied in this round.
   UpdateKey ask(const std::string& node);
 
   // What admit() would say, without admitting: whether to take an update's bytes at all.
@@ -65,11 +70,16 @@ class UpdateLedger {
     std::uint32_t attempt = 0;
     std::uint32_t applied = 0;  // the attempt that was; 0: none
   };
+  struct Standing {
+    UpdateKey key;
+    bool is_applied = false;
+  };
 
   RunId run_;
   std::int64_t round_;  // the open one, or the last that was
   bool is_open_ = false;
   std::map<std::string, Asked> asked_;
+  std::map<std::string, Standing> standing_;  // by node
 };
 
 }  // namespace coppice::session

@@ -66,6 +66,33 @@ TEST(UpdateLedgerTest, WhatComesAfterTheRoundIsLate) {
   EXPECT_EQ(ledger.ask("a").attempt, 1U);
 }
 
+TEST(UpdateLedgerTest, WhatStandsIsAdmittedOnceInALaterRound) {
+  UpdateLedger ledger = open_ledger();
+  ledger.ask("a");
+  const UpdateKey second = ledger.ask("a");
+  const UpdateKey applied = ledger.ask("b");
+  const UpdateKey superseded = ledger.ask("c");
+  ledger.admit(applied);
+  ledger.close_and_keep();
+  EXPECT_EQ(ledger.admit(second), Admission::kLate) << "no round is open";
+  ledger.open(4);
+  EXPECT_EQ(ledger.admit({kRun, 3, "a", 1}), Admission::kLate);
+  EXPECT_EQ(ledger.admit(applied), Admission::kLate);
+  ledger.ask("c");
+  EXPECT_EQ(ledger.admit(superseded), Admission::kLate);
+  ledger.close_and_keep();
+  ledger.open(5);
+  EXPECT_EQ(ledger.admit(second), Admission::kApply) << "two rounds later";
+  EXPECT_EQ(ledger.admit(second), Admission::kDuplicate);
+  ledger.close_and_keep();
+  ledger.open(6);
+  EXPECT_EQ(ledger.admit(second), Admission::kLate);
+  EXPECT_EQ(ledger.look({kRun, 4, "c", 1}), Admission::kApply);
+  ledger.close();
+  ledger.open(7);
+  EXPECT_EQ(ledger.look({kRun, 4, "c", 1}), Admission::kLate);
+}
+
 // Killed after its round's update was applied and before the commit: the sums are gone, so the
 // update counts again; what the last commit holds does not.
 TEST(UpdateLedgerTest, ARunThatGoesOnTakesWhatWasNotCommitted) {

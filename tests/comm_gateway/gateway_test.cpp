@@ -156,6 +156,43 @@ TEST(GatewayTest, ANodeMayComeAndGoWhileItWorks) {
   EXPECT_EQ(device.counters().model_bytes, 5000U);
 }
 
+// Its round is over, and what it was asked stands: the answer comes in the next round, with the key
+// that it was asked with, and counts once.
+TEST(GatewayTest, AQuestionThatStandsIsAnsweredInALaterRound) {
+  const Fleet fleet(2);
+  Coordinator coordinator(fleet);
+  std::latch may_answer(1);
+  const auto slowly = [&](const NodeWork& work) {
+    if (work.task.front() == 0) may_answer.wait();
+    return echo(work);
+  };
+  Device slow(fleet.link(0, coordinator.gateway.port()), slowly);
+  Device superseded(fleet.link(1, coordinator.gateway.port()), slowly);
+  coordinator.open(0, some_model(1000));
+  coordinator.until([](const auto& counters) { return counters.model_bytes == 2000; });
+  coordinator.gateway.close_round(Unanswered::kStands);
+  coordinator.gateway.open(1, {{.node = "n1", .task = {1, 1}, .model = some_model(1000, 2)}});
+  may_answer.count_down();
+  std::set<std::string> missing{"n0", "n1"};
+  while (!missing.empty()) {
+    const auto event = coordinator.gateway.next(kPatience);
+    ASSERT_TRUE(event);
+    const auto* const arrived = std::get_if<Arrived>(&*event);
+    if (arrived == nullptr) continue;
+    EXPECT_EQ(arrived->key.round, arrived->node == "n0" ? 0 : 1);
+    EXPECT_EQ(arrived->update.front(), arrived->node == "n0" ? 0 : 1);
+    EXPECT_EQ(missing.erase(arrived->node), 1U);
+    coordinator.gateway.settle(arrived->node, Verdict::applied());
+  }
+  coordinator.gateway.close_round(Unanswered::kStands);
+  coordinator.gateway.stop(ByeReason::kDone, "");
+  slow.end();
+  superseded.end();
+  EXPECT_EQ(slow.settled(), std::vector{AckStatus::kApplied});
+  EXPECT_EQ(superseded.settled(), (std::vector{AckStatus::kLate, AckStatus::kApplied}));
+  EXPECT_EQ(coordinator.gateway.counters().held_bytes, 0U);
+}
+
 TEST(GatewayTest, ARefusedUpdateMayBeAskedForAgain) {
   const Fleet fleet(1);
   Coordinator coordinator(fleet);

@@ -86,7 +86,7 @@ comm:
   {codec: stc, bits: 3, fraction: 0.25, levels: 9, error_feedback: true, residual_decay: 0.5,
    downlink: {codec: topk, bits: 2, fraction: 0.75, levels: 10}}
 eval: {every: 2, batch_size: 100}
-network: {quorum: 0.8, deadline: 5s, heartbeat: 100ms, silence: 1s, buffer: 1MiB}
+network: {quorum: 0.8, deadline: 5s, late: 2, heartbeat: 100ms, silence: 1s, buffer: 1MiB}
 )";
 
 TEST(ConfigTest, KeysReachTheirFields) {
@@ -335,6 +335,8 @@ TEST(ConfigErrorTest, ValuesThatDoNotGoTogetherAreRefusedAtTheirPlace) {
       {"network: {quorum: 0.5}",
        "x.yaml:1:19: network.quorum: a round waits for all of its devices unless network.deadline "
        "is set"},
+      {"network: {late: 1}",
+       "x.yaml:1:17: network.late: nothing is late unless network.deadline is set"},
       {"model: {name: \"\"}", "x.yaml:1:15: model.name: neither a name nor model.layers is given"},
   };
   for (const BadConfig& bad : cases) EXPECT_EQ(error_of(bad.yaml), bad.message) << bad.yaml;

@@ -51,6 +51,25 @@ TEST(MaskTest, WordsReadBackAndHoldNoBitPastTheEnd) {
 }
 
 // 6 x 5 elements from offset 3: 2 x 2 blocks, of which the last ones hold 2 rows or 1 column.
+TEST(MaskTest, ProjectionKeepsWhatBothMasksKeep) {
+  Mask from(130);
+  Mask to(130);
+  from.set(1, false);
+  from.set(129, false);
+  to.set(0, false);
+  to.set(64, false);
+  std::vector<float> values;
+  for (const std::int64_t index : from.kept_indices()) values.push_back(static_cast<float>(index));
+  std::vector<float> expected;
+  for (const std::int64_t index : to.kept_indices())
+    expected.push_back(from.keeps(index) ? static_cast<float>(index) : 0.0F);
+  EXPECT_EQ(project(values, from, to), expected);
+  EXPECT_EQ(project(values, from, from), values);
+  EXPECT_THROW(project(values, to, Mask(129)), ConfigError);
+  values.pop_back();
+  EXPECT_THROW(project(values, from, to), ConfigError);
+}
+
 TEST(BlockViewTest, BlocksAtTheEdgesHoldOnlyWhatExists) {
   const BlockView view(3, 6, 5);
   EXPECT_EQ(view.block_rows(), 2);

@@ -177,6 +177,12 @@ TEST_F(ExperimentTest, IsComparedWithAnEarlierRun) {
   const Json pruned = summary_of(
       {.out = "pruned", .more = {"compress.control=false", "compress.dense_reference=dense"}});
   EXPECT_EQ(pruned.at("dense_accuracy"), dense.at("final_accuracy"));
+  // As with a control of its own, which has the same seed and rounds.
+  const Json controlled = summary_of({.out = "controlled"});
+  const Json later = summary_of(
+      {.out = "later", .more = {"compress.control=false", "compress.dense_reference=controlled"}});
+  for (const char* field : {"dense_accuracy", "retention", "validation_retention"})
+    EXPECT_EQ(later.at(field), controlled.at(field)) << field;
   // That one's accuracy is not a dense model's.
   expect_refused({.more = {"compress.control=false", "compress.dense_reference=pruned"}},
                  "compressed one");

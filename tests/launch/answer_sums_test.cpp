@@ -259,6 +259,94 @@ INSTANTIATE_TEST_SUITE_P(
                 [](const Graph&, ClientTask& task) { task.gate = GateRequest{.batch_size = 3}; }}),
     [](const auto& test) { return test.param.name; });
 
+// Two trainings of the same network, of which the later one keeps other weights.
+class LateAnswerTest : public LocalClientsTest {
+ protected:
+  LateAnswerTest() {
+    make_masked(graph_, then_);
+    now_ = then_;
+    now_.round = 2;
+    now_.model_version = 1;
+    now_.cohort = {0, 1, 2};
+    for (std::int64_t i = 0; i < now_mask_.size(); i += 3) now_mask_.set(i, false);
+    then_mask_.apply(global_.values());
+  }
+
+  ClientAnswer answer_of(std::int64_t client) {
+    std::vector<ClientAnswer> answers;
+    clients_.keep_answers(&answers);
+    clients_.run(then_, {.parameters = global_.values(), .mask = &then_mask_}, in_turn({client}),
+                 kBytesDown);
+    return answers.front();
+  }
+  AnswerSums then() const { return {then_, graph_, then_mask_, kSizes, kBytesDown}; }
+  AnswerSums now() const { return {now_, graph_, now_mask_, kSizes, 2 * kBytesDown}; }
+
+  ClientTask then_ = task_for(kAll);
+  ClientTask now_;
+  Mask then_mask_ = some_mask(graph_);
+  Mask now_mask_{graph_.parameter_count()};
+};
+
+TEST_F(LateAnswerTest, WhatBothMasksKeepIsAddedToTheBit) {
+  const ClientAnswer answer = answer_of(1);
+  AnswerSums at_the_time = then();
+  at_the_time.add(1, answer);
+  const RankReport before = at_the_time.take();
+  AnswerSums joined = now();
+  joined.add_late(1, at_the_time, answer);
+  joined.add_late(1, at_the_time, answer);  // counts once
+  joined.add(1, answer);
+  const RankReport report = joined.take();
+  ASSERT_EQ(report.rows.size(), 1U);
+  EXPECT_EQ(report.rows[0].status, ClientStatus::kAccepted);
+  EXPECT_EQ(report.rows[0].bytes_down, kBytesDown) << "of the task that it had";
+  EXPECT_EQ(report.rows[0].bytes_up, answer.counted_bytes());
+  EXPECT_EQ(update_of(report).weight(), 8);
+  std::vector<std::int64_t> all(static_cast<std::size_t>(graph_.parameter_count()));
+  const std::vector<std::int64_t> kept_then = then_mask_.kept_indices();
+  for (std::size_t i = 0; i < kept_then.size(); ++i)
+    all[static_cast<std::size_t>(kept_then[i])] = update_of(before).units()[i];
+  std::vector<std::int64_t> expected;
+  for (const std::int64_t index : now_mask_.kept_indices())
+    expected.push_back(all[static_cast<std::size_t>(index)]);
+  EXPECT_TRUE(std::ranges::equal(update_of(report).units(), expected));
+  EXPECT_TRUE(std::ranges::any_of(expected, [](std::int64_t unit) { return unit != 0; }));
+}
+
+TEST_F(LateAnswerTest, IsJudgedByTheTaskThatItIsFor) {
+  poison(1);
+  then_.norm_bound = 1e-6;
+  AnswerSums joined = now();
+  joined.add_late(1, then(), answer_of(1));
+  joined.add_late(2, then(), answer_of(2));
+  ClientAnswer bad = answer_of(0);
+  EXPECT_THROW(joined.add_late(2 + 1, then(), bad), WireError) << "another client's";
+  ++bad.row.weight;
+  EXPECT_THROW(joined.add_late(0, then(), bad), WireError);
+  EXPECT_FALSE(joined.has(0));
+  const RankReport report = joined.take();
+  EXPECT_EQ(update_of(report).weight(), 0);
+  ASSERT_EQ(report.rows.size(), 2U);
+  EXPECT_EQ(report.rows[0].reason, RefusalReason::kNotFinite);
+  EXPECT_EQ(report.rows[1].reason, RefusalReason::kNormAboveBound);
+}
+
+TEST_F(LateAnswerTest, OfAnotherNetworkOrTrackIsNone) {
+  const ClientAnswer answer = answer_of(1);
+  EXPECT_EQ(now().not_projected(then()), "");
+  const Graph other =
+      Graph::build(numbers({kTinyFeatures}), {{"linear", "out", {}, {.out = kTinyClasses}}});
+  AnswerSums joined(now_, other, Mask(other.parameter_count()), kSizes, kBytesDown);
+  EXPECT_EQ(joined.not_projected(then()), "the network has other layers or channels by now");
+  EXPECT_THROW(joined.add_late(1, then(), answer), Error);
+  now_.track = "control";
+  EXPECT_NE(now().not_projected(then()), "");
+  now_.track = then_.track;
+  now_.gate.emplace();
+  EXPECT_NE(now().not_projected(then()), "");
+}
+
 // With one level what arrives is far longer than what was sent, and honest.
 TEST_F(LocalClientsTest, AFewLevelsAreNotTakenForALie) {
   ClientTask task = task_for(kAll);

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <regex>
+
 #include "comm/client_answer.h"
 #include "comm/communicator.h"
 #include "core/config/config.h"
@@ -35,6 +38,12 @@ constexpr const char* kCompress = R"(compress:
   distill: {teacher: control}
 )";
 
+constexpr const char* kMoves = R"(compress:
+  constraints: {max_bytes: 2000}
+  allocate: {allocator: feddst, start: 0, end: 1, steps: 8, batches: 2, half_batch: 4}
+  quantize: {start: 0.99, calibration_samples: 12}
+)";
+
 constexpr const char* kBallots = R"(compress:
   prune: {pruner: taylor, target: 0.5, batches: 1, half_batch: 4}
   distill: {teacher: warmup}
@@ -60,6 +69,14 @@ class EdgesRunTest : public ::testing::Test {
       outcome = run_federation(communicator, config, options, nullptr);
     });
     return outcome;
+  }
+  // Clients that reported nothing, round after round.
+  std::vector<std::int64_t> missing(const std::string& out) const {
+    std::ifstream lines(folder_.path() / out / "metrics.jsonl");
+    std::vector<std::int64_t> found;
+    for (std::string line; std::getline(lines, line);)
+      found.push_back(Json::parse(line, "metrics").at("missing").as_integer());
+    return found;
   }
   static std::string model_of(const RunOutcome& outcome) {
     return outcome.summary.at("model_sha256").as_text();
@@ -154,6 +171,35 @@ TEST_F(EdgesRunTest, RoundClosesWithAQuorumAfterTheDeadline) {
       run(std::string(kConfig) + "network: {quorum: 0.6, deadline: 1ns}\n", "quorum", &transport);
   EXPECT_EQ(transport.accepted, 4 * 3);
   EXPECT_EQ(outcome.exit_code, 0);
+}
+
+// A device that misses every deadline is heard every other round, whatever the order of the others;
+// what it says changes the model.
+TEST_F(EdgesRunTest, LateAnswersJoinTheNextTraining) {
+  const std::string yaml =
+      std::string(kConfig) + "network: {quorum: 0.8, deadline: 1ns, late: 1}\n";
+  const auto run_with = [&](const std::string& config, const std::string& out, std::uint64_t seed) {
+    ScriptedTransport transport(root(), seed);
+    transport.slow = {1};
+    RunOutcome outcome = run(config, out, &transport);
+    EXPECT_EQ(outcome.exit_code, 0);
+    return outcome;
+  };
+  const RunOutcome late = run_with(yaml, "late", 5);
+  EXPECT_EQ(missing("late"), (std::vector<std::int64_t>{1, 0, 1, 0}));
+  EXPECT_EQ(model_of(run_with(yaml, "again", 6)), model_of(late));
+  const RunOutcome refused =
+      run_with(std::string(kConfig) + "network: {quorum: 0.8, deadline: 1ns}\n", "refused", 5);
+  EXPECT_EQ(missing("refused"), std::vector<std::int64_t>(4, 1));
+  EXPECT_NE(model_of(refused), model_of(late));
+
+  // Every round of the shrinking model asks more than to train, and asks everyone anew.
+  run_with(yaml + kCompress, "asks", 5);
+  EXPECT_EQ(missing("asks"), (std::vector<std::int64_t>{1, 0, 1, 0, 1, 1, 1, 1}));
+
+  // A mask that moves with every training.
+  run_with(std::regex_replace(yaml, std::regex("rounds: 4"), "rounds: 8") + kMoves, "moves", 5);
+  EXPECT_EQ(missing("moves"), (std::vector<std::int64_t>{1, 1, 0, 1, 0, 1, 0, 1}));
 }
 
 // Nobody waits for one that is away when the others cannot make a quorum.

@@ -35,24 +35,29 @@ class ScriptedTransport final : public Transport {
     std::ranges::shuffle(questions, order_);
     for (NodeQuestion& question : questions) {
       EXPECT_FALSE(question.task.empty());  // which no network takes
-      waiting_.push_back(std::move(question));
+      std::erase_if(waiting_,
+                    [&](const Asked& asked) { return asked.question.node == question.node; });
+      waiting_.push_back({step, std::move(question)});
     }
   }
   std::optional<NodeEvent> next(std::chrono::milliseconds) override {
-    std::erase_if(waiting_, [this](const NodeQuestion& question) {
-      return silent.contains(client_of_node(question.node).value());
+    std::erase_if(waiting_, [this](const Asked& asked) {
+      return silent.contains(client_of_node(asked.question.node).value());
     });
-    if (waiting_.empty() && !silent.empty()) return std::nullopt;
-    if (waiting_.empty()) {
+    const auto first = std::ranges::find_if(waiting_, [this](const Asked& asked) {
+      return asked.step < last_step_ || !slow.contains(client_of_node(asked.question.node).value());
+    });
+    if (first == waiting_.end() && !(silent.empty() && slow.empty())) return std::nullopt;
+    if (first == waiting_.end()) {
       ADD_FAILURE() << "an answer is waited for, and all are in";
       throw Error("stuck");
     }
-    const NodeQuestion question = waiting_.front();
-    waiting_.pop_front();
+    const auto [step, question] = *first;
+    waiting_.erase(first);
     const std::int64_t client = client_of_node(question.node).value();
     if (restarts && ++asked_ % 7 == 0) devices_.erase(client);
     EdgeWorker::Reply reply = device(client).handle(question.task, *question.model);
-    NodeEvent event{.kind = NodeEventKind::kAnswered, .node = question.node};
+    NodeEvent event{.kind = NodeEventKind::kAnswered, .node = question.node, .step = step};
     if (!reply.declined.empty()) {
       event.kind = NodeEventKind::kDeclined;
       event.reason = std::move(reply.declined);
@@ -66,8 +71,13 @@ class ScriptedTransport final : public Transport {
   void refuse(const std::string&, const std::string& reason) override {
     refusals.push_back(reason);
   }
-  void ask_again(NodeQuestion question) override { waiting_.push_back(std::move(question)); }
-  void close() override { EXPECT_TRUE(waiting_.empty()); }
+  void ask_again(NodeQuestion question) override {
+    waiting_.push_back({last_step_, std::move(question)});
+  }
+  void close(Unanswered unanswered) override {
+    EXPECT_TRUE(waiting_.empty() || !slow.empty());
+    if (unanswered == Unanswered::kIsLate) waiting_.clear();
+  }
   void finish() override { is_finished = true; }
 
   EdgeWorker& device(std::int64_t client) {
@@ -79,6 +89,7 @@ class ScriptedTransport final : public Transport {
 
   bool restarts = false;
   std::set<std::int64_t> silent;  // clients that never answer
+  std::set<std::int64_t> slow;    // clients that answer when the step after theirs is open
   bool is_finished = false;
   Change change;
   int accepted = 0;
@@ -86,11 +97,16 @@ class ScriptedTransport final : public Transport {
   std::vector<std::string> refusals;
 
  private:
+  struct Asked {
+    std::int64_t step = 0;
+    NodeQuestion question;
+  };
+
   std::function<DeviceData(std::int64_t)> data_;
   std::mt19937_64 order_;
   std::int64_t last_step_ = -1;
   int asked_ = 0;
-  std::deque<NodeQuestion> waiting_;
+  std::deque<Asked> waiting_;
   std::map<std::int64_t, EdgeWorker> devices_;
 };
 
@@ -109,7 +125,7 @@ class Lent final : public Transport {
     owned_.refuse(node, reason);
   }
   void ask_again(NodeQuestion question) override { owned_.ask_again(std::move(question)); }
-  void close() override { owned_.close(); }
+  void close(Unanswered unanswered) override { owned_.close(unanswered); }
   void finish() override { owned_.finish(); }
 
  private:
