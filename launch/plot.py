@@ -1,7 +1,7 @@
 """Draws finished runs: test accuracy against the size of the model, and against the bytes sent while it learned.
 
   launch/plot RUN [RUN ...] --out picture.svg|picture.png
-  launch/plot SWEEP --out picture.svg|picture.png --series KEY [--panel KEY] [--against size|uplink]
+  launch/plot SWEEP --out picture.svg|picture.png [--series KEY] [--panel KEY] [--against size|uplink]
 
 RUN is a folder that `coppice run` finished. Reads summary.json and metrics.jsonl (docs/run_folder.md) and nothing else; a
 sweep's folder is drawn as plot_sweep.py says.
@@ -138,7 +138,7 @@ def main(arguments):
     parser = argparse.ArgumentParser(prog="launch/plot", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a finished run, or of one sweep")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="the picture, .svg or .png; replaced if there")
-    parser.add_argument("--series", metavar="KEY", help="of a sweep: the key with a line for every value")
+    parser.add_argument("--series", metavar="KEY", help="of a sweep: the key with a line for every value (default: one line)")
     parser.add_argument("--panel", metavar="KEY", help="of a sweep: the key with a panel for every value")
     parser.add_argument("--against", choices=("size", "uplink"), default="size", help="of a sweep: the other axis")
     options = parser.parse_args(arguments)
@@ -146,9 +146,8 @@ def main(arguments):
         parser.error(f"--out {options.out}: expected a name that ends in .svg or .png")
     folder = pathlib.Path(options.runs[0])
     sweeps = len(options.runs) == 1 and plot_sweep.is_sweep(folder)
-    if sweeps != bool(options.series):
-        parser.error("--series is for the folder of one sweep" if options.series else
-                     f"{folder}: a sweep; expected --series with one of its keys")
+    if options.series and not sweeps:
+        parser.error("--series is for the folder of one sweep")
     try:
         if sweeps:
             plot_sweep.draw_sweep(folder, options.out, options.series, options.panel, options.against)

@@ -1,9 +1,9 @@
 """Draws finished sweeps: what is left of the dense accuracy against the size of the model or the bytes sent up.
 
-  launch/plot SWEEP --out picture.svg --series KEY [--panel KEY] [--against size|uplink]
+  launch/plot SWEEP --out picture.svg [--series KEY] [--panel KEY] [--against size|uplink]
 
 SWEEP is a folder that `coppice sweep` finished; KEY is one of the keys that it varied. A line for every value of
---series, a panel for every value of --panel, a point for what the other keys set, the mean over seeds with its standard
+--series, or one, a panel for every value of --panel, a point for what the other keys set, the mean over seeds with its standard
 deviation. Reads sweep.json (docs/run_folder.md) and nothing else.
 """
 
@@ -48,7 +48,7 @@ def read_sweep(folder, series, panel, against):
             if key not in values:
                 raise NotARun(f"{where}: expected one of the varied keys {', '.join(sorted(values))}; got {key}")
         lines = panels.setdefault(values[panel] if panel else "", {})
-        lines.setdefault(values[series], []).append(point_of(group, against, where))
+        lines.setdefault(values[series] if series else "", []).append(point_of(group, against, where))
     for lines in panels.values():
         for points in lines.values():
             points.sort(key=lambda point: point.place)
@@ -81,4 +81,6 @@ def draw_sweep(folder, out, series, panel, against):
             draw_panel(axes, f"{panel} = {value}" if panel else "", lines, against, ticker)
         all_axes[0][0].set_ylabel("of the dense test accuracy (%)")
         handles, labels = all_axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, title=series, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
+        if series:
+            figure.legend(handles, labels, title=series, loc="outside lower center", ncols=min(len(labels), 4),
+                          frameon=False)

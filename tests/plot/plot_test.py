@@ -106,10 +106,11 @@ class FolderTest(unittest.TestCase):
         panels = plot_sweep.read_sweep(self.folder / "s", "allocator", None, "uplink")
         self.assertEqual([len(points) for points in panels[""].values()], [4, 4])
         self.assertEqual(panels[""]["a"][0].place, 2e6)  # without what the control sent
+        panels = plot_sweep.read_sweep(self.folder / "s", None, "alpha", "size")
+        self.assertEqual([len(points) for points in panels["0.1"].values()], [4])
 
     def test_sweeps_that_cannot_be_drawn_say_why(self):
         sweep = write_sweep(self.folder / "s")
-        self.assertIn("expected --series", self.refused(sweep))
         self.assertIn("one of the varied keys allocator, alpha, max; got colour",
                       self.refused(sweep, "--series", "colour"))
         half = write_sweep(self.folder / "half", is_finished=False)
@@ -148,6 +149,7 @@ class PictureTest(unittest.TestCase):
         first = self.draw("one.svg", sweep, "--series", "allocator", "--panel", "alpha")
         self.assertEqual(first, self.draw("two.svg", sweep, "--series", "allocator", "--panel", "alpha"))
         self.assertIn(b"alpha = 0.1", first)
+        self.assertNotEqual(first, self.draw("line.svg", sweep))
         self.assertNotEqual(first, self.draw("three.svg", sweep, "--series", "allocator", "--against", "uplink"))
 
     def test_runs_are_drawn_as_png_too(self):
