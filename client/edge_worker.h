@@ -13,7 +13,9 @@
 #include <vector>      // for vector
 
 #include "client/local_clients.h"
+#include "client/received_step.h"
 #include "comm/edge_step.h"
+#include "core/experiment.h"
 #include "data/dataset.h"
 #include "data/partition.h"
 
@@ -24,6 +26,7 @@ struct EdgeWorld {
   std::unique_ptr<const Dataset> dataset;
   Partition partition;
   std::uint64_t seed = 1;
+  DownlinkConfig downlink = {};
 };
 
 class EdgeWorker {
@@ -47,6 +50,7 @@ class EdgeWorker {
  private:
   Reply answer(const std::vector<std::uint8_t>& task_frame, const EdgeStep& step);
   Reply facts(const EdgeStep& step);
+  bool receive(const EdgeStep& step);
   void begin(const EdgeSetup& setup);
 
   std::int64_t client_;
@@ -54,6 +58,8 @@ class EdgeWorker {
   std::optional<EdgeSetup> setup_;
   EdgeWorld world_;
   std::unique_ptr<LocalClients> clients_;
+  ReceivedModel model_;             // of the last task
+  std::int64_t model_number_ = -1;  // its, for changes to it; -1: none can be
   bool has_teacher_ = false;
   bool has_reference_ = false;
 };

@@ -2,7 +2,9 @@
 
 #include <utility>  // for move
 
+#include "comm/codec.h"
 #include "comm/messages.h"
+#include "comm/model_delta.h"
 
 namespace coppice {
 
@@ -14,6 +16,18 @@ ReceivedModel receive_model(const std::vector<std::uint8_t>& frame) {
   model.parameters = std::move(message.parameters);
   model.mask = std::move(message.mask);
   return model;
+}
+
+void change_model(std::span<const std::vector<std::uint8_t>> frames, const DownlinkConfig& downlink,
+                  ReceivedModel& model) {
+  const auto codec = make_codec(downlink.codec, downlink.options);
+  HeldModel held{std::move(model.parameters), std::move(model.mask)};
+  for (const std::vector<std::uint8_t>& frame : frames) {
+    const std::string plan = receive_delta(frame, *codec, held);
+    model.plan = plan.empty() ? QuantPlan() : quant_plan_from_json(plan, model.graph);
+  }
+  model.parameters = std::move(held.parameters);
+  model.mask = std::move(held.mask);
 }
 
 void receive_others(const std::vector<std::uint8_t>& teacher_frame,

@@ -2,6 +2,7 @@
 
 #include <array>         // for array
 #include <charconv>      // for from_chars
+#include <iterator>      // for ssize
 #include <system_error>  // for errc
 
 #include "comm/wire.h"
@@ -34,6 +35,9 @@ std::vector<std::uint8_t> encode_edge_step(const EdgeStep& step) {
   }
   payload.bytes(step.model_frame);
   payload.i64(step.model_bytes);
+  payload.i64(step.model_number);
+  payload.u64(step.changes.size());
+  for (const std::vector<std::uint8_t>& frame : step.changes) payload.bytes(frame);
   payload.bytes(step.teacher_frame);
   payload.bytes(step.reference_frame);
   finish_frame(FrameType::kEdgeStep, out);
@@ -54,6 +58,17 @@ EdgeStep decode_edge_step(std::span<const std::uint8_t> frame) {
   step.model_frame = in.bytes();
   step.model_bytes = in.i64();
   if (step.model_bytes < 0) throw WireError(text("edge step: ", step.model_bytes, " bytes"));
+  step.model_number = in.i64();
+  const std::uint64_t changes = in.u64();
+  for (std::uint64_t i = 0; i < changes; ++i) step.changes.push_back(in.bytes());
+  // A whole model or changes to one; model -1 is none.
+  const bool is_whole = step.changes.empty() && step.model_number >= -1;
+  const bool is_changed = step.model_frame.empty() && step.model_number >= std::ssize(step.changes);
+  if (!is_whole && !is_changed) {
+    throw WireError(text("edge step: expected a model or changes to one, got ",
+                         step.model_frame.size(), " bytes and ", changes, " changes to model ",
+                         step.model_number));
+  }
   step.teacher_frame = in.bytes();
   step.reference_frame = in.bytes();
   in.expect_end();

@@ -31,9 +31,14 @@ struct EdgeSetup {
 };
 
 struct EdgeStep {
-  std::optional<EdgeSetup> setup = {};             // nothing: as before
-  std::vector<std::uint8_t> model_frame = {};      // of comm/messages.h
-  std::int64_t model_bytes = 0;                    // of it, that the client is counted as receiving
+  std::optional<EdgeSetup> setup = {};         // nothing: as before
+  std::vector<std::uint8_t> model_frame = {};  // of comm/messages.h; empty: `changes` say it
+  std::int64_t model_bytes = 0;                // of it, that the client is counted as receiving
+  // Frames of comm/model_delta.h, one after the other, that make the model of an earlier step this
+  // one; the model is numbered by how many there were since it was last sent whole. -1: no changes
+  // to this model will follow.
+  std::vector<std::vector<std::uint8_t>> changes = {};
+  std::int64_t model_number = -1;
   std::vector<std::uint8_t> teacher_frame = {};    // who is learned from; empty: as before
   std::vector<std::uint8_t> reference_frame = {};  // of a gate; empty: as before
 

@@ -23,20 +23,21 @@ std::int64_t whole_bytes(const ServerState& state) {
 
 }  // namespace
 
-void send_changes(const DownlinkConfig& downlink, std::uint64_t seed, std::int64_t clients,
-                  ServerState& state) {
+std::vector<std::uint8_t> send_changes(const DownlinkConfig& downlink, std::uint64_t seed,
+                                       std::int64_t clients, ServerState& state) {
   Broadcast& broadcast = state.transport.broadcast;
   if (broadcast.held.empty()) {
     broadcast.model = {state.parameters, state.mask};
     broadcast.held.assign(static_cast<std::size_t>(clients), -1);
-    return;
+    return {};
   }
   const auto codec = make_codec(downlink.codec, downlink.options);
   const RandomKey key{seed, Purpose::kBroadcast, std::ssize(broadcast.delta_bytes), state.position};
-  const std::vector<std::uint8_t> frame =
+  std::vector<std::uint8_t> frame =
       encode_delta(broadcast.model, {state.parameters, state.mask}, plan_json(state), *codec, key);
   receive_delta(frame, *codec, broadcast.model);
   broadcast.delta_bytes.push_back(static_cast<std::int64_t>(frame.size()));
+  return frame;
 }
 
 void count_changes(ServerState& state, std::span<ClientRow> rows) {

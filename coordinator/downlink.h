@@ -5,6 +5,7 @@
 
 #include <cstdint>  // for int64_t
 #include <span>     // for span
+#include <vector>   // for vector
 
 #include "coordinator/server_state.h"
 #include "core/experiment.h"
@@ -14,9 +15,9 @@ namespace coppice {
 
 // Before a task goes out: moves what clients hold towards `state.parameters`, or to just these
 // where no changes can say it: at first, and when the graph is another one. `clients` is how many
-// there are.
-void send_changes(const DownlinkConfig& downlink, std::uint64_t seed, std::int64_t clients,
-                  ServerState& state);
+// there are. Returns the frame of changes (comm/model_delta.h); empty: the model is sent whole.
+std::vector<std::uint8_t> send_changes(const DownlinkConfig& downlink, std::uint64_t seed,
+                                       std::int64_t clients, ServerState& state);
 
 // Adds to each row that is not missing what its client received: the frames that it has missed, or
 // the whole model where it holds none or that is smaller. From then on it holds the model.

@@ -108,8 +108,9 @@ Action RoundMachine::ask(Question question, ClientTask task) {
   question_ = question;
   if (question == Question::kUpdate) max_weight_ = task.max_weight;
   task_ = std::move(task);
+  changes_.clear();
   if (sends_changes())
-    send_changes(config_.comm.downlink, config_.seed, std::ssize(weights_), state_);
+    changes_ = send_changes(config_.comm.downlink, config_.seed, std::ssize(weights_), state_);
   reports_ = {};
   const std::int64_t units = task_.ballot ? couple(state_.graph).unit_count : 0;
   reports_.sums[sum_key(task_)] =

@@ -88,6 +88,8 @@ class RoundMachine {
   bool sends_changes() const {
     return config_.comm.downlink.sends_changes() && plan().track == kMainTrack;
   }
+  // These changes, since the task before; empty: the model goes whole. Until the next event.
+  const std::vector<std::uint8_t>& changes() const { return changes_; }
 
   // The teacher that tasks with a distillation term mean; graph and parameters outlive the next
   // event only. Null: there is none yet.
@@ -155,6 +157,7 @@ class RoundMachine {
   std::set<std::int64_t> waiting_;  // those whose report of this round is outstanding
   std::int64_t max_weight_ = 1;     // of the round's first task
   ClientTask task_;
+  std::vector<std::uint8_t> changes_;
   RankReport reports_;
   RoundRecord record_;
 };

@@ -34,21 +34,53 @@ bool Edges::has(std::int64_t client) const { return std::ranges::binary_search(c
 
 Edges::Given Edges::needed() const {
   if (task_ == nullptr) return {.setup = true};
-  return {
-      .setup = true, .teacher = is_distilled(task_->plan), .reference = task_->gate.has_value()};
+  return {.setup = true,
+          .teacher = is_distilled(task_->plan),
+          .reference = task_->gate.has_value(),
+          .model = step_.model_number};
 }
 
-// What a step with all that is true in `given` is in bytes; nodes that lack the same share it.
+// Counts models as the coordinator's state does (coordinator/downlink.h). Changes that are longer
+// than the model, with those after them, will not be sent to anybody.
+void Edges::number_model(const Question& question) {
+  step_.model_number =
+      question.sends_changes ? std::ssize(question.state.transport.broadcast.delta_bytes) : -1;
+  if (question.changes.empty()) {
+    changes_.clear();
+    for (auto& [client, given] : given_) given.model = -1;
+    for (auto& [client, late] : late_) late.model = -1;
+    return;
+  }
+  changes_.push_back(question.changes);
+  while (!changes_.empty() && !is_change_worth(step_.model_number - std::ssize(changes_)))
+    changes_.erase(changes_.begin());
+}
+
+// Whether the changes since model `from` are here, and shorter than the model.
+bool Edges::is_change_worth(std::int64_t from) const {
+  const std::int64_t count = step_.model_number - from;
+  if (from < 0 || count < 1 || count > std::ssize(changes_)) return false;
+  std::size_t bytes = 0;
+  for (auto frame = changes_.end() - count; frame != changes_.end(); ++frame)
+    bytes += frame->size();
+  return bytes < step_.model_frame.size();
+}
+
+// What a step with all that is true in `given`, and with changes since its model, is in bytes;
+// nodes that lack the same share it.
 std::shared_ptr<const std::vector<std::uint8_t>> Edges::step_with(const Given& given) {
   std::shared_ptr<const std::vector<std::uint8_t>>& frame = frames_[given];
   if (frame != nullptr) return frame;
-  if (given.setup) step_.setup = setup_;
-  if (given.teacher) step_.teacher_frame = others_.teacher();
-  if (given.reference) step_.reference_frame = others_.reference();
-  frame = std::make_shared<const std::vector<std::uint8_t>>(encode_edge_step(step_));
-  step_.setup.reset();
-  step_.teacher_frame.clear();
-  step_.reference_frame.clear();
+  EdgeStep step{.model_bytes = step_.model_bytes, .model_number = step_.model_number};
+  if (given.model < 0) {
+    step.model_frame = step_.model_frame;
+  } else {
+    step.changes.assign(changes_.end() - (step_.model_number - given.model), changes_.end());
+  }
+  if (given.setup) step.setup = setup_;
+  if (given.teacher) step.teacher_frame = others_.teacher();
+  if (given.reference) step.reference_frame = others_.reference();
+  frame = std::make_shared<const std::vector<std::uint8_t>>(encode_edge_step(step));
   return frame;
 }
 
@@ -59,7 +91,8 @@ NodeQuestion Edges::question_for(std::int64_t client) {
           task_ == nullptr ? data_question() : encode_task_for(*task_, client),
           step_with({.setup = !has.setup,
                      .teacher = all.teacher && !has.teacher,
-                     .reference = all.reference && !has.reference})};
+                     .reference = all.reference && !has.reference,
+                     .model = is_change_worth(has.model) ? has.model : -1})};
 }
 
 std::vector<DataFacts> Edges::survey(std::int64_t step, std::int64_t counted_classes) {
@@ -110,6 +143,7 @@ void Edges::ask(std::int64_t step, Question question) {
   task_ = &task;
   step_ = {.model_frame = std::move(question.model_frame), .model_bytes = question.model_bytes};
   frames_.clear();
+  number_model(question);
   number_ = step;
   first_reason_.clear();
   sums_ = std::make_shared<AnswerSums>(
@@ -160,7 +194,8 @@ void Edges::await_late() {
   if (!waits) return late_.clear();
   for (const std::int64_t client : expected_) {
     if (away_.contains(client)) continue;
-    if (late_.try_emplace(client, Late{sums_, trainings_ + config_.late}).second)
+    if (late_.try_emplace(client, Late{sums_, trainings_ + config_.late, step_.model_number})
+            .second)
       note_(text(node_of_client(client), " is late for round ", task_->round));
   }
 }
@@ -225,6 +260,7 @@ void Edges::take_late(std::int64_t client, const NodeEvent& event) {
   }
   note_(text(event.node, " answers late, in round ", task_->round));
   given_[client].setup = true;
+  given_[client].model = late.mapped().model;
   count(client, event.node);
 }
 
@@ -251,6 +287,7 @@ void Edges::take_answer(std::int64_t client, const NodeEvent& event) {
   given.setup = true;
   given.teacher |= all.teacher;
   given.reference |= all.reference;
+  given.model = all.model;
   count(client, event.node);
 }
 

@@ -51,7 +51,9 @@ class Edges {
     const ServerState& state;  // what `model_frame` was made from
     const ClientSizes& sizes;  // of all clients; must outlive collect()
     std::vector<std::uint8_t> model_frame;
-    std::int64_t model_bytes = 0;  // of it, that each client is counted as receiving
+    std::int64_t model_bytes = 0;            // of it, that each client is counted as receiving
+    bool sends_changes = false;              // devices keep the model, for
+    std::vector<std::uint8_t> changes = {};  // these, since the last step; empty: it goes whole
   };
   // Puts a task to the devices of its cohort, as step `step` of the run; not to those that are
   // still at an earlier one whose answer may come late.
@@ -71,6 +73,7 @@ class Edges {
     bool setup = false;
     bool teacher = false;
     bool reference = false;
+    std::int64_t model = -1;  // the number of the one that it keeps (EdgeStep); -1: none
 
     friend auto operator<=>(const Given&, const Given&) = default;
   };
@@ -79,6 +82,8 @@ class Edges {
   NodeQuestion question_for(std::int64_t client);
   std::shared_ptr<const std::vector<std::uint8_t>> step_with(const Given& given);
   Given needed() const;
+  void number_model(const Question& question);
+  bool is_change_worth(std::int64_t from) const;
   // The client whose answer or decline `event` is, if it is a device of ours; notes who comes and
   // goes.
   std::optional<std::int64_t> sender(const NodeEvent& event);
@@ -104,7 +109,8 @@ class Edges {
   // A device that is still at an earlier training.
   struct Late {
     std::shared_ptr<const AnswerSums> then;
-    std::int64_t last = 0;  // training that its answer may join
+    std::int64_t last = 0;    // training that its answer may join
+    std::int64_t model = -1;  // as Given's, once it has answered
   };
 
   std::map<std::int64_t, Given> given_;  // by client
@@ -114,7 +120,8 @@ class Edges {
 
   // Of the step at hand.
   const ClientTask* task_ = nullptr;
-  EdgeStep step_;
+  EdgeStep step_;                                   // the model whole
+  std::vector<std::vector<std::uint8_t>> changes_;  // the last ones of those that led to it
   std::map<Given, std::shared_ptr<const std::vector<std::uint8_t>>> frames_;
   std::int64_t number_ = -1;         // its own
   std::int64_t asked_ = 0;           // devices, and those that have answered

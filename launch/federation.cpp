@@ -81,8 +81,6 @@ void check_memory(const ExperimentConfig& config, const World& world) {
 void check_network(const ExperimentConfig& config) {
   if (config.comm.error_feedback)
     throw ConfigError("comm.error_feedback: devices do not keep what their updates leave out yet");
-  if (config.comm.downlink.sends_changes())
-    throw ConfigError("comm.downlink.codec: devices are sent the whole model; expected none");
 }
 
 void check_codecs(const CommConfig& comm) {

@@ -225,11 +225,14 @@ class Leader {
     command.assignments = placement_.place(simulated(task.cohort));
     return in_step([&] {
       if (edges_)
-        edges_->ask(next_step(machine_.state().position), {.task = task,
-                                                           .state = machine_.state(),
-                                                           .sizes = sizes_,
-                                                           .model_frame = command.model_frame,
-                                                           .model_bytes = command.model_bytes});
+        edges_->ask(next_step(machine_.state().position),
+                    {.task = task,
+                     .state = machine_.state(),
+                     .sizes = sizes_,
+                     .model_frame = command.model_frame,
+                     .model_bytes = command.model_bytes,
+                     .sends_changes = machine_.sends_changes(),
+                     .changes = machine_.changes()});
       send_command(communicator_, command);
       failpoint("after_broadcast");
       RankReport report = worker_.train(command);

@@ -96,6 +96,7 @@ EdgeWorld open_edge_world(const EdgeSetup& setup, const DeviceData& data, std::i
   const bool is_own = has_data_elsewhere(config);
   EdgeWorld world;
   world.seed = config.seed;
+  world.downlink = config.comm.downlink;
   if (is_own) {
     world.dataset = load_own(config.data, data, setup);
   } else {

@@ -44,6 +44,8 @@ constexpr const char* kMoves = R"(compress:
   quantize: {start: 0.99, calibration_samples: 12}
 )";
 
+constexpr const char* kChanges = "comm: {downlink: {codec: rotated, bits: 4}}\n";
+
 constexpr const char* kBallots = R"(compress:
   prune: {pruner: taylor, target: 0.5, batches: 1, half_batch: 4}
   distill: {teacher: warmup}
@@ -81,17 +83,18 @@ class EdgesRunTest : public ::testing::Test {
   static std::string model_of(const RunOutcome& outcome) {
     return outcome.summary.at("model_sha256").as_text();
   }
-  static std::int64_t bytes_up(const RunOutcome& outcome) {
-    return outcome.summary.at("bytes_up").as_integer();
-  }
 
   DataFolder folder_;
 };
 
 TEST_F(EdgesRunTest, DevicesGiveTheModelAndTheBytesOfRanks) {
   const std::vector<std::string> varieties = {
-      kConfig, kConfig + std::string(kCompress), kConfig + std::string(kBallots),
-      kConfig + std::string(kCompress) + "comm: {codec: rotated, budget: 3000}\n"};
+      kConfig,
+      kConfig + std::string(kCompress),
+      kConfig + std::string(kBallots),
+      kConfig + std::string(kCompress) + "comm: {codec: rotated, budget: 3000}\n",
+      kConfig + std::string(kCompress) + kChanges,
+      kConfig + std::string(kBallots) + kChanges};
   for (std::size_t i = 0; i < varieties.size(); ++i) {
     const std::string name = std::to_string(i);
     const RunOutcome ranks = run(varieties[i], "ranks" + name, nullptr);
@@ -101,7 +104,8 @@ TEST_F(EdgesRunTest, DevicesGiveTheModelAndTheBytesOfRanks) {
       const RunOutcome devices =
           run(varieties[i], "devices" + name + std::to_string(seed), &transport);
       EXPECT_EQ(model_of(devices), model_of(ranks)) << i << ", seed " << seed;
-      EXPECT_EQ(bytes_up(devices), bytes_up(ranks)) << i;
+      for (const char* field : {"bytes_up", "bytes_down"})
+        EXPECT_EQ(devices.summary.at(field), ranks.summary.at(field)) << field << " " << i;
       EXPECT_GT(transport.accepted, 15);
       EXPECT_EQ(transport.declined > 0, transport.restarts);
       EXPECT_TRUE(transport.refusals.empty());
@@ -110,6 +114,28 @@ TEST_F(EdgesRunTest, DevicesGiveTheModelAndTheBytesOfRanks) {
     ScriptedTransport some(root(), 3);  // ranks have the other clients
     EXPECT_EQ(model_of(run(varieties[i], "mixed" + name, &some, {1, 4})), model_of(ranks)) << i;
   }
+}
+
+// In the first round the model, which is 4 bytes a parameter, then what it has changed by, in half
+// a byte; a device that missed some of the changes gets those.
+TEST_F(EdgesRunTest, ChangesOfTheModelAreAllThatTravels) {
+  const auto sent = [&](const std::string& yaml, const std::string& out,
+                        std::set<std::int64_t> slow, std::set<std::int64_t> silent) {
+    ScriptedTransport transport(root(), 5);
+    transport.slow = std::move(slow);
+    transport.silent = std::move(silent);
+    EXPECT_EQ(run(yaml, out, &transport).exit_code, 0);
+    EXPECT_TRUE(transport.refusals.empty());
+    return transport.model_bytes;
+  };
+  const std::string changes = std::string(kConfig) + kChanges;
+  const auto whole = static_cast<double>(sent(kConfig, "whole", {}, {}));
+  const auto changed = static_cast<double>(sent(changes, "changed", {}, {}));
+  EXPECT_LT(changed, 0.6 * whole);
+  const std::string hurried = changes + "network: {quorum: 0.8, deadline: 1ns, late: 1}\n";
+  const auto missed = static_cast<double>(sent(hurried, "late", {1}, {}));
+  EXPECT_LT(missed, changed);
+  sent(hurried, "silent", {}, {2});
 }
 
 // A device that sends nonsense is left out, and the round is what it is without it.
@@ -233,6 +259,15 @@ TEST_F(EdgesRunTest, ACoordinatorOfAnotherVersionOrWithOtherDataIsDeclined) {
 TEST(EdgeStepTest, IsReadAsItWasWritten) {
   EdgeStep step{.model_frame = {1, 2, 3}, .model_bytes = 3, .reference_frame = {9}};
   EXPECT_EQ(decode_edge_step(encode_edge_step(step)), step);
+  EdgeStep changes{.changes = {{7, 8}, {9}}, .model_number = 2};
+  EXPECT_EQ(decode_edge_step(encode_edge_step(changes)), changes);
+  changes.model_number = 1;
+  EXPECT_THROW(decode_edge_step(encode_edge_step(changes)), WireError) << "of model -1";
+  changes.model_number = 2;
+  changes.model_frame = {1};
+  EXPECT_THROW(decode_edge_step(encode_edge_step(changes)), WireError) << "and a whole model";
+  changes = {.model_frame = {1}, .model_number = -2};
+  EXPECT_THROW(decode_edge_step(encode_edge_step(changes)), WireError);
   step.setup = EdgeSetup{"seed: 1\n",          "0.1.0",  "resident", "AVX2", "ab",
                          "8 numbers, 1 label", "a\nb\n", 2,          0};
   step.teacher_frame = {4, 5};

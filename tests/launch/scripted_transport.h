@@ -56,6 +56,7 @@ class ScriptedTransport final : public Transport {
     waiting_.erase(first);
     const std::int64_t client = client_of_node(question.node).value();
     if (restarts && ++asked_ % 7 == 0) devices_.erase(client);
+    model_bytes += question.model->size();
     EdgeWorker::Reply reply = device(client).handle(question.task, *question.model);
     NodeEvent event{.kind = NodeEventKind::kAnswered, .node = question.node, .step = step};
     if (!reply.declined.empty()) {
@@ -92,6 +93,7 @@ class ScriptedTransport final : public Transport {
   std::set<std::int64_t> slow;    // clients that answer when the step after theirs is open
   bool is_finished = false;
   Change change;
+  std::size_t model_bytes = 0;  // of what was sent beside tasks
   int accepted = 0;
   int declined = 0;
   std::vector<std::string> refusals;
