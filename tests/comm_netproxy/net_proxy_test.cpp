@@ -31,6 +31,11 @@ TEST(NetProxyTest, BytesPassUnchanged) {
   line.send(line.coordinator(), down);
   EXPECT_EQ(line.receive(line.coordinator(), up.size()).bytes, up);
   EXPECT_EQ(line.receive(line.device(), down.size()).bytes, down);
+  // The last bytes are counted after they were written, and before the end that follows them.
+  line.device().shutdown(Line::Socket::shutdown_send);
+  EXPECT_TRUE(line.receive(line.coordinator(), 1).has_ended);
+  line.coordinator().shutdown(Line::Socket::shutdown_send);
+  EXPECT_TRUE(line.receive(line.device(), 1).has_ended);
   const NetProxyCounters counters = line.counters();
   EXPECT_EQ(counters.connections, 1);
   for (const LinkCounters& link : {counters.up, counters.down}) {
