@@ -37,6 +37,16 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// Of this process, which is the coordinator's end alone.
+double processor_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
 double resident_bytes() {
   std::int64_t total = 0;
   std::int64_t resident = 0;
@@ -145,7 +155,9 @@ BenchReport bench_gateway(const GatewayBenchSize& size) {
   auto fleet = std::async(std::launch::async, [&] { return child_output(command, kOutputBytes); });
   next_event(gateway);  // the first is in: the fleet has read its files
   const auto start = Clock::now();
+  const double processor_start = processor_seconds();
   for (std::int64_t node = 1; node < size.nodes; ++node) next_event(gateway);
+  const double busy = (processor_seconds() - processor_start) / static_cast<double>(size.nodes - 1);
   const double rate = static_cast<double>(size.nodes - 1) / seconds_since(start);
   const double idle = (resident_bytes() - before) / static_cast<double>(size.nodes);
   std::vector<double> rounds;
@@ -174,6 +186,7 @@ BenchReport bench_gateway(const GatewayBenchSize& size) {
                        static_cast<double>(size.model_bytes + size.update_bytes) * 1e-6;
   const auto once = [](double value) { return Spread{value, value, value}; };
   report.figures.push_back({"handshakes", "/s", once(rate)});
+  report.figures.push_back({"gateway's processor time for one", "ms", once(busy * 1e3)});
   report.figures.push_back({"idle connection", "KiB", once(idle / 1024)});
   report.figures.push_back({"connection after rounds", "KiB", once(after / 1024)});
   report.figures.push_back({"round", "s", round});
