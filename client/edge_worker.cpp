@@ -50,6 +50,7 @@ EdgeWorker::Reply EdgeWorker::facts(const EdgeStep& step) {
 bool EdgeWorker::receive(const EdgeStep& step) {
   if (step.changes.empty()) {
     model_number_ = -1;  // should the frame be no model
+    model_ = {};         // one at a time
     model_ = receive_model(step.model_frame);
     model_number_ = step.model_number;
     return true;

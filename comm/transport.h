@@ -10,6 +10,7 @@
 #include <cstdint>   // for uint8_t
 #include <memory>    // for shared_ptr
 #include <optional>  // for optional
+#include <set>       // for set
 #include <string>    // for string
 #include <vector>    // for vector
 
@@ -36,9 +37,6 @@ struct NodeEvent {
   std::string reason = {};  // of kLeft and kDeclined
 };
 
-// What becomes of questions at the end of their step.
-enum class Unanswered : std::uint8_t { kIsLate, kStands };
-
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -56,10 +54,10 @@ class Transport {
   virtual void refuse(const std::string& node, const std::string& reason) = 0;
   virtual void ask_again(NodeQuestion question) = 0;
 
-  // Ends the step: what comes for it from now on is late, and nodes are told so. With kStands
-  // questions without an answer stand: it may come in any later step, until one asks the node again
-  // or is closed with kIsLate.
-  virtual void close(Unanswered unanswered) = 0;
+  // Ends the step: what comes for it, or for an earlier one, from now on is late, and nodes are
+  // told so. But what nodes of `standing` have not answered stands: the answer may come in the next
+  // step, if that does not ask the node again.
+  virtual void close(const std::set<std::string>& standing) = 0;
 
   // The run is over: nodes are told so when this ends, and do not come back.
   virtual void finish() = 0;

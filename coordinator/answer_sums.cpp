@@ -53,10 +53,9 @@ AnswerSums::AnswerSums(ClientTask task, Graph graph, Mask mask, const ClientSize
       mask_(travelling(task_, graph_, std::move(mask))),
       sizes_(sizes),
       bytes_down_(bytes_down) {
-  sums_ = &report_.sums[sum_key(task_)];
-  *sums_ = empty_sums(
+  sums_ = empty_sums(
       task_, {.parameters = mask_.kept(), .units = task_.ballot ? couple(graph_).unit_count : 0});
-  for (const auto& [name, sum] : *sums_) names_.insert(name);
+  for (const auto& [name, sum] : sums_) names_.insert(name);
   if (!task_.calibration) return;
   for (const std::string& node : task_.calibration->nodes) {
     const std::int64_t at = graph_.node_named(node);  // or the input
@@ -166,19 +165,20 @@ void AnswerSums::add(std::int64_t client, const ClientAnswer& answer) {
     std::map<std::string, std::vector<float>> others;  // read before anything is added
     for (const auto& [name, frame] : answer.frames) {
       if (name == kUpdateSum) continue;
-      others[name] = decoded(name, frame, sums_->at(name).size());
+      others[name] = decoded(name, frame, sums_.at(name).size());
       check_counts(row, name, others[name]);
     }
     row.reason = RefusalReason::kNone;
     if (const auto update = answer.frames.find(kUpdateSum); update != answer.frames.end()) {
-      row.reason = read_update(row, update->second, update_);
+      std::vector<float> values;
+      row.reason = read_update(row, update->second, values);
       if (row.reason == RefusalReason::kNone &&
-          !add_values(sums_->at(kUpdateSum), update_, row.weight))
+          !add_values(sums_.at(kUpdateSum), values, row.weight))
         row.reason = RefusalReason::kOutOfRange;
     }
     for (const auto& [name, values] : others) {  // one question's, or ballots, which always fit
       if (row.reason != RefusalReason::kNone) break;
-      if (!sums_->at(name).add(values, row.weight)) row.reason = RefusalReason::kOutOfRange;
+      if (!sums_.at(name).add(values, row.weight)) row.reason = RefusalReason::kOutOfRange;
     }
   }
   add_row(row);
@@ -198,9 +198,10 @@ void AnswerSums::add_late(std::int64_t client, const AnswerSums& then, const Cli
   then.check(client, answer);
   ClientRow row = then.counted(answer);
   if (row.status == ClientStatus::kAccepted) {
-    row.reason = then.read_update(row, answer.frames.at(kUpdateSum), update_);
+    std::vector<float> values;
+    row.reason = then.read_update(row, answer.frames.at(kUpdateSum), values);
     if (row.reason == RefusalReason::kNone &&
-        !add_values(sums_->at(kUpdateSum), project(update_, then.mask_, mask_), row.weight))
+        !add_values(sums_.at(kUpdateSum), project(values, then.mask_, mask_), row.weight))
       row.reason = RefusalReason::kOutOfRange;
   }
   add_row(row);
@@ -208,16 +209,15 @@ void AnswerSums::add_late(std::int64_t client, const AnswerSums& then, const Cli
 
 void AnswerSums::add_row(ClientRow row) {
   if (row.reason != RefusalReason::kNone) row.status = ClientStatus::kRefused;
-  report_.rows.push_back(row);
   added_.insert(row.client);
+  rows_.push_back(std::move(row));
 }
 
-std::vector<std::int64_t> AnswerSums::missing() const {
-  std::vector<std::int64_t> out;
-  for (const std::int64_t client : task_.cohort) {
-    if (!added_.contains(client)) out.push_back(client);
-  }
-  return out;
+RankReport AnswerSums::take() {
+  RankReport report;
+  report.sums[sum_key(task_)] = std::move(sums_);
+  report.rows = std::move(rows_);
+  return report;
 }
 
 }  // namespace coppice

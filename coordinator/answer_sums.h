@@ -49,11 +49,10 @@ class AnswerSums {
   void add_late(std::int64_t client, const AnswerSums& then, const ClientAnswer& answer);
 
   bool has(std::int64_t client) const { return added_.contains(client); }
-  // Those of the cohort that have not answered.
-  std::vector<std::int64_t> missing() const;
 
-  // What was added; nothing may be added afterwards.
-  RankReport take() { return std::move(report_); }
+  // What was added; nothing may be added afterwards. What came late to another one may still be
+  // judged by this one.
+  RankReport take();
 
  private:
   void check(std::int64_t client, const ClientAnswer& answer) const;
@@ -72,10 +71,9 @@ class AnswerSums {
   std::vector<std::int64_t> counted_outputs_;  // a sample, of each node of a calibration
   std::int64_t bytes_down_;
   std::set<std::int64_t> added_;
-  RankReport report_;
-  NamedSums* sums_ = nullptr;    // until take()
-  std::set<std::string> names_;  // of what is asked for
-  std::vector<float> update_;
+  NamedSums sums_;               // until take()
+  std::set<std::string> names_;  // of them: what is asked for
+  std::vector<ClientRow> rows_;
 };
 
 }  // namespace coppice

@@ -20,7 +20,8 @@ std::vector<std::uint8_t> send_changes(const DownlinkConfig& downlink, std::uint
                                        std::int64_t clients, ServerState& state);
 
 // Adds to each row that is not missing what its client received: the frames that it has missed, or
-// the whole model where it holds none or that is smaller. From then on it holds the model.
+// the whole model where it holds none or that is smaller. From then on it is taken to hold the
+// model: one that answered late has yet to be sent it.
 void count_changes(ServerState& state, std::span<ClientRow> rows);
 
 // What clients train from.

@@ -403,7 +403,8 @@ void RoundMachine::apply_sums(const NamedSums& sums) {
   if (state_.mask.size() > 0) mean = IndexMap::kept_by(state_.mask).scatter(mean);
   strategy_->apply(mean, state_.parameters, state_.strategy_state);
   if (state_.mask.size() > 0) state_.mask.apply(state_.parameters);
-  if (!task_.ballot) return;
+  // Updates that came late bring no ballots: the next shrink makes up for it.
+  if (!task_.ballot || sums.at(kBallotSum).weight() == 0) return;
   keep_teacher();
   shrink_model(state_, *task_.ballot, sums.at(kBallotSum));
 }

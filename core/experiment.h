@@ -170,7 +170,7 @@ struct DistillConfig {
 
 struct CompressConfig {
   bool control = false;
-  std::string dense_reference;  // a finished run folder whose final accuracy is the dense one
+  std::string dense_reference;  // a finished run folder whose dense model is compared with
   Constraints constraints;
   PruneConfig prune;
   AllocateConfig allocate;

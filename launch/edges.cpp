@@ -19,6 +19,9 @@ using std::chrono::milliseconds;
 // Without a deadline nothing but an event ends the waiting.
 constexpr milliseconds kNoHurry{60'000};
 
+// Each model that devices still keep is another frame of a step: whose is older gets the model.
+constexpr std::int64_t kMostChanges = 16;
+
 }  // namespace
 
 Edges::Edges(std::unique_ptr<Transport> transport, const NetworkConfig& config, EdgeSetup setup,
@@ -52,7 +55,8 @@ void Edges::number_model(const Question& question) {
     return;
   }
   changes_.push_back(question.changes);
-  while (!changes_.empty() && !is_change_worth(step_.model_number - std::ssize(changes_)))
+  while (!changes_.empty() && (std::ssize(changes_) > kMostChanges ||
+                               !is_change_worth(step_.model_number - std::ssize(changes_))))
     changes_.erase(changes_.begin());
 }
 
@@ -111,7 +115,7 @@ std::vector<DataFacts> Edges::survey(std::int64_t step, std::int64_t counted_cla
     const std::optional<std::int64_t> client = sender(*event);
     if (client) facts.emplace(*client, facts_of(*event, counted_classes));
   }
-  transport_->close(Unanswered::kIsLate);
+  transport_->close({});
   std::vector<DataFacts> out;
   for (auto& [client, one] : facts) {
     given_[client].setup = true;
@@ -152,8 +156,7 @@ void Edges::ask(std::int64_t step, Question question) {
   trainings_ += task.trains() ? 1 : 0;
   std::erase_if(late_, [this](const auto& entry) {
     const auto& [client, late] = entry;
-    return late.last < trainings_ || away_.contains(client) ||
-           !sums_->not_projected(*late.then).empty();
+    return !is_connected(client) || !sums_->not_projected(*late.then).empty();
   });
   expected_.clear();
   std::vector<NodeQuestion> questions;
@@ -187,17 +190,28 @@ RankReport Edges::collect() {
   return sums_->take();
 }
 
-// Of a training, those that are still at it are left at it; who is away will be asked anew.
+// Of a training, those that are still at it are left at it; who is not connected will be asked
+// anew.
 void Edges::await_late() {
-  const bool waits = config_.late > 0 && task_->trains();
-  transport_->close(waits ? Unanswered::kStands : Unanswered::kIsLate);
-  if (!waits) return late_.clear();
-  for (const std::int64_t client : expected_) {
-    if (away_.contains(client)) continue;
-    if (late_.try_emplace(client, Late{sums_, trainings_ + config_.late, step_.model_number})
-            .second)
-      note_(text(node_of_client(client), " is late for round ", task_->round));
+  if (config_.late > 0 && task_->trains()) {
+    for (const std::int64_t client : expected_) {
+      if (!is_connected(client)) continue;
+      if (late_.try_emplace(client, Late{sums_, trainings_ + config_.late, step_.model_number})
+              .second)
+        note_(text(node_of_client(client), " is late for round ", task_->round));
+    }
   }
+  std::erase_if(late_, [this](const auto& entry) {
+    return !task_->trains() || entry.second.last <= trainings_ || !is_connected(entry.first);
+  });
+  std::set<std::string> standing;
+  for (const auto& [client, late] : late_) standing.insert(node_of_client(client));
+  transport_->close(standing);
+}
+
+bool Edges::is_connected(std::int64_t client) const {
+  const auto found = is_here_.find(client);
+  return found != is_here_.end() && found->second;
 }
 
 std::int64_t Edges::needed_answers() const {
@@ -222,12 +236,13 @@ milliseconds Edges::patience() const {
 std::optional<std::int64_t> Edges::sender(const NodeEvent& event) {
   const std::optional<std::int64_t> client = client_of_node(event.node);
   if (!client || !has(*client)) return std::nullopt;
+  const bool was_gone = is_here_.contains(*client) && !is_connected(*client);
+  is_here_[*client] = event.kind != NodeEventKind::kLeft;
   if (event.kind == NodeEventKind::kJoined) {
-    if (away_.erase(*client) > 0) note_(event.node + " is back");
+    if (was_gone) note_(event.node + " is back");
     return std::nullopt;
   }
   if (event.kind == NodeEventKind::kLeft) {
-    away_.insert(*client);
     note_(text(event.node, " is gone: ", event.reason));
     return std::nullopt;
   }
@@ -246,7 +261,10 @@ void Edges::take(const NodeEvent& event) {
 // asked this one.
 void Edges::take_late(std::int64_t client, const NodeEvent& event) {
   const auto late = late_.extract(client);
-  if (event.kind == NodeEventKind::kDeclined) return ask_anew(client);
+  if (event.kind == NodeEventKind::kDeclined) {
+    if (event.reason == kNeedsAll) given_[client] = {};
+    return ask_anew(client);
+  }
   if (late.empty() || !expected_.contains(client)) {
     return transport_->refuse(event.node,
                               text("late, and not to be projected on round ", task_->round));

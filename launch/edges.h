@@ -60,8 +60,9 @@ class Edges {
   void ask(std::int64_t step, Question question);
 
   // Waits until all of them have answered, or network.deadline has passed and network.quorum of
-  // them have. What comes later is refused as late, or, of a training, joins one of the next
-  // network.late trainings that has its client. An answer that no client of ours makes, and a
+  // them have. What comes later is refused as late; or, of a training, from a device that is
+  // connected as it ends, joins the training at hand when it comes, if that is one of the next
+  // network.late and has the client in its cohort. An answer that no client of ours makes, and a
   // device that declines, are noted and missing. Throws Error if the quorum is out of reach.
   RankReport collect();
 
@@ -92,6 +93,7 @@ class Edges {
   void take_late(std::int64_t client, const NodeEvent& event);
   void ask_anew(std::int64_t client);
   void await_late();
+  bool is_connected(std::int64_t client) const;
   void count(std::int64_t client, const std::string& node);
   void take_decline(std::int64_t client, const NodeEvent& event);
   void give_up(std::int64_t client, const std::string& reason);
@@ -108,27 +110,27 @@ class Edges {
 
   // A device that is still at an earlier training.
   struct Late {
-    std::shared_ptr<const AnswerSums> then;
-    std::int64_t last = 0;    // training that its answer may join
-    std::int64_t model = -1;  // as Given's, once it has answered
+    std::shared_ptr<const AnswerSums> then;  // the late ones of a training share it
+    std::int64_t last = 0;                   // training that its answer may join
+    std::int64_t model = -1;                 // as Given's, once it has answered
   };
 
-  std::map<std::int64_t, Given> given_;  // by client
-  std::map<std::int64_t, Late> late_;    // by client
-  std::int64_t trainings_ = 0;           // that were asked for
-  std::set<std::int64_t> away_;
+  std::map<std::int64_t, Given> given_;   // by client
+  std::map<std::int64_t, Late> late_;     // by client
+  std::int64_t trainings_ = 0;            // that were asked for
+  std::map<std::int64_t, bool> is_here_;  // connected; of clients that have been
 
   // Of the step at hand.
   const ClientTask* task_ = nullptr;
   EdgeStep step_;                                   // the model whole
   std::vector<std::vector<std::uint8_t>> changes_;  // the last ones of those that led to it
   std::map<Given, std::shared_ptr<const std::vector<std::uint8_t>>> frames_;
-  std::int64_t number_ = -1;         // its own
-  std::int64_t asked_ = 0;           // devices, and those that have answered
-  std::int64_t answered_ = 0;        //
-  std::set<std::int64_t> expected_;  // clients whose answer may yet come
-  std::string first_reason_;         // why one was given up
-  std::shared_ptr<AnswerSums> sums_;
+  std::int64_t number_ = -1;          // its own
+  std::int64_t asked_ = 0;            // devices
+  std::int64_t answered_ = 0;         // of them
+  std::set<std::int64_t> expected_;   // clients whose answer may yet come
+  std::string first_reason_;          // why one was given up
+  std::shared_ptr<AnswerSums> sums_;  // kept by who is late
   std::chrono::steady_clock::time_point asked_at_;
 };
 

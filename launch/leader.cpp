@@ -121,6 +121,7 @@ class Leader {
   static std::vector<double> samples_a_round(const TrainConfig& train,
                                              const std::vector<std::int64_t>& clients) {
     std::vector<double> samples;
+    samples.reserve(clients.size());
     for (const std::int64_t own : clients) {
       samples.push_back(train.local_steps > 0
                             ? static_cast<double>(train.local_steps)

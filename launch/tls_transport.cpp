@@ -75,6 +75,7 @@ TlsTransport::~TlsTransport() {
 
 void TlsTransport::open(std::int64_t step, std::vector<NodeQuestion> questions) {
   std::vector<gateway::Question> asked;
+  asked.reserve(questions.size());
   for (NodeQuestion& question : questions) asked.push_back(question_of(std::move(question)));
   gateway_.open(step, std::move(asked));
 }
@@ -97,9 +98,6 @@ void TlsTransport::ask_again(NodeQuestion question) {
   gateway_.ask_again(question_of(std::move(question)));
 }
 
-void TlsTransport::close(Unanswered unanswered) {
-  gateway_.close_round(unanswered == Unanswered::kStands ? gateway::Unanswered::kStands
-                                                         : gateway::Unanswered::kIsLate);
-}
+void TlsTransport::close(const std::set<std::string>& standing) { gateway_.close_round(standing); }
 
 }  // namespace coppice

@@ -4,6 +4,7 @@
 
 #include <cstdint>  // for uint16_t
 #include <memory>   // for unique_ptr
+#include <set>      // for set
 #include <string>   // for string
 
 #include "comm/gateway/gateway.h"
@@ -25,7 +26,7 @@ class TlsTransport final : public Transport {
   void accept(const std::string& node) override;
   void refuse(const std::string& node, const std::string& reason) override;
   void ask_again(NodeQuestion question) override;
-  void close(Unanswered unanswered) override;
+  void close(const std::set<std::string>& standing) override;
   void finish() override { is_finished_ = true; }
 
   std::uint16_t port() const { return gateway_.port(); }

@@ -303,9 +303,9 @@ void Connection::close(const Closing& closing) {
   state_ = State::kClosed;
   outbox_.clear();
   error_code ignored;
-  socket_.close(ignored);        // ends the waits
-  const Closing told = closing;  // it may be our own, and who is told may end us
-  if (owner_ != nullptr) std::exchange(owner_, nullptr)->closed(told);
+  socket_.close(ignored);  // ends the waits
+  // A copy: it may be our own, and who is told may end us.
+  if (owner_ != nullptr) std::exchange(owner_, nullptr)->closed(Closing(closing));
 }
 
 // ---- time

@@ -177,20 +177,20 @@ void Gateway::settle(const std::string& node, const Verdict& verdict) {
   });
 }
 
-void Gateway::close_round(Unanswered unanswered) {
+void Gateway::close_round(const std::set<std::string>& standing) {
   state_->digests.clear();
-  if (unanswered == Unanswered::kStands) {
-    state_->ledger.close_and_keep();
-    state_->post([&server = state_->server] { server.close_round(Unanswered::kStands); });
+  state_->ledger.close(standing);
+  if (!standing.empty()) {
+    // Answers in the mailbox are judged by next(): some of them stand.
+    state_->post([&server = state_->server, standing] { server.close_round(standing); });
     return;
   }
-  state_->ledger.close();
   state_->unsettled.clear();
   // What arrives between the two is dropped by next(): the ledger has closed.
   const std::uint64_t bytes = state_->mailbox.drop_answers();
   state_->post([&server = state_->server, bytes] {
     server.give_back(bytes);
-    server.close_round(Unanswered::kIsLate);
+    server.close_round({});
   });
 }
 

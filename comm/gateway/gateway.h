@@ -15,6 +15,7 @@
 #include <map>       // for map
 #include <memory>    // for shared_ptr
 #include <optional>  // for optional
+#include <set>       // for set
 #include <span>      // for span
 #include <string>    // for string
 #include <variant>   // for variant
@@ -70,8 +71,6 @@ struct Declined {
 };
 using GatewayEvent = std::variant<Joined, Left, Arrived, Declined>;
 
-enum class Unanswered : std::uint8_t { kIsLate, kStands };
-
 struct Verdict {
   bool is_applied = false;
   std::string refusal = {};  // why it does not count; for the node's log
@@ -126,10 +125,10 @@ class Gateway {
   // ones count no more.
   void ask_again(Question question);
 
-  // Ends the round: what has not been applied is late. With kStands nodes are left at what they
-  // have not answered; their answers come in later rounds, under the key that they were asked with.
-  // A node that is asked again is no longer waited for.
-  void close_round(Unanswered unanswered = Unanswered::kIsLate);
+  // Ends the round: what has not been applied is late. But nodes of `standing` are left at what
+  // they have not answered, in this round or before; the answer may come in the next round, under
+  // the key that it was asked with, if that does not ask the node again.
+  void close_round(const std::set<std::string>& standing = {});
 
   // Says bye to all nodes, waits until they have read it, at most silence_ms, and closes.
   void stop(session::ByeReason reason, const std::string& text);

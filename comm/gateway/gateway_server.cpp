@@ -239,16 +239,14 @@ void GatewayServer::refuse(Node& node, const std::string& reason) {
   settle(node.asked->key, AckStatus::kRefused, reason);
 }
 
-void GatewayServer::close_round(Unanswered unanswered) {
+void GatewayServer::close_round(const std::set<std::string>& standing) {
   for (auto& [name, node] : nodes_) {
-    if (unanswered == Unanswered::kStands && node.stage != Stage::kSettled) continue;
+    if (node.stage != Stage::kSettled && standing.contains(name)) continue;
     drop_upload(node);
     node.asked = nullptr;
     if (node.peer != nullptr) node.peer->say_late();
   }
-  if (unanswered == Unanswered::kStands) return;
-  waiting_.clear();
-  for (auto& [name, node] : nodes_) node.waits_for_room = false;
+  serve_waiting();  // of whom some wait no more
 }
 
 void GatewayServer::send_again(const session::UpdateKey& key, std::uint64_t bytes) {

@@ -10,6 +10,7 @@
 #include <list>        // for list
 #include <map>         // for map
 #include <memory>      // for shared_ptr
+#include <set>         // for set
 #include <string>      // for string
 
 #include "comm/gateway/connection.h"
@@ -71,7 +72,7 @@ class GatewayServer {
   // ---- for the owner
   void ask(std::shared_ptr<const Asked> asked);
   void settle(const session::UpdateKey& key, session::AckStatus status, const std::string& reason);
-  void close_round(Unanswered unanswered);
+  void close_round(const std::set<std::string>& standing);
   void give_back(std::uint64_t bytes);  // room of an update that was taken
   // An update that was not what its digest says; its room is given back.
   void send_again(const session::UpdateKey& key, std::uint64_t bytes);

@@ -25,17 +25,15 @@ void UpdateLedger::open(std::int64_t round) {
   asked_.clear();
 }
 
-void UpdateLedger::close() {
-  close_and_keep();
-  standing_.clear();
-}
-
-void UpdateLedger::close_and_keep() {
+void UpdateLedger::close(const std::set<std::string>& standing) {
   if (!is_open_) throw Error("update ledger: expected an open round to close, got none");
   is_open_ = false;
-  std::erase_if(standing_, [](const auto& entry) { return entry.second.is_applied; });
+  std::erase_if(standing_, [&](const auto& entry) {
+    return entry.second.is_applied || !standing.contains(entry.first);
+  });
   for (const auto& [node, asked] : asked_) {
-    if (asked.applied == 0) standing_[node] = {{run_, round_, node, asked.attempt}};
+    if (asked.applied == 0 && standing.contains(node))
+      standing_[node] = {{run_, round_, node, asked.attempt}};
   }
   asked_.clear();
 }

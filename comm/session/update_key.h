@@ -6,6 +6,7 @@
 #include <array>    // for array
 #include <cstdint>  // for uint8_t
 #include <map>      // for map
+#include <set>      // for set
 #include <string>   // for string
 
 namespace coppice::session {
@@ -44,10 +45,9 @@ class UpdateLedger {
   explicit UpdateLedger(const RunId& run, std::int64_t last_closed = -1);
 
   void open(std::int64_t round);  // later than every round before
-  void close();
-  // As close(), but what was asked and not applied stands: it is admitted once in a later round
-  // that does not ask its node again.
-  void close_and_keep();
+  // What nodes of `standing` were asked, in this round or before, and was not applied stands: it is
+  // admitted once in a later round, if no round asks the node again or is closed without it.
+  void close(const std::set<std::string>& standing = {});
 
   // A task for `node`: the key that its answer carries. Its earlier attempts in this round count no
   // more, nor does a task of an earlier round that stands. Throws Error if an answer of the node

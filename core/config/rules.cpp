@@ -181,8 +181,10 @@ std::optional<Conflict> network_conflict(const NetworkConfig& network) {
     return Conflict{"network.quorum",
                     "a round waits for all of its devices unless network.deadline is set"};
   }
-  if (network.late > 0 && !network.deadline_us)
-    return Conflict{"network.late", "nothing is late unless network.deadline is set"};
+  if (network.late > 0 && (!network.deadline_us || network.quorum == 1.0)) {
+    return Conflict{"network.late",
+                    "nothing is late unless network.deadline is set and network.quorum is below 1"};
+  }
   return std::nullopt;
 }
 

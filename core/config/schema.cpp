@@ -189,7 +189,7 @@ std::vector<ConfigKey> make_keys() {  // NOLINT(readability-function-size)
 
       COPPICE_KEY(network.quorum, kPositiveShare, "", "coppice serve: share of a round's devices whose answers are enough once network.deadline has passed."),
       COPPICE_KEY_AS("network.deadline", network.deadline_us, OrNull<Duration>{}, "", "coppice serve: for how long a round waits for all of its devices; null: until all have answered, so that the model depends on none of their speeds."),
-      COPPICE_KEY(network.late, (Count{0, kMany}), "trainings", "coppice serve: how many trainings later the update of a device may come that missed network.deadline: it joins the next one, as far as both masks keep a weight, and the device is not asked another until then; 0: late updates are refused."),
+      COPPICE_KEY(network.late, (Count{0, kMany}), "trainings", "coppice serve: how many trainings later the update of a device may come that missed network.deadline: it joins the one at hand when it comes, if that has the client in its cohort, as far as both masks keep a weight, and the device is not asked another until then; 0: late updates are refused."),
       COPPICE_KEY_AS("network.heartbeat", network.heartbeat_us, Duration{}, "", "Every connection carries at least one message in this time."),
       COPPICE_KEY_AS("network.silence", network.silence_us, Duration{}, "", "A connection that has been silent for so long is lost."),
       COPPICE_KEY_AS("network.buffer", network.buffer_bytes, Bytes{}, "", "Most that the coordinator holds of answers that are on their way."),

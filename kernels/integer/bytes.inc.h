@@ -120,9 +120,9 @@ void byte_product_of_task(const IntegerProduct& task) {
   if (task.bits == 4) return all_tiles<ByteTiles<true>>(task);
   all_tiles<ByteTiles<false>>(task);
 }
-constexpr auto* byte_product = byte_product_of_task;
+constexpr auto* kByteProduct = byte_product_of_task;
 #else
-constexpr void (*byte_product)(const IntegerProduct& task) = nullptr;
+constexpr void (*kByteProduct)(const IntegerProduct& task) = nullptr;
 #endif
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace coppice::kernels {
 extern const IntegerKernels COPPICE_INTEGER_TABLE;
 const IntegerKernels COPPICE_INTEGER_TABLE = {.isa = COPPICE_INTEGER_ISA,
                                               .product = product,
-                                              .byte_product = byte_product,
+                                              .byte_product = kByteProduct,
                                               .block_product = block_product,
                                               .depthwise_product = depthwise_product,
                                               .float_product = float_product,

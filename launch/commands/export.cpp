@@ -21,7 +21,7 @@ using Path = std::filesystem::path;
 
 // A run folder stands for the model in it.
 Path checkpoint_of(const std::string& subject) {
-  const Path path = subject;
+  Path path = subject;
   if (!std::filesystem::is_directory(path)) return path;
   for (const Path& candidate : {path / "model" / "model.safetensors", path / "model.safetensors"}) {
     if (std::filesystem::exists(candidate)) return candidate;

@@ -50,8 +50,7 @@ std::vector<std::int64_t> client_list(const std::string& list) {
     for (std::int64_t client = first; client <= last; ++client) clients.push_back(client);
   }
   std::ranges::sort(clients);
-  const auto repeated = std::ranges::unique(clients);
-  clients.erase(repeated.begin(), repeated.end());
+  clients.erase(std::unique(clients.begin(), clients.end()), clients.end());
   return clients;
 }
 

@@ -132,6 +132,7 @@ TEST_P(SensingTest, BalancedHalvesEstimateTheVarianceUnderTheMixOfAllClients) {
   for (const std::int32_t label : split_.labels) ++counts[static_cast<std::size_t>(label)];
   ASSERT_GT(counts[0], 5 * counts[1]);
   std::vector<double> weights;
+  weights.reserve(counts.size());
   for (const double count : counts) weights.push_back(1.0 / count);  // within the bound of 10
   const std::vector<double> expected = gradient_variances(split_, global_.values(), weights);
   const std::vector<double> as_they_come = gradient_variances(split_, global_.values());

@@ -119,10 +119,10 @@ TEST(MessagesTest, TasksReadBackEqual) {
 
 // Sums of these sizes are made before a client trains.
 TEST(MessagesTest, MaskBallotsThatNoLayerCanGiveAreRefused) {
-  const auto refused = [](RegrowLayer layer, std::size_t times = 1) {
+  const auto refused = [](const RegrowLayer& layer, std::size_t times = 1) {
     ClientTask task;
     task.regrow.emplace();
-    task.regrow->layers.assign(times, std::move(layer));
+    task.regrow->layers.assign(times, layer);
     return thrown_text<WireError>([&] { decode_task(encode_task(task)); });
   };
   constexpr std::int64_t kHuge = std::int64_t{1} << 62;

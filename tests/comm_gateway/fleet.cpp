@@ -92,6 +92,7 @@ Fleet::~Fleet() {
 
 std::vector<std::string> Fleet::names() const {
   std::vector<std::string> names;
+  names.reserve(static_cast<std::size_t>(nodes_));
   for (int i = 0; i < nodes_; ++i) names.push_back(name(i));
   return names;
 }
@@ -131,6 +132,7 @@ NodeLinkOptions Fleet::link(int node, std::uint16_t port) const {
 
 void Coordinator::open_for(std::int64_t round, const std::vector<int>& nodes, const Model& model) {
   std::vector<Question> questions;
+  questions.reserve(nodes.size());
   for (const int node : nodes)
     questions.push_back({Fleet::name(node), {static_cast<std::uint8_t>(round), 1}, model});
   gateway.open(round, std::move(questions));

@@ -157,9 +157,9 @@ TEST(GatewayTest, ANodeMayComeAndGoWhileItWorks) {
 }
 
 // Its round is over, and what it was asked stands: the answer comes in the next round, with the key
-// that it was asked with, and counts once.
+// that it was asked with, and counts once. What does not stand, or is asked anew, does not count.
 TEST(GatewayTest, AQuestionThatStandsIsAnsweredInALaterRound) {
-  const Fleet fleet(2);
+  const Fleet fleet(3);
   Coordinator coordinator(fleet);
   std::latch may_answer(1);
   const auto slowly = [&](const NodeWork& work) {
@@ -168,9 +168,10 @@ TEST(GatewayTest, AQuestionThatStandsIsAnsweredInALaterRound) {
   };
   Device slow(fleet.link(0, coordinator.gateway.port()), slowly);
   Device superseded(fleet.link(1, coordinator.gateway.port()), slowly);
+  Device dropped(fleet.link(2, coordinator.gateway.port()), slowly);
   coordinator.open(0, some_model(1000));
-  coordinator.until([](const auto& counters) { return counters.model_bytes == 2000; });
-  coordinator.gateway.close_round(Unanswered::kStands);
+  coordinator.until([](const auto& counters) { return counters.model_bytes == 3000; });
+  coordinator.gateway.close_round({"n0", "n1"});
   coordinator.gateway.open(1, {{.node = "n1", .task = {1, 1}, .model = some_model(1000, 2)}});
   may_answer.count_down();
   std::set<std::string> missing{"n0", "n1"};
@@ -184,12 +185,14 @@ TEST(GatewayTest, AQuestionThatStandsIsAnsweredInALaterRound) {
     EXPECT_EQ(missing.erase(arrived->node), 1U);
     coordinator.gateway.settle(arrived->node, Verdict::applied());
   }
-  coordinator.gateway.close_round(Unanswered::kStands);
+  coordinator.gateway.close_round({"n0"});
   coordinator.gateway.stop(ByeReason::kDone, "");
   slow.end();
   superseded.end();
+  dropped.end();
   EXPECT_EQ(slow.settled(), std::vector{AckStatus::kApplied});
   EXPECT_EQ(superseded.settled(), (std::vector{AckStatus::kLate, AckStatus::kApplied}));
+  for (const AckStatus status : dropped.settled()) EXPECT_EQ(status, AckStatus::kLate);
   EXPECT_EQ(coordinator.gateway.counters().held_bytes, 0U);
 }
 

@@ -112,6 +112,7 @@ TEST(NodeFleetTest, ManyRunOnOneThread) {
   const Fleet fleet(kNodes);
   Coordinator coordinator(fleet);
   std::vector<NodeLinkOptions> options;
+  options.reserve(kNodes);
   for (int i = 0; i < kNodes; ++i) options.push_back(fleet.link(i, coordinator.gateway.port()));
   NodeFleet nodes(options, [](const NodeWork& work) { return NodeAnswer::of(*work.model); });
   auto ends = std::async(std::launch::async, [&] { return nodes.run(); });

@@ -111,6 +111,7 @@ TEST_F(AuthorityTest, OfManyThatRaceForATokenOneWins) {
   constexpr int kRacers = 8;
   std::vector<TokenVerdict> verdicts(kRacers);
   std::vector<std::thread> racers;
+  racers.reserve(kRacers);
   for (int i = 0; i < kRacers; ++i) {
     racers.emplace_back([&, i] {
       verdicts[static_cast<std::size_t>(i)] =

@@ -336,7 +336,11 @@ TEST(ConfigErrorTest, ValuesThatDoNotGoTogetherAreRefusedAtTheirPlace) {
        "x.yaml:1:19: network.quorum: a round waits for all of its devices unless network.deadline "
        "is set"},
       {"network: {late: 1}",
-       "x.yaml:1:17: network.late: nothing is late unless network.deadline is set"},
+       "x.yaml:1:17: network.late: nothing is late unless network.deadline is set and "
+       "network.quorum is below 1"},
+      {"network: {late: 1, deadline: 5s}",
+       "x.yaml:1:17: network.late: nothing is late unless network.deadline is set and "
+       "network.quorum is below 1"},
       {"model: {name: \"\"}", "x.yaml:1:15: model.name: neither a name nor model.layers is given"},
   };
   for (const BadConfig& bad : cases) EXPECT_EQ(error_of(bad.yaml), bad.message) << bad.yaml;

@@ -50,7 +50,6 @@ TEST(MaskTest, WordsReadBackAndHoldNoBitPastTheEnd) {
   EXPECT_EQ(Mask::from_words(0, {}), Mask(0));
 }
 
-// 6 x 5 elements from offset 3: 2 x 2 blocks, of which the last ones hold 2 rows or 1 column.
 TEST(MaskTest, ProjectionKeepsWhatBothMasksKeep) {
   Mask from(130);
   Mask to(130);
@@ -70,6 +69,7 @@ TEST(MaskTest, ProjectionKeepsWhatBothMasksKeep) {
   EXPECT_THROW(project(values, from, to), ConfigError);
 }
 
+// 6 x 5 elements from offset 3: 2 x 2 blocks, of which the last ones hold 2 rows or 1 column.
 TEST(BlockViewTest, BlocksAtTheEdgesHoldOnlyWhatExists) {
   const BlockView view(3, 6, 5);
   EXPECT_EQ(view.block_rows(), 2);

@@ -42,7 +42,8 @@ TEST(BlockPruneTest, TheSmallestGoFirst) {
   matrix.attributes.bias = false;
   Checkpoint checkpoint = checkpoint_of(Graph::build(numbers({8}), {matrix}));
   const auto size_of_block = [](std::size_t i) {
-    return static_cast<float>(1 + i / 8 / 4 * 2 + i % 8 / 4);
+    const std::size_t block = i / 8 / 4 * 2 + i % 8 / 4;
+    return static_cast<float>(block + 1);
   };
   for (std::size_t i = 0; i < 64; ++i)
     checkpoint.parameters[i] = (i % 2 == 0 ? 1.0F : -1.0F) * size_of_block(i);

@@ -66,7 +66,8 @@ TEST(BlockAxesTest, BlocksOfTheGraphAreThoseOfTheRuntime) {
         if (inference.counts(node).row == 0) continue;
         const runtime::ProductShape shape = product_shape(node, inference);
         ASSERT_TRUE(may_be_blocks(shape)) << node.name;
-        const auto all = static_cast<double>((shape.out + 3) / 4 * block_count(shape));
+        const std::int64_t blocks = (shape.out + 3) / 4 * block_count(shape);
+        const auto all = static_cast<double>(blocks);
         EXPECT_DOUBLE_EQ(block_density(node.weights, shape),
                          std::max(1.0, std::round(density * all)) / all)
             << node.name << " of " << graph.nodes().size() << " nodes, " << density;

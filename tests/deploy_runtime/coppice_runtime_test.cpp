@@ -19,7 +19,7 @@ Program small_lenet() { return in_panels(lenet(8, 8, 40, 30)); }
 
 class LibraryTest : public ::testing::Test {
  protected:
-  ~LibraryTest() override {
+  void TearDown() override {
     coppice_session_destroy(session_);
     coppice_model_destroy(model_);
   }

@@ -17,6 +17,7 @@ TEST_F(BadSystemTest, AJumpingClockIsNotNoticed) {
   Coordinator coordinator =
       serve({.out = "served", .more = kCompressed, .environment = environment});
   std::vector<std::unique_ptr<Process>> devices;
+  devices.reserve(5);
   for (int client = 0; client < 5; ++client)
     devices.push_back(edge(coordinator.address, client, environment));
   const Outcome outcome = coordinator.process->wait();

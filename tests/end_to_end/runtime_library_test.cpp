@@ -29,7 +29,7 @@ class RuntimeLibraryTest : public ::testing::Test {
         .write(reinterpret_cast<const char*>(file.data()),
                static_cast<std::streamsize>(file.size()));
   }
-  ~RuntimeLibraryTest() override { fs::remove_all(folder_); }
+  void TearDown() override { fs::remove_all(folder_); }
 
   // The program of that name from the build, in the folder.
   Outcome run(const std::string& program, const std::string& rest) const {

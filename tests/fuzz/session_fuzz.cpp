@@ -86,6 +86,7 @@ void run(std::span<const std::uint8_t> input) {
 }  // namespace
 }  // namespace coppice::session
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   if (size == 0) return 0;
   try {

@@ -130,7 +130,6 @@ TEST_P(AnswerSumsTest, AreThoseOfARankThatPlaysTheClients) {
     EXPECT_EQ(joined.has(answer.row.client), false);
     joined.add(answer.row.client, decode_answer(encode_answer(answer)));
   }
-  EXPECT_TRUE(joined.missing().empty());
   expect_same(joined.take(), expected);
 }
 
@@ -139,7 +138,7 @@ TEST_P(AnswerSumsTest, DoNotDependOnOrderOrOnWhatComesTwice) {
   const std::vector<ClientAnswer> answers = answers_of({4, 0, 2});
   AnswerSums joined = sums();
   for (const std::size_t i : {1U, 2U, 1U, 0U, 2U}) joined.add(answers[i].row.client, answers[i]);
-  EXPECT_EQ(joined.missing(), (std::vector<std::int64_t>{1, 3}));
+  for (const std::int64_t client : kAll) EXPECT_EQ(joined.has(client), client % 2 == 0) << client;
   const RankReport report = joined.take();
   EXPECT_EQ(report.rows.size(), 3U);
   for (const auto& [name, sum] : expected.sums.begin()->second) {

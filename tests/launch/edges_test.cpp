@@ -72,13 +72,17 @@ class EdgesRunTest : public ::testing::Test {
     });
     return outcome;
   }
-  // Clients that reported nothing, round after round.
-  std::vector<std::int64_t> missing(const std::string& out) const {
+  // Of every round.
+  std::vector<std::int64_t> figures(const std::string& out, const std::string& name) const {
     std::ifstream lines(folder_.path() / out / "metrics.jsonl");
     std::vector<std::int64_t> found;
     for (std::string line; std::getline(lines, line);)
-      found.push_back(Json::parse(line, "metrics").at("missing").as_integer());
+      found.push_back(Json::parse(line, "metrics").at(name).as_integer());
     return found;
+  }
+  // Clients that reported nothing.
+  std::vector<std::int64_t> missing(const std::string& out) const {
+    return figures(out, "missing");
   }
   static std::string model_of(const RunOutcome& outcome) {
     return outcome.summary.at("model_sha256").as_text();
@@ -228,6 +232,37 @@ TEST_F(EdgesRunTest, LateAnswersJoinTheNextTraining) {
   EXPECT_EQ(missing("moves"), (std::vector<std::int64_t>{1, 1, 0, 1, 0, 1, 0, 1}));
 }
 
+// It is asked the newest training when it comes, not the one that it was not there for.
+TEST_F(EdgesRunTest, OneThatWasNotConnectedIsNotLate) {
+  ScriptedTransport transport(root(), 5);
+  transport.opened = [](ScriptedTransport& devices, int step) {
+    devices.silent.clear();
+    if (step < 2) devices.silent.insert(1);
+  };
+  run(std::string(kConfig) + "network: {quorum: 0.8, deadline: 1ns, late: 3}\n", "away",
+      &transport);
+  EXPECT_EQ(missing("away"), (std::vector<std::int64_t>{1, 1, 0, 0}));
+}
+
+// Updates that come late bring no ballots: what is to go waits for a round that has some.
+TEST_F(EdgesRunTest, NoChannelGoesWithoutAVote) {
+  ScriptedTransport transport(root(), 5);
+  transport.slow = {1, 2, 3, 4};
+  transport.opened = [](ScriptedTransport& devices, int step) {
+    devices.silent.clear();
+    if (step == 1) devices.silent.insert(0);
+  };
+  const std::string yaml = std::regex_replace(
+      std::string(kConfig) + "network: {quorum: 0.2, deadline: 1ns, late: 1}\n" + kBallots,
+      std::regex("rounds: 4"), "rounds: 20");
+  EXPECT_EQ(run(yaml, "votes", &transport).exit_code, 0);
+  const std::vector<std::int64_t> absent = missing("votes");
+  EXPECT_EQ((std::vector{absent[0], absent[1], absent[2]}), (std::vector<std::int64_t>{4, 1, 4}));
+  const std::vector<std::int64_t> parameters = figures("votes", "parameters");
+  EXPECT_EQ(parameters[1], parameters[0]);
+  EXPECT_LT(parameters[2], parameters[1]);
+}
+
 // Nobody waits for one that is away when the others cannot make a quorum.
 TEST_F(EdgesRunTest, AQuorumOutOfReachEndsTheRun) {
   ScriptedTransport transport(root(), 5);
@@ -261,6 +296,7 @@ TEST(EdgeStepTest, IsReadAsItWasWritten) {
   EXPECT_EQ(decode_edge_step(encode_edge_step(step)), step);
   EdgeStep changes{.changes = {{7, 8}, {9}}, .model_number = 2};
   EXPECT_EQ(decode_edge_step(encode_edge_step(changes)), changes);
+  expect_damage_is_refused(encode_edge_step(changes), decode_edge_step);
   changes.model_number = 1;
   EXPECT_THROW(decode_edge_step(encode_edge_step(changes)), WireError) << "of model -1";
   changes.model_number = 2;

@@ -32,8 +32,10 @@ class ScriptedTransport final : public Transport {
   void open(std::int64_t step, std::vector<NodeQuestion> questions) override {
     EXPECT_GT(step, last_step_);
     last_step_ = step;
+    if (opened) opened(*this, opens_++);
     std::ranges::shuffle(questions, order_);
     for (NodeQuestion& question : questions) {
+      come_or_go(question.node);
       EXPECT_FALSE(question.task.empty());  // which no network takes
       std::erase_if(waiting_,
                     [&](const Asked& asked) { return asked.question.node == question.node; });
@@ -41,17 +43,24 @@ class ScriptedTransport final : public Transport {
     }
   }
   std::optional<NodeEvent> next(std::chrono::milliseconds) override {
+    if (!comings_.empty()) {
+      NodeEvent event = std::move(comings_.front());
+      comings_.pop_front();
+      return event;
+    }
     std::erase_if(waiting_, [this](const Asked& asked) {
       return silent.contains(client_of_node(asked.question.node).value());
     });
     const auto first = std::ranges::find_if(waiting_, [this](const Asked& asked) {
       return asked.step < last_step_ || !slow.contains(client_of_node(asked.question.node).value());
     });
-    if (first == waiting_.end() && !(silent.empty() && slow.empty())) return std::nullopt;
+    const bool may_be_waited_for = !(silent.empty() && slow.empty()) && ++idle_ < 1000;
+    if (first == waiting_.end() && may_be_waited_for) return std::nullopt;
     if (first == waiting_.end()) {
-      ADD_FAILURE() << "an answer is waited for, and all are in";
+      ADD_FAILURE() << "step " << last_step_ << ": an answer is waited for, and all are in";
       throw Error("stuck");
     }
+    idle_ = 0;
     const auto [step, question] = *first;
     waiting_.erase(first);
     const std::int64_t client = client_of_node(question.node).value();
@@ -75,9 +84,11 @@ class ScriptedTransport final : public Transport {
   void ask_again(NodeQuestion question) override {
     waiting_.push_back({last_step_, std::move(question)});
   }
-  void close(Unanswered unanswered) override {
-    EXPECT_TRUE(waiting_.empty() || !slow.empty());
-    if (unanswered == Unanswered::kIsLate) waiting_.clear();
+  void close(const std::set<std::string>& standing) override {
+    for (const Asked& asked : waiting_)
+      EXPECT_TRUE(slow.contains(client_of_node(asked.question.node).value()));
+    std::erase_if(waiting_,
+                  [&](const Asked& asked) { return !standing.contains(asked.question.node); });
   }
   void finish() override { is_finished = true; }
 
@@ -89,11 +100,12 @@ class ScriptedTransport final : public Transport {
   }
 
   bool restarts = false;
-  std::set<std::int64_t> silent;  // clients that never answer
+  std::set<std::int64_t> silent;  // clients that are not connected and never answer
   std::set<std::int64_t> slow;    // clients that answer when the step after theirs is open
   bool is_finished = false;
   Change change;
-  std::size_t model_bytes = 0;  // of what was sent beside tasks
+  std::function<void(ScriptedTransport&, int step)> opened;  // before the step-th is, from 0
+  std::size_t model_bytes = 0;                               // of what was sent beside tasks
   int accepted = 0;
   int declined = 0;
   std::vector<std::string> refusals;
@@ -104,11 +116,23 @@ class ScriptedTransport final : public Transport {
     NodeQuestion question;
   };
 
+  void come_or_go(const std::string& node) {
+    if (!silent.contains(client_of_node(node).value())) {
+      if (connected_.insert(node).second) comings_.push_back({.node = node});
+    } else if (connected_.erase(node) > 0) {
+      comings_.push_back({.kind = NodeEventKind::kLeft, .node = node, .reason = "silent"});
+    }
+  }
+
   std::function<DeviceData(std::int64_t)> data_;
   std::mt19937_64 order_;
   std::int64_t last_step_ = -1;
+  int opens_ = 0;
+  int idle_ = 0;  // times that nobody had anything to say, one after the other
   int asked_ = 0;
   std::deque<Asked> waiting_;
+  std::deque<NodeEvent> comings_;  // and goings
+  std::set<std::string> connected_;
   std::map<std::int64_t, EdgeWorker> devices_;
 };
 
@@ -127,7 +151,7 @@ class Lent final : public Transport {
     owned_.refuse(node, reason);
   }
   void ask_again(NodeQuestion question) override { owned_.ask_again(std::move(question)); }
-  void close(Unanswered unanswered) override { owned_.close(unanswered); }
+  void close(const std::set<std::string>& standing) override { owned_.close(standing); }
   void finish() override { owned_.finish(); }
 
  private:

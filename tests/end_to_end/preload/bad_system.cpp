@@ -51,38 +51,44 @@ bool fits(int file, std::size_t count) {
 
 }  // namespace
 
+// The symbols, under names of ours: the headers' declarations have the parameters otherwise.
 extern "C" {
+int our_clock_gettime(clockid_t clock, timespec* out) noexcept asm("clock_gettime");
+time_t our_time(time_t* out) noexcept asm("time");
+int our_gettimeofday(timeval* out, void* zone) noexcept asm("gettimeofday");
+ssize_t our_write(int file, const void* bytes, std::size_t count) asm("write");
+ssize_t our_writev(int file, const iovec* parts, int count) asm("writev");
+}
 
-int clock_gettime(clockid_t clock, timespec* out) noexcept {
+int our_clock_gettime(clockid_t clock, timespec* out) noexcept {
   const int outcome = real_clock(clock, out);
   if (clock == CLOCK_REALTIME && outcome == 0) out->tv_sec += jump();
   return outcome;
 }
 
-time_t time(time_t* out) noexcept {
+time_t our_time(time_t* out) noexcept {
   timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
+  our_clock_gettime(CLOCK_REALTIME, &now);
   if (out != nullptr) *out = now.tv_sec;
   return now.tv_sec;
 }
 
-int gettimeofday(timeval* out, void*) noexcept {
+int our_gettimeofday(timeval* out, void* /*zone*/) noexcept {
   timespec now{};
-  const int outcome = clock_gettime(CLOCK_REALTIME, &now);
+  const int outcome = our_clock_gettime(CLOCK_REALTIME, &now);
   out->tv_sec = now.tv_sec;
   out->tv_usec = now.tv_nsec / 1000;
   return outcome;
 }
 
-ssize_t write(int file, const void* bytes, std::size_t count) {
+ssize_t our_write(int file, const void* bytes, std::size_t count) {
   static const auto next = next_of<ssize_t(int, const void*, std::size_t)>("write");
   return fits(file, count) ? next(file, bytes, count) : -1;
 }
 
-ssize_t writev(int file, const iovec* parts, int count) {
+ssize_t our_writev(int file, const iovec* parts, int count) {
   static const auto next = next_of<ssize_t(int, const iovec*, int)>("writev");
   std::size_t bytes = 0;
   for (int i = 0; i < count; ++i) bytes += parts[i].iov_len;
   return fits(file, bytes) ? next(file, parts, count) : -1;
-}
 }
