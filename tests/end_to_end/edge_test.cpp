@@ -173,6 +173,27 @@ TEST_F(EdgeTest, ADeviceThatDiesAgainAndAgainComesBackWithNothing) {
   expect_done(devices);
 }
 
+// A device that is another process than the one that had the model needs it whole, and a restarted
+// coordinator does not know which one they have.
+TEST_F(EdgeTest, ChangesOfTheModelTravelOnAfterDeaths) {
+  std::vector<std::string> more = kCompressed;
+  more.emplace_back("comm.downlink={codec: rotated, bits: 4}");
+  const std::string expected = model_of({.out = "ranks", .more = more});
+  RunRequest request{
+      .out = "killed", .more = more, .environment = {"COPPICE_FAILPOINT=after_reduce:4"}};
+  Coordinator first = serve(request);
+  std::vector<std::unique_ptr<Process>> devices = edges(first.address, 0, 3);
+  const auto dying = edge(first.address, 4, {"COPPICE_FAILPOINT=after_answer:2"});
+  EXPECT_EQ(dying->wait().signal, SIGKILL);
+  devices.push_back(edge(first.address, 4));
+  EXPECT_EQ(first.process->wait().signal, SIGKILL);
+  request.environment.clear();
+  request.more.emplace_back("--resume");
+  Coordinator again = serve(request, first.address);
+  EXPECT_EQ(model_of(again), expected);
+  expect_done(devices);
+}
+
 // With a quorum that does without it the run goes on, with none it ends and says why.
 TEST_F(EdgeTest, ADeviceThatDeclinesIsNamedAndMissing) {
   fs::create_directory(path("empty"));
