@@ -55,7 +55,7 @@ std::unique_ptr<Process> EdgeTest::edge(const std::string& address, int client,
   return std::make_unique<Process>(
       Command{.arguments = {std::string(COPPICE_BINARY_DIR) + program, "edge", "--connect", address,
                             "--keys", "client-" + std::to_string(client), "--data", data,
-                            "--give-up", "100"},
+                            "--give-up", "250"},
               .environment = std::move(environment),
               .folder = folder()});
 }
