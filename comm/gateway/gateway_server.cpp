@@ -58,8 +58,7 @@ GatewayOptions checked(GatewayOptions options) {
 GatewayServer::GatewayServer(boost::asio::io_context& io, const GatewayOptions& options,
                              const session::RunId& run, std::span<const std::string> nodes,
                              Mailbox& mailbox)
-    : io_(io),
-      options_(checked(options)),
+    : options_(checked(options)),
       run_(run),
       times_(times_of(options)),
       mailbox_(mailbox),

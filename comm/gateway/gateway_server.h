@@ -104,7 +104,7 @@ class GatewayServer {
   void serve_waiting();
   void grant_room(Node& node);
   bool make_room(std::uint64_t bytes);
-  boost::asio::io_context& io_;
+
   GatewayOptions options_;
   session::RunId run_;
   ConnectionTimes times_;

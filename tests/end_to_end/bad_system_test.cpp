@@ -12,10 +12,10 @@ class BadSystemTest : public EdgeTest {};
 // Twenty minutes to and fro, ten times a second: certificates stay valid, and nothing else looks at
 // the wall clock.
 TEST_F(BadSystemTest, AJumpingClockIsNotNoticed) {
-  model_of({.out = "ranks", .more = kCompressed});
-  const std::vector<std::string> environment{preload(), "CLOCK_JUMP=1200"};
   std::vector<std::string> more = kCompressed;
   more.emplace_back("network.silence=60s");  // a busy machine may be silent for three
+  model_of({.out = "ranks", .more = more});
+  const std::vector<std::string> environment{preload(), "CLOCK_JUMP=1200"};
   Coordinator coordinator = serve({.out = "served", .more = more, .environment = environment});
   std::vector<std::unique_ptr<Process>> devices;
   devices.reserve(5);
