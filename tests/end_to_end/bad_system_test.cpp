@@ -44,18 +44,16 @@ TEST_F(BadSystemTest, AFullDiskEndsTheRunWhichGoesOnWhenThereIsRoom) {
   const std::string expected = model_of({.out = "ranks", .more = kCompressed});
   for (const std::string room : {"9000", "20000", "30000"}) {
     SCOPED_TRACE(room);
-    RunRequest request{.out = "full" + room,
-                       .more = kCompressed,
-                       .environment = {preload(), "DISK_BYTES=" + room}};
+    const RunRequest request{.out = "full" + room,
+                             .more = kCompressed,
+                             .environment = {preload(), "DISK_BYTES=" + room}};
     Coordinator first = serve(request);
     std::vector<std::unique_ptr<Process>> devices = edges(first.address, 0, 4);
     const Outcome ended = first.process->wait();
     EXPECT_EQ(ended.signal, 0);
     EXPECT_NE(ended.exit_code, 0) << ended.out;
     EXPECT_NE(ended.err.find("No space left on device"), std::string::npos) << ended.err;
-    request.environment.clear();
-    request.more.emplace_back("--resume");
-    Coordinator again = serve(request, first.address);
+    Coordinator again = serve_again(request, first.address);
     EXPECT_EQ(model_of(again), expected);
     expect_done(devices);
   }

@@ -3,6 +3,7 @@
 #include <ctime>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "comm/tls/private_file.h"
 
@@ -46,6 +47,12 @@ EdgeTest::Coordinator EdgeTest::serve(RunRequest request, const std::string& add
   Coordinator out{std::make_unique<Process>(command(request)), {}};
   out.address = word_after(*out.process, "listens  ");
   return out;
+}
+
+EdgeTest::Coordinator EdgeTest::serve_again(RunRequest request, const std::string& address) const {
+  request.environment.clear();
+  request.more.emplace_back("--resume");
+  return serve(std::move(request), address);
 }
 
 std::unique_ptr<Process> EdgeTest::edge(const std::string& address, int client,

@@ -25,6 +25,9 @@ class EdgeTest : public RunTest {
 
   // Waits until it listens; `address` is where, ":0" for any port.
   Coordinator serve(RunRequest request, const std::string& address = "127.0.0.1:0") const;
+  // The same run once it has ended before its end, without what ended it, where devices look for
+  // it.
+  Coordinator serve_again(RunRequest request, const std::string& address) const;
 
   // Even clients are coppice-edge, odd ones `coppice edge`.
   std::unique_ptr<Process> edge(const std::string& address, int client,

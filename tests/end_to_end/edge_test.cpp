@@ -43,7 +43,7 @@ TEST_F(EdgeTest, DevicesWithDataOfTheirOwnMakeTheModelOfARun) {
             ", clients: 3}}"};
   };
   const std::string expected = model_of({.out = "ranks", .more = with("by_key")});
-  RunRequest request{
+  const RunRequest request{
       .out = "own", .more = with("devices"), .environment = {"COPPICE_FAILPOINT=after_reduce:2"}};
   Coordinator first = serve(request);
   std::vector<std::unique_ptr<Process>> devices;
@@ -53,9 +53,7 @@ TEST_F(EdgeTest, DevicesWithDataOfTheirOwnMakeTheModelOfARun) {
     devices.push_back(edge(first.address, client, {}, site));
   }
   EXPECT_EQ(first.process->wait().signal, SIGKILL);
-  request.environment.clear();
-  request.more.emplace_back("--resume");
-  Coordinator again = serve(request, first.address);
+  Coordinator again = serve_again(request, first.address);
   EXPECT_EQ(model_of(again), expected);
   expect_done(devices);
 }
@@ -118,14 +116,12 @@ class CoordinatorDeathTest : public EdgeTest,
 TEST_P(CoordinatorDeathTest, IsSurvivedAndDevicesComeBack) {
   const std::string death(GetParam());
   const std::string expected = model_of({.out = "ranks", .more = kCompressed});
-  RunRequest request{
+  const RunRequest request{
       .out = "killed", .more = kCompressed, .environment = {"COPPICE_FAILPOINT=" + death}};
   Coordinator first = serve(request);
   std::vector<std::unique_ptr<Process>> devices = edges(first.address, 0, 4);
   ASSERT_EQ(first.process->wait().signal, SIGKILL);
-  request.environment.clear();
-  request.more.emplace_back("--resume");
-  Coordinator again = serve(request, first.address);
+  Coordinator again = serve_again(request, first.address);
   EXPECT_EQ(model_of(again), expected);
   // Where there was nothing left to ask, the run may be over before devices are back; they wait for
   // another.
@@ -179,7 +175,7 @@ TEST_F(EdgeTest, ChangesOfTheModelTravelOnAfterDeaths) {
   std::vector<std::string> more = kCompressed;
   more.emplace_back("comm.downlink={codec: rotated, bits: 4}");
   const std::string expected = model_of({.out = "ranks", .more = more});
-  RunRequest request{
+  const RunRequest request{
       .out = "killed", .more = more, .environment = {"COPPICE_FAILPOINT=after_reduce:4"}};
   Coordinator first = serve(request);
   std::vector<std::unique_ptr<Process>> devices = edges(first.address, 0, 3);
@@ -187,9 +183,7 @@ TEST_F(EdgeTest, ChangesOfTheModelTravelOnAfterDeaths) {
   EXPECT_EQ(dying->wait().signal, SIGKILL);
   devices.push_back(edge(first.address, 4));
   EXPECT_EQ(first.process->wait().signal, SIGKILL);
-  request.environment.clear();
-  request.more.emplace_back("--resume");
-  Coordinator again = serve(request, first.address);
+  Coordinator again = serve_again(request, first.address);
   EXPECT_EQ(model_of(again), expected);
   expect_done(devices);
 }
