@@ -2,9 +2,9 @@
 
 #include <algorithm>  // for min
 #include <bit>        // for countr_zero, popcount
-#include <iterator>   // for ssize
 
 #include "core/error.h"
+#include "core/index_map.h"
 #include "core/text.h"
 
 namespace coppice {
@@ -73,18 +73,7 @@ Mask Mask::from_words(std::int64_t size, std::vector<std::uint64_t> words) {
 }
 
 std::vector<float> project(std::span<const float> values, const Mask& from, const Mask& to) {
-  if (from.size() != to.size() || std::ssize(values) != from.kept()) {
-    throw ConfigError(text("mask: expected ", from.kept(), " values to project on ", from.size(),
-                           " elements, got ", values.size(), " and ", to.size()));
-  }
-  std::vector<float> out;
-  out.reserve(static_cast<std::size_t>(to.kept()));
-  std::size_t next = 0;
-  for (std::int64_t i = 0; i < from.size(); ++i) {
-    const float value = from.keeps(i) ? values[next++] : 0.0F;
-    if (to.keeps(i)) out.push_back(value);
-  }
-  return out;
+  return IndexMap::kept_by(to).gather(IndexMap::kept_by(from).scatter(values));
 }
 
 BlockView::BlockView(std::int64_t offset, std::int64_t outputs, std::int64_t inner)
